@@ -1,0 +1,204 @@
+//! Finds a VRRP message in an Ethernet frame and states the facts of its headers; decides nothing.
+
+use crate::{
+    frame::Frame,
+    units::{Family, MacAddr},
+};
+
+const ETHERNET_LEN: usize = 14;
+const VLAN_TAG_LEN: usize = 4;
+const IPV4_LEN: usize = 20;
+const IPV6_LEN: usize = 40;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+/// The VLAN identifier of a tag's control information; the rest is priority bits.
+const VLAN_ID_MASK: u16 = 0x0fff;
+
+/// IP protocol number of VRRP, and of CARP. RFC 9568 §5.1.1.4.
+pub const IP_PROTO_VRRP: u8 = 112;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// IPv6 extension headers that are followed in search of VRRP; a longer chain is left to the host.
+const EXTENSION_HEADERS_MAX: usize = 4;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// Not VRRP, or not recognisable as VRRP: a later fragment, a header cut short, too many tags.
+    NotVrrp,
+    /// A VRRP message, at least up to its VRID.
+    Vrrp(Facts),
+}
+
+/// How the IP headers in front of the message are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A plain header, as every honest sender builds it.
+    Plain,
+    /// An IPv4 header with options.
+    Options,
+    /// The first fragment of a datagram.
+    Fragment,
+    /// IPv6 extension headers before protocol 112.
+    ExtensionHeaders,
+}
+
+/// The headers of a frame that carries a VRRP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Sender of the Ethernet frame.
+    pub source_mac: MacAddr,
+    /// VLAN identifier; 0 for an untagged frame, and for a priority tag, which the kernel treats as untagged.
+    pub vlan: u16,
+    /// Carrying IP version.
+    pub family: Family,
+    /// How the IP headers are built.
+    pub shape: Shape,
+    /// TTL or Hop Limit.
+    pub ttl: u8,
+    /// Virtual Router Identifier as received, 0 included.
+    pub vrid: u8,
+    /// Where the VRRP message begins, in bytes from the start of the frame.
+    pub message_offset: usize,
+    /// Bytes of the VRRP message as the IP header states them; Ethernet padding is not counted.
+    pub message_len: usize,
+    /// Source address; an IPv4 address fills the first four bytes.
+    pub source: [u8; 16],
+    /// Destination address, in the same form.
+    pub destination: [u8; 16],
+}
+
+/// States the facts of `frame`.
+#[inline(always)]
+pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
+    read(frame).map_or(Parsed::NotVrrp, Parsed::Vrrp)
+}
+
+#[inline(always)]
+fn read<F: Frame + ?Sized>(frame: &F) -> Option<Facts> {
+    let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, t0, t1] = frame.bytes::<ETHERNET_LEN>(0)?;
+    let source_mac = MacAddr([m0, m1, m2, m3, m4, m5]);
+    let mut ethertype = u16::from_be_bytes([t0, t1]);
+    let mut offset = ETHERNET_LEN;
+    let mut vlan = 0;
+    for _ in 0..2 {
+        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+            break;
+        }
+        let &[c0, c1, t0, t1] = frame.bytes::<VLAN_TAG_LEN>(offset)?;
+        let id = u16::from_be_bytes([c0, c1]) & VLAN_ID_MASK;
+        if vlan != 0 && id != 0 {
+            return None; // A VLAN inside a VLAN belongs to no interface that vipd serves.
+        }
+        vlan |= id;
+        ethertype = u16::from_be_bytes([t0, t1]);
+        offset += VLAN_TAG_LEN;
+    }
+    match ethertype {
+        ETHERTYPE_IPV4 => read_ipv4(frame, offset, source_mac, vlan),
+        ETHERTYPE_IPV6 => read_ipv6(frame, offset, source_mac, vlan),
+        _ => None,
+    }
+}
+
+/// Reads an IPv4 header of any length. RFC 791 §3.1.
+#[inline(always)]
+fn read_ipv4<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, vlan: u16) -> Option<Facts> {
+    let header = frame.bytes::<IPV4_LEN>(offset)?;
+    let &[version_ihl, _, l0, l1, _, _, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+    let header_len = usize::from(version_ihl & 0x0f) * 4;
+    let fragment = u16::from_be_bytes([f0, f1]);
+    // A later fragment holds no VRRP header; without the first, which is dropped, it is never reassembled.
+    if protocol != IP_PROTO_VRRP || version_ihl >> 4 != 4 || header_len < IPV4_LEN || fragment & 0x1fff != 0 {
+        return None;
+    }
+    let message_offset = offset + header_len;
+    let &[_, vrid] = frame.bytes::<2>(message_offset)?;
+    Some(Facts {
+        source_mac,
+        vlan,
+        family: Family::Ipv4,
+        shape: match (fragment & 0x2000 != 0, header_len > IPV4_LEN) {
+            (true, _) => Shape::Fragment,
+            (false, true) => Shape::Options,
+            (false, false) => Shape::Plain,
+        },
+        ttl,
+        vrid,
+        message_offset,
+        message_len: usize::from(u16::from_be_bytes([l0, l1])).saturating_sub(header_len),
+        source: [s0, s1, s2, s3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        destination: [d0, d1, d2, d3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    })
+}
+
+/// Reads an IPv6 header and follows its extension headers. RFC 8200 §3, §4.
+#[inline(always)]
+fn read_ipv6<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, vlan: u16) -> Option<Facts> {
+    let &[version_class, _, _, _, l0, l1, mut next_header, hop_limit] = frame.bytes::<8>(offset)?;
+    if version_class >> 4 != 6 {
+        return None;
+    }
+    let source = *frame.bytes::<16>(offset + 8)?;
+    let destination = *frame.bytes::<16>(offset + 24)?;
+    let mut message_offset = offset + IPV6_LEN;
+    let mut message_len = usize::from(u16::from_be_bytes([l0, l1]));
+    let mut shape = Shape::Plain;
+    for _ in 0..EXTENSION_HEADERS_MAX {
+        if next_header == IP_PROTO_VRRP {
+            break;
+        }
+        let header_len = match next_header {
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
+                let &[_, units] = frame.bytes::<2>(message_offset)?;
+                shape = Shape::ExtensionHeaders;
+                (usize::from(units) + 1) * 8
+            }
+            AUTHENTICATION => {
+                let &[_, units] = frame.bytes::<2>(message_offset)?;
+                shape = Shape::ExtensionHeaders;
+                (usize::from(units) + 2) * 4
+            }
+            FRAGMENT => {
+                let &[_, _, f0, f1] = frame.bytes::<4>(message_offset)?;
+                if u16::from_be_bytes([f0, f1]) & 0xfff8 != 0 {
+                    return None;
+                }
+                shape = Shape::Fragment;
+                8
+            }
+            _ => return None,
+        };
+        let &[following] = frame.bytes::<1>(message_offset)?;
+        next_header = following;
+        message_offset += header_len;
+        message_len = message_len.saturating_sub(header_len);
+    }
+    if next_header != IP_PROTO_VRRP {
+        return None;
+    }
+    let &[_, vrid] = frame.bytes::<2>(message_offset)?;
+    Some(Facts {
+        source_mac,
+        vlan,
+        family: Family::Ipv6,
+        shape,
+        ttl: hop_limit,
+        vrid,
+        message_offset,
+        message_len,
+        source,
+        destination,
+    })
+}
+
+#[cfg(test)]
+mod tests;
