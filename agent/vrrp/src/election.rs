@@ -1,0 +1,407 @@
+//! The election of one virtual router on one router. RFC 9568 §6.4.
+//!
+//! ```text
+//!             Startup                     a cause arises
+//! Initialize ─────────▶ Backup ◀───────┐ ┌────────────────▶ Fault
+//!     ▲  │                │  ▲         │ │                    │
+//!     │  │ owner          │  │ better  │ │                    │ all causes gone
+//!     │  ▼       silence  ▼  │ advert  │ │                    │
+//!  Shutdown ◀────────── Active ────────┴─┴────────────────────┘
+//! ```
+//!
+//! Fault is vipd's own: the states of the RFC know no router that runs and cannot serve.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use crate::{
+    Instant, Parameters, Priority,
+    timing::{active_down_interval, skew_time},
+};
+
+mod transition;
+pub use transition::{Cause, Reason, StateName, Transition};
+
+/// Adverts that an Active Router sends out of turn between two of its regular ones, in answer to losing ones.
+///
+/// One is enough on an honest LAN; a stream of forged adverts must not make it send as many of its own.
+const REPLIES_PER_INTERVAL: u8 = 4;
+
+/// Least time between two announcements of the virtual addresses that losing adverts cause.
+const ANNOUNCEMENT_GAP: Duration = Duration::from_secs(1);
+
+/// How long a router that could not hold the virtual addresses waits before it stands again; doubled each time.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Doublings of [`RETRY_AFTER`]: at most 320 s.
+const RETRY_DOUBLINGS_MAX: u32 = 5;
+
+/// An advert as the election sees it: accepted by every check before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advert {
+    /// Primary address of the sender.
+    pub source: IpAddr,
+    /// Its priority; `None`: it leaves.
+    pub priority: Option<Priority>,
+    /// Its Max Advertise Interval.
+    pub max_advertise_interval: Duration,
+    /// When it reached this host, which may be well before it is handled.
+    pub received_at: Instant,
+}
+
+/// What happens to an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The router begins to take part.
+    Startup,
+    /// The router leaves on purpose.
+    Shutdown,
+    /// The [deadline](Election::deadline) may have come.
+    Timer,
+    /// An advert was received.
+    Advert(Advert),
+    /// The primary address, which adverts come from, is this one.
+    PrimaryAddress(IpAddr),
+    /// Something keeps this router from serving.
+    Fault(Cause),
+    /// It no longer does.
+    Recovered(Cause),
+    /// All virtual addresses are on the interface.
+    AddressesHeld,
+}
+
+/// What the caller must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send an advert of this priority now; `None` is Priority 0: this router leaves.
+    Advertise(Option<Priority>),
+    /// Put the virtual addresses on the interface and announce them.
+    TakeAddresses,
+    /// Announce the virtual addresses again.
+    Announce,
+    /// Remove the virtual addresses.
+    ReleaseAddresses,
+    /// Tell people.
+    Report(Transition),
+}
+
+/// The state, with the timers that run in it: what cannot run does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not taking part.
+    Initialize,
+    /// Listening to the Active Router.
+    Backup {
+        /// When Active_Down_Timer fires.
+        active_down_at: Instant,
+        /// Active_Adver_Interval, learned from the Active Router.
+        active_adver_interval: Duration,
+        /// The Active Router has said that it leaves.
+        active_left: bool,
+    },
+    /// Serving the virtual addresses.
+    Active {
+        /// When Adver_Timer fires.
+        adver_at: Instant,
+        /// Adverts that may still be sent out of turn before it does.
+        replies_left: u8,
+        /// When the virtual addresses were last announced.
+        announced_at: Instant,
+    },
+    /// Not able to serve.
+    Fault {
+        /// When to stand again after the virtual addresses could not be held.
+        retry_at: Option<Instant>,
+    },
+}
+
+impl State {
+    /// The state without its timers.
+    #[must_use]
+    pub const fn name(&self) -> StateName {
+        match self {
+            Self::Initialize => StateName::Initialize,
+            Self::Backup { .. } => StateName::Backup,
+            Self::Active { .. } => StateName::Active,
+            Self::Fault { .. } => StateName::Fault,
+        }
+    }
+}
+
+/// The election of one virtual router on this router.
+#[derive(Clone, Debug)]
+pub struct Election {
+    parameters: Parameters,
+    state: State,
+    primary_address: Option<IpAddr>,
+    causes: BTreeSet<Cause>,
+    /// Terms as Active that ended because the addresses could not be held, since one that did not.
+    failed_terms: u32,
+    last_advert: Option<Advert>,
+}
+
+impl Election {
+    /// An election in Initialize.
+    #[must_use]
+    pub const fn new(parameters: Parameters) -> Self {
+        Self {
+            parameters,
+            state: State::Initialize,
+            primary_address: None,
+            causes: BTreeSet::new(),
+            failed_terms: 0,
+            last_advert: None,
+        }
+    }
+
+    /// What it was configured with.
+    #[must_use]
+    pub const fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The current state.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What keeps this router from serving; empty unless in Fault or Initialize.
+    pub fn causes(&self) -> impl Iterator<Item = Cause> {
+        self.causes.iter().copied()
+    }
+
+    /// The advert that was handled last, whatever became of it.
+    #[must_use]
+    pub const fn last_advert(&self) -> Option<&Advert> {
+        self.last_advert.as_ref()
+    }
+
+    /// When to call [`Election::handle`] with [`Event::Timer`]; an early call does nothing.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Initialize => None,
+            State::Backup { active_down_at, .. } => Some(active_down_at),
+            State::Active { adver_at, .. } => Some(adver_at),
+            State::Fault { retry_at } => retry_at,
+        }
+    }
+
+    /// Takes one event and returns what the caller must now do, in this order.
+    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        match event {
+            Event::Startup => self.startup(now),
+            Event::Shutdown => self.shutdown(now),
+            Event::Timer => self.timer(now),
+            Event::Advert(advert) => {
+                // A clock that two CPUs read differently must not put an arrival into the future.
+                let advert = Advert { received_at: advert.received_at.min(now), ..advert };
+                self.last_advert = Some(advert);
+                self.advert(advert, now)
+            }
+            Event::PrimaryAddress(address) => {
+                self.primary_address = Some(address);
+                Vec::new()
+            }
+            Event::Fault(cause) => self.fault(cause, now),
+            Event::Recovered(cause) => self.recovered(cause, now),
+            Event::AddressesHeld => {
+                self.failed_terms = 0;
+                Vec::new()
+            }
+        }
+    }
+
+    fn startup(&mut self, now: Instant) -> Vec<Action> {
+        match self.state {
+            State::Initialize => self.stand(Reason::Startup, now),
+            State::Backup { .. } | State::Active { .. } | State::Fault { .. } => Vec::new(),
+        }
+    }
+
+    /// Begins to take part: RFC 9568 §6.4.1.
+    fn stand(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
+        if let Some(&cause) = self.causes.first() {
+            let retry_at = (cause == Cause::VirtualAddresses).then(|| now + self.retry_after());
+            return vec![self.enter(State::Fault { retry_at }, Reason::Fault(cause), now)];
+        }
+        if self.parameters.is_owner() {
+            return self.become_active(Reason::AddressOwner, now);
+        }
+        let interval = self.parameters.advertisement_interval.duration();
+        vec![self.enter(self.backup(interval, now), reason, now)]
+    }
+
+    fn shutdown(&mut self, now: Instant) -> Vec<Action> {
+        match self.state {
+            State::Initialize => Vec::new(),
+            State::Backup { .. } | State::Fault { .. } => {
+                vec![self.enter(State::Initialize, Reason::Shutdown, now)]
+            }
+            State::Active { .. } => self.leave(State::Initialize, Reason::Shutdown, now),
+        }
+    }
+
+    fn timer(&mut self, now: Instant) -> Vec<Action> {
+        match self.state {
+            State::Backup { active_down_at, active_left, .. } if now >= active_down_at => {
+                self.become_active(if active_left { Reason::ActiveLeft } else { Reason::ActiveSilent }, now)
+            }
+            State::Active { adver_at, announced_at, .. } if now >= adver_at => {
+                let interval = self.parameters.advertisement_interval.duration();
+                // In step with the schedule, but never a burst to catch up.
+                let next = adver_at + interval;
+                let adver_at = if next > now { next } else { now + interval };
+                self.state = State::Active { adver_at, replies_left: REPLIES_PER_INTERVAL, announced_at };
+                vec![Action::Advertise(Some(self.parameters.priority))]
+            }
+            State::Fault { retry_at: Some(retry_at) } if now >= retry_at => {
+                self.recovered(Cause::VirtualAddresses, now)
+            }
+            State::Initialize | State::Backup { .. } | State::Active { .. } | State::Fault { .. } => Vec::new(),
+        }
+    }
+
+    fn advert(&mut self, advert: Advert, now: Instant) -> Vec<Action> {
+        match self.state {
+            State::Initialize | State::Fault { .. } => Vec::new(),
+            State::Backup { active_down_at, active_adver_interval, active_left } => {
+                self.state = match advert.priority {
+                    None => State::Backup {
+                        active_down_at: advert.received_at + skew_time(self.parameters.priority, active_adver_interval),
+                        active_adver_interval,
+                        active_left: true,
+                    },
+                    Some(priority) if !self.parameters.preempts() || priority >= self.parameters.priority => {
+                        self.backup(self.parameters.learn(advert.max_advertise_interval), advert.received_at)
+                    }
+                    // Discarded: the timer runs on. RFC 9568 §6.4.2.
+                    Some(_) => State::Backup { active_down_at, active_adver_interval, active_left },
+                };
+                Vec::new()
+            }
+            State::Active { adver_at, replies_left, announced_at } => match advert.priority {
+                None => self.answer_leaving(adver_at, replies_left, announced_at, now),
+                Some(priority) if self.loses_to(priority, advert.source) => self.yield_to(advert, priority, now),
+                Some(_) => self.answer_losing(adver_at, replies_left, announced_at, now),
+            },
+        }
+    }
+
+    /// Whether an Active Router gives way. RFC 9568 §6.4.3: higher priority, or equal and a greater primary address.
+    fn loses_to(&self, priority: Priority, source: IpAddr) -> bool {
+        let own = (self.parameters.priority, self.primary_address);
+        (priority, Some(source)) > own
+    }
+
+    fn yield_to(&mut self, advert: Advert, priority: Priority, now: Instant) -> Vec<Action> {
+        let interval = self.parameters.learn(advert.max_advertise_interval);
+        let reason = Reason::BetterRouter { source: advert.source, priority };
+        let report = self.enter(self.backup(interval, advert.received_at), reason, now);
+        vec![Action::ReleaseAddresses, report]
+    }
+
+    /// Answers an advert of Priority 0 and restarts Adver_Timer. RFC 9568 §6.4.3.
+    ///
+    /// Once the answers of this interval are used up the timer is left alone too: forged adverts would otherwise
+    /// postpone the regular one for ever.
+    fn answer_leaving(
+        &mut self,
+        adver_at: Instant,
+        replies_left: u8,
+        announced_at: Instant,
+        now: Instant,
+    ) -> Vec<Action> {
+        let Some(replies_left) = replies_left.checked_sub(1) else { return Vec::new() };
+        let adver_at = adver_at.max(now + self.parameters.advertisement_interval.duration());
+        self.state = State::Active { adver_at, replies_left, announced_at };
+        vec![Action::Advertise(Some(self.parameters.priority))]
+    }
+
+    /// Answers a losing advert, so that its sender gives way and switches learn the way here. RFC 9568 §6.4.3.
+    ///
+    /// Its sender may have announced the addresses as its own, so they are announced again.
+    fn answer_losing(
+        &mut self,
+        adver_at: Instant,
+        replies_left: u8,
+        announced_at: Instant,
+        now: Instant,
+    ) -> Vec<Action> {
+        let Some(replies_left) = replies_left.checked_sub(1) else { return Vec::new() };
+        let mut actions = vec![Action::Advertise(Some(self.parameters.priority))];
+        let due = now >= announced_at + ANNOUNCEMENT_GAP;
+        if due {
+            actions.push(Action::Announce);
+        }
+        let announced_at = if due { now } else { announced_at };
+        self.state = State::Active { adver_at, replies_left, announced_at };
+        actions
+    }
+
+    fn fault(&mut self, cause: Cause, now: Instant) -> Vec<Action> {
+        let new = self.causes.insert(cause);
+        if new && cause == Cause::VirtualAddresses {
+            self.failed_terms = self.failed_terms.saturating_add(1);
+        }
+        let retry_at = (cause == Cause::VirtualAddresses).then(|| now + self.retry_after());
+        match self.state {
+            State::Initialize => Vec::new(),
+            State::Fault { retry_at: earlier } => {
+                self.state = State::Fault { retry_at: earlier.or(retry_at) };
+                Vec::new()
+            }
+            State::Backup { .. } => vec![self.enter(State::Fault { retry_at }, Reason::Fault(cause), now)],
+            State::Active { .. } => self.leave(State::Fault { retry_at }, Reason::Fault(cause), now),
+        }
+    }
+
+    fn recovered(&mut self, cause: Cause, now: Instant) -> Vec<Action> {
+        let known = self.causes.remove(&cause);
+        match self.state {
+            State::Fault { .. } if known && self.causes.is_empty() => self.stand(Reason::Recovered(cause), now),
+            State::Fault { .. } if cause == Cause::VirtualAddresses => {
+                self.state = State::Fault { retry_at: None };
+                Vec::new()
+            }
+            State::Initialize | State::Backup { .. } | State::Active { .. } | State::Fault { .. } => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Duration {
+        RETRY_AFTER * 2_u32.pow(self.failed_terms.saturating_sub(1).min(RETRY_DOUBLINGS_MAX))
+    }
+
+    /// RFC 9568 §6.4.1, §6.4.2: the advert first, then the addresses.
+    fn become_active(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
+        let state = State::Active {
+            adver_at: now + self.parameters.advertisement_interval.duration(),
+            replies_left: REPLIES_PER_INTERVAL,
+            announced_at: now,
+        };
+        let report = self.enter(state, reason, now);
+        vec![Action::Advertise(Some(self.parameters.priority)), Action::TakeAddresses, report]
+    }
+
+    /// Ends a term as Active on this router's own account: Priority 0, so that a Backup need not wait.
+    fn leave(&mut self, state: State, reason: Reason, now: Instant) -> Vec<Action> {
+        let report = self.enter(state, reason, now);
+        vec![Action::Advertise(None), Action::ReleaseAddresses, report]
+    }
+
+    fn backup(&self, active_adver_interval: Duration, heard_at: Instant) -> State {
+        State::Backup {
+            active_down_at: heard_at + active_down_interval(self.parameters.priority, active_adver_interval),
+            active_adver_interval,
+            active_left: false,
+        }
+    }
+
+    fn enter(&mut self, state: State, reason: Reason, now: Instant) -> Action {
+        let from = self.state.name();
+        self.state = state;
+        Action::Report(Transition { from, to: state.name(), reason, at: now })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! Every state and event of RFC 9568 §6.4. Expected times are literals in microseconds.
+
+mod histories;
+
+use super::*;
+use crate::{Centiseconds, Family, Vrid};
+
+const START: Instant = Instant::from_nanos(1_000_000_000_000);
+const OWN: &str = "10.77.0.2";
+
+fn parameters(priority: u8) -> Parameters {
+    Parameters {
+        vrid: Vrid::new(51).unwrap(),
+        family: Family::Ipv4,
+        priority: Priority::new(priority).unwrap(),
+        advertisement_interval: Centiseconds::new(100).unwrap(),
+        preempt_mode: true,
+        learned_interval_max: Some(Duration::from_secs(2)),
+    }
+}
+
+fn us(microseconds: u64) -> Instant {
+    START + Duration::from_micros(microseconds)
+}
+
+fn priority(number: u8) -> Option<Priority> {
+    Priority::new(number)
+}
+
+/// An advert of 1 s interval that arrives and is handled at `at`.
+fn advert(source: &str, priority: u8, at: Instant) -> Event {
+    Event::Advert(Advert {
+        source: source.parse().unwrap(),
+        priority: Priority::new(priority),
+        max_advertise_interval: Duration::from_secs(1),
+        received_at: at,
+    })
+}
+
+fn started(parameters: Parameters) -> Election {
+    let mut election = Election::new(parameters);
+    election.handle(Event::PrimaryAddress(OWN.parse().unwrap()), START);
+    election.handle(Event::Startup, START);
+    election
+}
+
+/// A Backup of priority 100, started at `START`: it takes over 3 609 375 µs later.
+fn backup() -> Election {
+    let election = started(parameters(100));
+    assert_eq!(election.state().name(), StateName::Backup);
+    election
+}
+
+/// An Active of priority 100; its next regular advert is due at 4 609 375 µs.
+fn active() -> Election {
+    let mut election = backup();
+    election.handle(Event::Timer, us(3_609_375));
+    assert_eq!(election.state().name(), StateName::Active);
+    election
+}
+
+/// The actions without the reports, which have their own test.
+fn effects(actions: &[Action]) -> Vec<Action> {
+    actions.iter().copied().filter(|action| !matches!(action, Action::Report(_))).collect()
+}
+
+/// §6.4.1: a router that does not own the addresses starts as Backup and sends nothing.
+#[test]
+fn starts_as_backup_in_silence() {
+    let mut election = Election::new(parameters(100));
+    assert_eq!(effects(&election.handle(Event::Startup, START)), []);
+    assert_eq!(election.state().name(), StateName::Backup);
+    assert_eq!(election.deadline(), Some(us(3_609_375)));
+}
+
+/// §6.4.1: the owner becomes Active at once: advert, addresses, Adver_Timer.
+#[test]
+fn the_owner_starts_as_active() {
+    let mut election = Election::new(parameters(255));
+    let actions = election.handle(Event::Startup, START);
+    assert_eq!(effects(&actions), [Action::Advertise(priority(255)), Action::TakeAddresses]);
+    assert_eq!(election.deadline(), Some(us(1_000_000)));
+}
+
+/// §6.4.2: what one advert does to a Backup of priority 100, one second after start.
+#[test]
+fn backup_waits_as_the_advert_tells_it() {
+    // (case, Preempt_Mode, advertised priority, microseconds from START to the takeover)
+    let cases = [
+        ("higher priority", true, 101, 4_609_375),
+        ("equal priority", true, 100, 4_609_375),
+        ("lower, no preemption", false, 99, 4_609_375),
+        ("lower, preemption: the timer runs on", true, 99, 3_609_375),
+        ("priority 0: Skew_Time", true, 0, 1_609_375),
+        ("priority 0, no preemption", false, 0, 1_609_375),
+    ];
+    for (case, preempt_mode, advertised, takeover_us) in cases {
+        let mut election = started(Parameters { preempt_mode, ..parameters(100) });
+        let now = us(1_000_000);
+        assert_eq!(election.handle(advert("10.77.0.1", advertised, now), now), [], "{case}");
+        assert_eq!(election.deadline(), Some(us(takeover_us)), "{case}");
+    }
+}
+
+/// §6.1: the owner always preempts, whatever Preempt_Mode says.
+#[test]
+fn an_owner_in_backup_preempts() {
+    let mut election = started(Parameters { preempt_mode: false, ..parameters(255) });
+    let now = us(500_000);
+    election.handle(Event::Fault(Cause::Link), now);
+    election.handle(Event::Recovered(Cause::Link), now);
+    assert_eq!(election.state().name(), StateName::Active);
+}
+
+/// §6.4.2: Active_Down_Timer fires: advert first, then the addresses; Adver_Timer counts the own interval.
+#[test]
+fn backup_takes_over_when_the_timer_fires() {
+    let mut election = backup();
+    assert_eq!(election.handle(Event::Timer, us(3_609_374)), [], "early");
+    let actions = election.handle(Event::Timer, us(3_609_375));
+    assert_eq!(effects(&actions), [Action::Advertise(priority(100)), Action::TakeAddresses]);
+    assert_eq!(election.deadline(), Some(us(4_609_375)));
+}
+
+/// The wait counts from the arrival of the advert, not from when a busy host got to handle it.
+#[test]
+fn a_late_look_at_an_advert_does_not_lengthen_the_wait() {
+    let mut election = backup();
+    election.handle(advert("10.77.0.1", 200, us(1_000_000)), us(3_000_000));
+    assert_eq!(election.deadline(), Some(us(4_609_375)));
+    election.handle(advert("10.77.0.1", 200, us(9_000_000)), us(4_000_000));
+    assert_eq!(election.deadline(), Some(us(7_609_375)), "an arrival in the future counts as one now");
+}
+
+/// §6.1, §6.4.2: the Active Router's interval is learned, up to the limit.
+#[test]
+fn the_interval_is_learned_and_limited() {
+    // (limit, advertised ms, microseconds to the takeover)
+    let cases = [
+        (Some(2), 1_500, 5_414_062),
+        (Some(2), 40_950, 7_218_750),
+        (None, 40_950, 147_803_906),
+        (Some(2), 10, 36_093),
+    ];
+    for (limit_s, interval_ms, takeover_us) in cases {
+        let learned_interval_max = limit_s.map(Duration::from_secs);
+        let mut election = started(Parameters { learned_interval_max, ..parameters(100) });
+        let advert = Advert {
+            source: "10.77.0.1".parse().unwrap(),
+            priority: priority(200),
+            max_advertise_interval: Duration::from_millis(interval_ms),
+            received_at: START,
+        };
+        election.handle(Event::Advert(advert), START);
+        let wait = election.deadline().unwrap().since(START);
+        assert_eq!(wait.as_micros(), takeover_us, "{interval_ms} ms, limit {limit_s:?}");
+    }
+}
+
+/// §6.4.2: after Priority 0 the wait is Skew_Time of the learned interval.
+#[test]
+fn skew_time_follows_the_learned_interval() {
+    let mut election = backup();
+    let short = Advert {
+        source: "10.77.0.1".parse().unwrap(),
+        priority: priority(200),
+        max_advertise_interval: Duration::from_millis(10),
+        received_at: START,
+    };
+    election.handle(Event::Advert(short), START);
+    election.handle(advert("10.77.0.1", 0, START), START);
+    assert_eq!(election.deadline().unwrap().since(START), Duration::from_nanos(6_093_750));
+}
+
+/// §6.4.2, §6.4.3: leaving on purpose.
+#[test]
+fn shutdown_says_goodbye_only_when_active() {
+    assert_eq!(effects(&backup().handle(Event::Shutdown, us(1))), []);
+    let mut election = active();
+    let actions = election.handle(Event::Shutdown, us(4_000_000));
+    assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
+    assert_eq!((election.state(), election.deadline()), (&State::Initialize, None));
+}
+
+/// §6.4.3: Adver_Timer fires on schedule, without drift and without a burst to catch up.
+#[test]
+fn active_advertises_on_schedule() {
+    let mut election = active();
+    assert_eq!(election.handle(Event::Timer, us(4_609_374)), [], "early");
+    assert_eq!(election.handle(Event::Timer, us(4_609_400)), [Action::Advertise(priority(100))]);
+    assert_eq!(election.deadline(), Some(us(5_609_375)), "no drift");
+    assert_eq!(election.handle(Event::Timer, us(9_000_000)), [Action::Advertise(priority(100))]);
+    assert_eq!(election.deadline(), Some(us(10_000_000)), "one advert for all that were missed");
+}
+
+/// §6.4.3: what one advert does to an Active of priority 100 and address 10.77.0.2.
+#[test]
+fn active_yields_to_the_better_router_only() {
+    use StateName::{Active, Backup};
+    let cases = [
+        ("higher priority", "10.77.0.1", 101, Backup),
+        ("equal priority, greater address", "10.77.0.3", 100, Backup),
+        ("equal priority, greater first byte", "128.0.0.1", 100, Backup),
+        ("equal priority, smaller address", "10.77.0.1", 100, Active),
+        ("equal priority, smaller first byte", "9.255.255.255", 100, Active),
+        ("lower priority, greater address", "10.77.0.3", 99, Active),
+        ("priority 0", "10.77.0.3", 0, Active),
+    ];
+    for (case, source, advertised, state) in cases {
+        let mut election = active();
+        let now = us(4_000_000);
+        let actions = effects(&election.handle(advert(source, advertised, now), now));
+        assert_eq!(election.state().name(), state, "{case}");
+        if state == Backup {
+            assert_eq!(actions, [Action::ReleaseAddresses], "{case}");
+            assert_eq!(election.deadline(), Some(us(7_609_375)), "{case}");
+        } else {
+            assert_eq!(actions.first(), Some(&Action::Advertise(priority(100))), "{case}");
+        }
+    }
+}
+
+/// §6.4.3: IPv6 addresses are compared as unsigned numbers too.
+#[test]
+fn the_tie_break_compares_ipv6_addresses() {
+    let mut election = active();
+    election.handle(Event::PrimaryAddress("fe80::80".parse().unwrap()), us(3_700_000));
+    election.handle(advert("fe80::7f", 100, us(3_700_000)), us(3_700_000));
+    assert_eq!(election.state().name(), StateName::Active);
+    election.handle(advert("fe80::81", 100, us(3_700_000)), us(3_700_000));
+    assert_eq!(election.state().name(), StateName::Backup);
+}
+
+/// §6.4.3: Priority 0 is answered at once and restarts Adver_Timer; a losing advert is answered and leaves it alone.
+#[test]
+fn active_answers_at_once() {
+    let now = us(4_000_000);
+    let mut election = active();
+    assert_eq!(election.handle(advert("10.77.0.1", 0, now), now), [Action::Advertise(priority(100))]);
+    assert_eq!(election.deadline(), Some(us(5_000_000)));
+
+    let mut election = active();
+    assert_eq!(election.handle(advert("10.77.0.1", 50, now), now), [Action::Advertise(priority(100))]);
+    assert_eq!(election.deadline(), Some(us(4_609_375)));
+}
+
+/// A losing advert long after the takeover: its sender may have announced the addresses, so they are announced again,
+/// once a second at most.
+#[test]
+fn a_losing_advert_is_followed_by_an_announcement() {
+    let mut election = active();
+    let both = [Action::Advertise(priority(100)), Action::Announce];
+    let now = us(4_609_375);
+    election.handle(Event::Timer, now);
+    assert_eq!(election.handle(advert("10.77.0.1", 50, now), now), both);
+    let soon = us(5_600_000);
+    assert_eq!(election.handle(advert("10.77.0.1", 50, soon), soon), [Action::Advertise(priority(100))]);
+    let later = us(5_609_375);
+    assert_eq!(election.handle(advert("10.77.0.1", 50, later), later), both);
+}
+
+/// A stream of forged adverts earns four answers an interval, and cannot postpone the regular advert.
+#[test]
+fn answers_are_limited() {
+    for forged in [0, 50] {
+        let mut election = active();
+        let mut sent = 0;
+        for step in 0..1_000 {
+            let now = us(3_609_375 + step * 1_000);
+            sent += effects(&election.handle(advert("10.77.0.1", forged, now), now))
+                .iter()
+                .filter(|action| matches!(action, Action::Advertise(_)))
+                .count();
+        }
+        assert_eq!(sent, 4, "priority {forged}");
+        let regular = election.deadline().unwrap();
+        assert!(regular <= us(4_612_375 + 1_000_000), "priority {forged}: {regular:?}");
+        assert_eq!(election.handle(Event::Timer, regular), [Action::Advertise(priority(100))]);
+    }
+}
+
+/// Fault: an Active leaves with Priority 0, a Backup in silence; both stand again as Backup once all causes are gone.
+#[test]
+fn a_fault_ends_the_term() {
+    let mut election = active();
+    let actions = election.handle(Event::Fault(Cause::Link), us(4_000_000));
+    assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
+    assert_eq!(election.state(), &State::Fault { retry_at: None });
+    assert_eq!(election.handle(Event::Fault(Cause::PrimaryAddress), us(4_000_001)), []);
+    assert_eq!(election.handle(Event::Recovered(Cause::Link), us(5_000_000)), []);
+    election.handle(Event::Recovered(Cause::PrimaryAddress), us(6_000_000));
+    assert_eq!(election.state().name(), StateName::Backup);
+    assert_eq!(election.deadline(), Some(us(9_609_375)));
+
+    let mut election = backup();
+    assert_eq!(effects(&election.handle(Event::Fault(Cause::Link), us(1_000_000))), []);
+    assert_eq!(election.state().name(), StateName::Fault);
+}
+
+/// A router in Fault hears nothing and waits for nothing.
+#[test]
+fn fault_ignores_adverts_and_timers() {
+    let mut election = backup();
+    election.handle(Event::Fault(Cause::Link), us(1));
+    for event in [Event::Timer, Event::Startup, advert("10.77.0.1", 200, us(2))] {
+        assert_eq!(election.handle(event, us(100_000_000)), [], "{event:?}");
+    }
+    assert_eq!(election.deadline(), None);
+}
+
+/// Started while the link is down: Fault at once, not a Backup that takes over from nobody.
+#[test]
+fn a_cause_known_before_the_start_counts() {
+    let mut election = Election::new(parameters(255));
+    assert_eq!(election.handle(Event::Fault(Cause::Link), START), []);
+    assert_eq!(effects(&election.handle(Event::Startup, START)), []);
+    assert_eq!(election.state().name(), StateName::Fault);
+}
+
+/// A router that cannot hold the addresses stands again after 10 s, then 20 s, …, 320 s; a good term forgives all.
+#[test]
+fn failed_terms_are_retried_ever_more_rarely() {
+    let mut election = active();
+    let mut now = us(3_609_375);
+    for seconds in [10, 20, 40, 80, 160, 320, 320] {
+        election.handle(Event::Fault(Cause::VirtualAddresses), now);
+        assert_eq!(election.deadline(), Some(now + Duration::from_secs(seconds)));
+        now = now + Duration::from_secs(seconds);
+        election.handle(Event::Timer, now);
+        assert_eq!(election.state().name(), StateName::Backup);
+        now = election.deadline().unwrap();
+        election.handle(Event::Timer, now);
+        assert_eq!(election.state().name(), StateName::Active);
+    }
+    election.handle(Event::AddressesHeld, now);
+    election.handle(Event::Fault(Cause::VirtualAddresses), now);
+    assert_eq!(election.deadline(), Some(now + Duration::from_secs(10)));
+}
+
+/// Every change of state is reported with its reason.
+#[test]
+fn transitions_carry_their_reason() {
+    let mut election = backup();
+    election.handle(advert("10.77.0.1", 0, us(0)), us(0));
+    let reason = |actions: Vec<Action>| {
+        actions.into_iter().find_map(|action| match action {
+            Action::Report(transition) => Some((transition.from, transition.to, transition.reason)),
+            Action::Advertise(_) | Action::TakeAddresses | Action::Announce | Action::ReleaseAddresses => None,
+        })
+    };
+    let now = us(609_375);
+    let expected = (StateName::Backup, StateName::Active, Reason::ActiveLeft);
+    assert_eq!(reason(election.handle(Event::Timer, now)), Some(expected));
+    let better = Reason::BetterRouter { source: "10.77.0.1".parse().unwrap(), priority: priority(200).unwrap() };
+    let expected = (StateName::Active, StateName::Backup, better);
+    assert_eq!(reason(election.handle(advert("10.77.0.1", 200, now), now)), Some(expected));
+    let later = us(10_000_000);
+    let expected = (StateName::Backup, StateName::Active, Reason::ActiveSilent);
+    assert_eq!(reason(election.handle(Event::Timer, later)), Some(expected));
+}

@@ -1,0 +1,72 @@
+//! Random histories keep the invariants.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![Just(Cause::Link), Just(Cause::PrimaryAddress), Just(Cause::VirtualAddresses)]
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let advert = (any::<[u8; 4]>(), any::<u8>(), any::<u64>(), any::<u64>()).prop_map(|(source, priority, ns, at)| {
+        Event::Advert(Advert {
+            source: source.into(),
+            priority: Priority::new(priority),
+            max_advertise_interval: Duration::from_nanos(ns),
+            received_at: Instant::from_nanos(at),
+        })
+    });
+    prop_oneof![
+        2 => Just(Event::Startup),
+        1 => Just(Event::Shutdown),
+        8 => Just(Event::Timer),
+        8 => advert,
+        1 => any::<[u8; 4]>().prop_map(|address| Event::PrimaryAddress(address.into())),
+        1 => any_cause().prop_map(Event::Fault),
+        2 => any_cause().prop_map(Event::Recovered),
+        1 => Just(Event::AddressesHeld),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Whatever happens, at whatever time: no panic; the addresses are held in Active and nowhere else; Backup and
+    /// Active always have a timer; state changes are reported, once each, and chain.
+    #[test]
+    fn invariants_hold(
+        priority in 1..=u8::MAX,
+        preempt_mode: bool,
+        limited: bool,
+        history in proptest::collection::vec((any_event(), 0..5_000_000_000_u64), 1..60),
+        start in prop_oneof![Just(0), Just(1_000_000_000_000), Just(u64::MAX - 1_000)],
+    ) {
+        let learned_interval_max = limited.then_some(Duration::from_secs(2));
+        let mut election = Election::new(Parameters { preempt_mode, learned_interval_max, ..parameters(priority) });
+        let mut now = Instant::from_nanos(start);
+        let mut holding = false;
+        let mut state = StateName::Initialize;
+        for (event, pause_ns) in history {
+            now = now + Duration::from_nanos(pause_ns);
+            for action in election.handle(event, now) {
+                match action {
+                    Action::TakeAddresses => holding = true,
+                    Action::ReleaseAddresses => holding = false,
+                    Action::Report(transition) => {
+                        prop_assert_eq!(transition.from, state);
+                        state = transition.to;
+                    }
+                    Action::Announce => prop_assert!(holding),
+                    Action::Advertise(_) => {}
+                }
+            }
+            prop_assert_eq!(election.state().name(), state, "unreported after {:?}", event);
+            prop_assert_eq!(holding, state == StateName::Active, "after {:?}", event);
+            if matches!(state, StateName::Backup | StateName::Active) {
+                prop_assert!(election.deadline().is_some());
+                prop_assert_eq!(election.causes().count(), 0);
+            }
+        }
+    }
+}

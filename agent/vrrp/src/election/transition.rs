@@ -1,0 +1,104 @@
+//! What an election reports: from which state to which, and why.
+
+use std::{fmt, net::IpAddr};
+
+use crate::{Instant, Priority};
+
+/// A state without its timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StateName {
+    /// Not taking part.
+    Initialize,
+    /// Listening to the Active Router.
+    Backup,
+    /// Serving the virtual addresses.
+    Active,
+    /// Not able to serve.
+    Fault,
+}
+
+impl fmt::Display for StateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Initialize => "Initialize",
+            Self::Backup => "Backup",
+            Self::Active => "Active",
+            Self::Fault => "Fault",
+        })
+    }
+}
+
+/// What keeps a router from serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The interface is gone, down or without carrier.
+    Link,
+    /// The interface has no address for adverts to come from.
+    PrimaryAddress,
+    /// The virtual addresses could not be put on the interface.
+    VirtualAddresses,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Link => "the link is down",
+            Self::PrimaryAddress => "no address to advertise from",
+            Self::VirtualAddresses => "the virtual addresses could not be held",
+        })
+    }
+}
+
+/// Why a state changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The router began to take part.
+    Startup,
+    /// The router left on purpose.
+    Shutdown,
+    /// The router owns the virtual addresses and does not wait.
+    AddressOwner,
+    /// Active_Down_Interval passed without an advert.
+    ActiveSilent,
+    /// The Active Router sent Priority 0, and Skew_Time passed.
+    ActiveLeft,
+    /// A router of higher priority, or of equal priority and greater address, is Active.
+    BetterRouter {
+        /// Its primary address.
+        source: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
+    /// This router cannot serve.
+    Fault(Cause),
+    /// It can again.
+    Recovered(Cause),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Startup => f.write_str("started"),
+            Self::Shutdown => f.write_str("stopped"),
+            Self::AddressOwner => f.write_str("owns the virtual addresses"),
+            Self::ActiveSilent => f.write_str("no advert from an Active Router"),
+            Self::ActiveLeft => f.write_str("the Active Router left"),
+            Self::BetterRouter { source, priority } => write!(f, "{source} advertises priority {priority}"),
+            Self::Fault(cause) => cause.fmt(f),
+            Self::Recovered(cause) => write!(f, "over: {cause}"),
+        }
+    }
+}
+
+/// A change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The state before.
+    pub from: StateName,
+    /// The state after.
+    pub to: StateName,
+    /// Why.
+    pub reason: Reason,
+    /// When.
+    pub at: Instant,
+}

@@ -1,0 +1,222 @@
+//! The whole VRRPv3 ADVERTISEMENT: decode, encode, checksum. RFC 9568 §5.
+//!
+//! Decoding trusts nothing about the bytes and cannot panic.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use vrrp_wire::judge::{HEADER_LEN, TYPE_ADVERTISEMENT, VERSION_3};
+
+use crate::{Centiseconds, Family, Priority, Vrid};
+
+/// First byte of every advert: version 3, type 1. RFC 9568 §5.2.1, §5.2.2.
+const VERSION_TYPE: u8 = VERSION_3 << 4 | TYPE_ADVERTISEMENT;
+const CHECKSUM_OFFSET: usize = 6;
+const PROTOCOL: u8 = vrrp_wire::parse::IP_PROTO_VRRP;
+
+/// The addresses of the datagram that carries an advert, which its checksum may cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoints {
+    /// An IPv4 datagram.
+    Ipv4 {
+        /// Source address.
+        source: Ipv4Addr,
+        /// Destination address.
+        destination: Ipv4Addr,
+    },
+    /// An IPv6 datagram.
+    Ipv6 {
+        /// Source address.
+        source: Ipv6Addr,
+        /// Destination address.
+        destination: Ipv6Addr,
+    },
+}
+
+impl Endpoints {
+    /// The IP version of both addresses.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Ipv4 { .. } => Family::Ipv4,
+            Self::Ipv6 { .. } => Family::Ipv6,
+        }
+    }
+
+    /// The sender.
+    #[must_use]
+    pub const fn source(&self) -> IpAddr {
+        match *self {
+            Self::Ipv4 { source, .. } => IpAddr::V4(source),
+            Self::Ipv6 { source, .. } => IpAddr::V6(source),
+        }
+    }
+
+    /// One's-complement sum of the pseudo-header for a message of `len` bytes. RFC 9568 §5.2.8, RFC 8200 §8.1.
+    fn pseudo_header_sum(&self, len: usize) -> u64 {
+        let addresses = match self {
+            Self::Ipv4 { source, destination } => sum(&source.octets()) + sum(&destination.octets()),
+            Self::Ipv6 { source, destination } => sum(&source.octets()) + sum(&destination.octets()),
+        };
+        addresses + u64::from(PROTOCOL) + len as u64
+    }
+}
+
+/// What an IPv4 advert's checksum covers. IPv6 adverts have one form only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumForm {
+    /// The message and a pseudo-header: RFC 5798 as keepalived and FRR read it, and IPv6.
+    PseudoHeader,
+    /// The message alone. RFC 9568 §5.2.8 for IPv4.
+    MessageOnly,
+}
+
+/// A VRRPv3 ADVERTISEMENT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Virtual Router Identifier.
+    pub vrid: Vrid,
+    /// Priority of the sender; `None` is the wire's 0: the sender leaves.
+    pub priority: Option<Priority>,
+    /// Max Advertise Interval: the time between the sender's adverts.
+    pub max_advertise_interval: Centiseconds,
+    /// Virtual addresses, all of the carrying IP version.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why bytes are no advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Shorter than the fixed part.
+    #[error("{0} bytes are less than the 8 of an empty advert")]
+    TooShort(usize),
+    /// Not version 3.
+    #[error("VRRP version {0}, not 3")]
+    Version(u8),
+    /// Not an ADVERTISEMENT.
+    #[error("type {0}, not 1 (ADVERTISEMENT)")]
+    Type(u8),
+    /// VRID 0.
+    #[error("VRID 0")]
+    Vrid,
+    /// IPvX Addr Count 0.
+    #[error("no address")]
+    AddressCount,
+    /// Max Advertise Interval 0.
+    #[error("Max Advertise Interval 0")]
+    Interval,
+    /// Not as long as the count says.
+    #[error("{actual} bytes where the address count makes {expected}")]
+    Length {
+        /// Bytes that the address count makes.
+        expected: usize,
+        /// Bytes received.
+        actual: usize,
+    },
+    /// The checksum is wrong in every form that is in use.
+    #[error("wrong checksum {0:#06x}")]
+    Checksum(u16),
+}
+
+impl Message {
+    /// Reads an advert that came in a datagram between `endpoints`, and says what its checksum covers.
+    pub fn decode(bytes: &[u8], endpoints: &Endpoints) -> Result<(Self, ChecksumForm), DecodeError> {
+        let Some(&[version_type, vrid, priority, count, i0, i1, c0, c1]) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(DecodeError::TooShort(bytes.len()));
+        };
+        if version_type >> 4 != VERSION_3 {
+            return Err(DecodeError::Version(version_type >> 4));
+        }
+        if version_type & 0x0f != TYPE_ADVERTISEMENT {
+            return Err(DecodeError::Type(version_type & 0x0f));
+        }
+        let family = endpoints.family();
+        let expected = HEADER_LEN + usize::from(count) * family.address_len();
+        if bytes.len() != expected {
+            return Err(DecodeError::Length { expected, actual: bytes.len() });
+        }
+        let form = checksum_form(bytes, endpoints).ok_or(DecodeError::Checksum(u16::from_be_bytes([c0, c1])))?;
+        if count == 0 {
+            return Err(DecodeError::AddressCount);
+        }
+        // The upper four bits are reserved and ignored on reception. RFC 9568 §5.2.6.
+        let interval = Centiseconds::new(u16::from_be_bytes([i0, i1]) & 0x0fff).ok_or(DecodeError::Interval)?;
+        let message = Self {
+            vrid: Vrid::new(vrid).ok_or(DecodeError::Vrid)?,
+            priority: Priority::new(priority),
+            max_advertise_interval: interval,
+            addresses: decode_addresses(bytes.get(HEADER_LEN..).unwrap_or_default(), family),
+        };
+        Ok((message, form))
+    }
+
+    /// The advert as bytes for a datagram between `endpoints`.
+    ///
+    /// Addresses of the other family, and those beyond the 255th, cannot be said and are left out.
+    #[must_use]
+    pub fn encode(&self, endpoints: &Endpoints, form: ChecksumForm) -> Vec<u8> {
+        let addresses: Vec<u8> = self
+            .addresses
+            .iter()
+            .filter_map(|address| octets(address, endpoints.family()))
+            .take(usize::from(u8::MAX))
+            .flatten()
+            .collect();
+        let count = u8::try_from(addresses.len() / endpoints.family().address_len()).unwrap_or(u8::MAX);
+        let [i0, i1] = self.max_advertise_interval.get().to_be_bytes();
+        let priority = self.priority.map_or(0, Priority::get);
+        let mut bytes = vec![VERSION_TYPE, self.vrid.get(), priority, count, i0, i1, 0, 0];
+        bytes.extend(addresses);
+        let covered = match form {
+            ChecksumForm::PseudoHeader => endpoints.pseudo_header_sum(bytes.len()),
+            ChecksumForm::MessageOnly => 0,
+        };
+        let checksum = !fold(covered + sum(&bytes));
+        if let Some(field) = bytes.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
+            field.copy_from_slice(&checksum.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+/// The form in which the checksum of `bytes` is right; both are accepted for IPv4.
+fn checksum_form(bytes: &[u8], endpoints: &Endpoints) -> Option<ChecksumForm> {
+    let message = sum(bytes);
+    if fold(message + endpoints.pseudo_header_sum(bytes.len())) == 0xffff {
+        return Some(ChecksumForm::PseudoHeader);
+    }
+    let message_only = endpoints.family() == Family::Ipv4 && fold(message) == 0xffff;
+    message_only.then_some(ChecksumForm::MessageOnly)
+}
+
+fn decode_addresses(bytes: &[u8], family: Family) -> Vec<IpAddr> {
+    match family {
+        Family::Ipv4 => bytes.as_chunks::<4>().0.iter().map(|&octets| IpAddr::from(octets)).collect(),
+        Family::Ipv6 => bytes.as_chunks::<16>().0.iter().map(|&octets| IpAddr::from(octets)).collect(),
+    }
+}
+
+fn octets(address: &IpAddr, family: Family) -> Option<Vec<u8>> {
+    match (address, family) {
+        (IpAddr::V4(address), Family::Ipv4) => Some(address.octets().to_vec()),
+        (IpAddr::V6(address), Family::Ipv6) => Some(address.octets().to_vec()),
+        (IpAddr::V4(_), Family::Ipv6) | (IpAddr::V6(_), Family::Ipv4) => None,
+    }
+}
+
+/// Sum of 16-bit words in network order; an odd byte counts as the upper half of a word. RFC 1071.
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let odd = rest.first().map_or(0, |&byte| u64::from(byte) << 8);
+    words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum::<u64>() + odd
+}
+
+/// Folds a sum into its one's-complement 16 bits. RFC 1071.
+pub(crate) fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests;
