@@ -1,0 +1,107 @@
+//! What each command does.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Context, anyhow};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Cli, Command, ConfigArgs};
+use crate::{
+    config::{Config, ConfigError, Identity},
+    daemon,
+    instance::Instance,
+    link,
+    observe::control,
+};
+
+/// Exit status for wrong usage or configuration.
+const WRONG_INPUT: u8 = 2;
+
+/// Carries out the command; errors are for the caller to print.
+pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run { config, instance } => run(&config, &instance.get()),
+        Command::Check { config, instance: _ } => check(&config),
+        Command::Status { json, instance } => status(json, &instance.get()),
+        Command::Detach { instance } => detach(&instance.get()),
+    }
+}
+
+fn run(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    let config = match read_config(args, &runtime)? {
+        Ok(config) => config,
+        Err(error) => return refuse(error),
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime.block_on(daemon::run(config, instance))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let config = match read_config(args, &runtime()?)? {
+        Ok(config) => config,
+        Err(error) => return refuse(error),
+    };
+    let mut out = io::stdout().lock();
+    for warning in &config.warnings {
+        writeln!(out, "{warning}")?;
+    }
+    let (file, node, count) = (args.config.display(), &config.node, config.virtual_routers.len());
+    writeln!(out, "{file}: correct; node `{node}` takes part in {count} virtual routers")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {
+    let snapshot = control::ask_status(&instance.socket())?;
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &snapshot)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{snapshot}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn detach(instance: &Instance) -> anyhow::Result<ExitCode> {
+    let removed = daemon::detach(instance)?;
+    let dir = instance.pin_dir();
+    let mut out = io::stdout().lock();
+    if removed {
+        writeln!(out, "removed {}", dir.display())?;
+    } else {
+        writeln!(out, "nothing is pinned in {}", dir.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("failed to start the runtime")
+}
+
+/// The configuration as this machine sees it.
+fn read_config(args: &ConfigArgs, runtime: &Runtime) -> anyhow::Result<Result<Config, ConfigError>> {
+    let addresses = runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
+        tokio::spawn(connection);
+        link::survey(&handle).await
+    });
+    let identity = Identity {
+        node: args.node.clone(),
+        host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
+        addresses: addresses.map_err(|error| anyhow!("{error:#}"))?.0,
+    };
+    Ok(Config::read(&args.config, &identity))
+}
+
+/// Prints every mistake of the configuration.
+fn refuse(error: ConfigError) -> anyhow::Result<ExitCode> {
+    writeln!(io::stderr(), "{:#}", anyhow::Error::new(error))?;
+    Ok(ExitCode::from(WRONG_INPUT))
+}

@@ -1,0 +1,148 @@
+//! The configuration as written: every table and key with its line, defaults not filled in.
+//!
+//! Reports unknown keys, missing keys and values that are wrong by themselves; what depends on more than one key is
+//! left to `check`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use toml::de::DeTable;
+use vrrp_wire::{Centiseconds, MacAddr, Priority, Vrid};
+
+use super::{
+    Attach, Mode, Transport,
+    diagnostic::{Fault, Place, Report},
+    table::{Field, Located, Table},
+    value,
+};
+
+/// A configuration file.
+pub(super) struct File {
+    pub(super) cluster: Cluster,
+    pub(super) guard: Guard,
+    pub(super) nodes: Vec<Node>,
+    pub(super) virtual_routers: Vec<VirtualRouter>,
+}
+
+/// `[cluster]`.
+pub(super) struct Cluster {
+    pub(super) heading: Place,
+    pub(super) name: Field<String>,
+    pub(super) interface: Field<String>,
+    pub(super) advertisement_interval: Field<Centiseconds>,
+    pub(super) preempt: Field<bool>,
+    pub(super) transport: Field<Transport>,
+    pub(super) rfc_pure: Field<bool>,
+}
+
+/// `[guard]`.
+pub(super) struct Guard {
+    pub(super) mode: Field<Mode>,
+    pub(super) attach: Field<Attach>,
+    pub(super) log_drops: Field<bool>,
+}
+
+/// `[[node]]`.
+pub(super) struct Node {
+    pub(super) heading: Place,
+    pub(super) name: Field<String>,
+    pub(super) address: Field<Ipv4Addr>,
+    pub(super) address6: Field<Ipv6Addr>,
+    pub(super) link_local: Field<Ipv6Addr>,
+    pub(super) mac: Field<MacAddr>,
+}
+
+/// `[[virtual_router]]`.
+pub(super) struct VirtualRouter {
+    pub(super) heading: Place,
+    pub(super) name: Field<String>,
+    pub(super) vrid: Field<Vrid>,
+    pub(super) addresses: Field<Vec<Located<IpNet>>>,
+    pub(super) nodes: Field<Vec<Located<String>>>,
+    /// By node, in the order of the file.
+    pub(super) priorities: Field<Vec<(String, Located<Priority>)>>,
+    pub(super) interface: Field<String>,
+    pub(super) advertisement_interval: Field<Centiseconds>,
+    pub(super) preempt: Field<bool>,
+    pub(super) transport: Field<Transport>,
+}
+
+impl File {
+    /// Reads the text of `report`; `None` where it is not TOML.
+    pub(super) fn read(report: &mut Report<'_>) -> Option<Self> {
+        let document = match DeTable::parse(report.text()) {
+            Ok(document) => document,
+            Err(error) => {
+                let line = error.span().map(|span| report.line(span.start));
+                let fault =
+                    Fault::new(format!("not TOML: {}", error.message()), "mend the syntax at or before this line");
+                report.error(&Place { line, ..Place::default() }, fault);
+                return None;
+            }
+        };
+        let root = Table::new(report, document.get_ref(), Place::default());
+        Some(root.read_whole(|root| Self {
+            cluster: root.table("cluster", Cluster::read),
+            guard: root.table("guard", Guard::read),
+            nodes: root.tables("node", Node::read),
+            virtual_routers: root.tables("virtual_router", VirtualRouter::read),
+        }))
+    }
+}
+
+impl Cluster {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["name"]);
+        Self {
+            heading: table.heading().clone(),
+            name: table.scalar("name", value::name),
+            interface: table.scalar("interface", value::interface),
+            advertisement_interval: table.scalar("advertisement_interval", value::interval),
+            preempt: table.scalar("preempt", value::preempt),
+            transport: table.scalar("transport", value::transport),
+            rfc_pure: table.scalar("rfc_pure", value::boolean),
+        }
+    }
+}
+
+impl Guard {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            mode: table.scalar("mode", value::mode),
+            attach: table.scalar("attach", value::attach),
+            log_drops: table.scalar("log_drops", value::boolean),
+        }
+    }
+}
+
+impl Node {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["name"]);
+        Self {
+            heading: table.heading().clone(),
+            name: table.scalar("name", value::name),
+            address: table.scalar("address", value::address),
+            address6: table.scalar("address6", value::address6),
+            link_local: table.scalar("link_local", value::link_local),
+            mac: table.scalar("mac", value::mac),
+        }
+    }
+}
+
+impl VirtualRouter {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["name", "vrid", "addresses"]);
+        Self {
+            heading: table.heading().clone(),
+            name: table.scalar("name", value::name),
+            vrid: table.scalar("vrid", value::vrid),
+            addresses: table.list("addresses", value::virtual_address),
+            nodes: table.list("nodes", value::name),
+            priorities: table.map("priorities", value::priority),
+            interface: table.scalar("interface", value::interface),
+            advertisement_interval: table.scalar("advertisement_interval", value::interval),
+            preempt: table.scalar("preempt", value::preempt),
+            transport: table.scalar("transport", value::transport),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The configuration: one TOML file for all nodes of a cluster, in which this node finds itself.
+//!
+//! [`Config`] is the checked form: behind it every value is legal. The way there is `file`, the tables as written,
+//! then `check`, the rules; both report every mistake they find before the configuration is refused.
+
+mod check;
+mod diagnostic;
+mod file;
+mod table;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Vrid};
+
+pub use self::diagnostic::{Diagnostic, Severity};
+use self::{diagnostic::Report, file::File};
+
+/// The configuration as it concerns one node, every value legal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Which node of the file this one is.
+    pub node: String,
+    /// How adverts are judged in the kernel.
+    pub guard: Guard,
+    /// The virtual routers that this node takes part in, in the order of the file, IPv4 before IPv6.
+    pub virtual_routers: Vec<VirtualRouter>,
+    /// What works, though perhaps not as meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// How adverts are judged in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// What happens to a bad advert.
+    pub mode: Mode,
+    /// How the XDP program is attached.
+    pub attach: Attach,
+    /// Whether dropped adverts are logged, at a limited rate. Default `false`.
+    pub log_drops: bool,
+}
+
+/// What happens to a bad advert for a virtual router configured here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is counted and dropped.
+    #[default]
+    Enforce,
+    /// It is counted and passes.
+    Observe,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        })
+    }
+}
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attach {
+    /// The best that the interface allows, down to a raw socket without XDP.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// In the network stack, for any driver.
+    Generic,
+    /// Not at all: a raw socket hears the adverts.
+    Off,
+}
+
+/// One virtual router as it is on the wire: a dual-stack entry of the file is two of these, of one name and VRID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualRouter {
+    /// Name of the entry in the file.
+    pub name: String,
+    /// Virtual Router Identifier, unique for the interface and family.
+    pub vrid: Vrid,
+    /// IP version of adverts and addresses.
+    pub family: Family,
+    /// Name of the interface.
+    pub interface: String,
+    /// This node's Priority: as `priorities` gives it, else by the place in `nodes`. The first of `nodes` has 200,
+    /// each next one 50 less; of more than four nodes each next one has 150/(n-1) less, rounded down, but at least 1.
+    pub priority: Priority,
+    /// `Preempt_Mode`: whether this node takes over from an Active Router of lower Priority.
+    pub preempt: bool,
+    /// `Advertisement_Interval` of this node.
+    pub advertisement_interval: Centiseconds,
+    /// The longest interval that is learned from an Active Router: twice the own one, or `None` for no limit,
+    /// as the RFC has it (`rfc_pure = true`).
+    pub learned_interval_max: Option<Duration>,
+    /// Where adverts are sent to.
+    pub transport: Transport,
+    /// The addresses in the order of the advert, with their prefix lengths and all bits of the host. An IPv6 virtual
+    /// router begins with a link-local one, as RFC 9568 §5.2.9 demands: the first that the file lists, else the
+    /// EUI-64 address of the Virtual Router MAC.
+    pub addresses: Vec<IpNet>,
+    /// The address that this node's adverts come from.
+    pub own_address: OwnAddress,
+    /// The other nodes that take part, in the order of `nodes` or `priorities`.
+    pub peers: Vec<Peer>,
+}
+
+/// Where adverts are sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// The VRRP group of the family, on the interface.
+    #[default]
+    Multicast,
+    /// Each of the other nodes.
+    Unicast,
+}
+
+/// The address that a node's adverts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnAddress {
+    /// The one that the file gives.
+    Configured(IpAddr),
+    /// Whatever IPv6 link-local address the interface has.
+    LinkLocal,
+}
+
+/// Another node of a virtual router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Name of the node.
+    pub node: String,
+    /// How its adverts are known.
+    pub source: PeerSource,
+    /// The only MAC address that its adverts may come from, if the file pins one.
+    pub mac: Option<MacAddr>,
+}
+
+/// How the adverts of a peer are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerSource {
+    /// They come from this address.
+    Address(IpAddr),
+    /// They come from any link-local address, but from this MAC address.
+    Mac(MacAddr),
+}
+
+/// What this machine knows of itself, to find itself in the file. The first of these that is given decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `--node` or `$VIPD_NODE`.
+    pub node: Option<String>,
+    /// The host name, with or without a domain.
+    pub host_name: Option<String>,
+    /// The addresses of all interfaces.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read configuration `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is wrong: every error and warning, by line.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<Diagnostic>),
+}
+
+impl Config {
+    /// Reads and checks the file at `path` for the node that `identity` is.
+    pub fn read(path: &Path, identity: &Identity) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, path, identity)
+    }
+
+    /// Checks `text`, which came from `path`, for the node that `identity` is.
+    pub fn parse(text: &str, path: &Path, identity: &Identity) -> Result<Self, ConfigError> {
+        let mut report = Report::new(path, text);
+        let config = File::read(&mut report).and_then(|file| check::check(&file, identity, &mut report));
+        let diagnostics = report.into_diagnostics();
+        match config {
+            Some(config) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
+                Ok(Self { warnings: diagnostics, ..config })
+            }
+            Some(_) | None => Err(ConfigError::Invalid(diagnostics)),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One TOML value to one checked value: types, ranges and forms, as far as the value alone can tell.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use toml::de::DeValue;
+use vrrp_wire::{Centiseconds, MacAddr, Priority, Vrid};
+
+use super::{Attach, Mode, Transport, diagnostic::Fault};
+
+/// Longest name of a Linux network interface, in bytes.
+const INTERFACE_NAME_MAX: usize = 15;
+
+/// A name of something in the configuration: any text but a blank one.
+pub(super) fn name(value: &DeValue<'_>) -> Result<String, Fault> {
+    let name = text(value, "n1")?;
+    if name.trim().is_empty() {
+        return Err(Fault::new(format!("{name:?} is blank"), "give it a name"));
+    }
+    Ok(name.to_owned())
+}
+
+/// The name of a network interface, as Linux allows it.
+pub(super) fn interface(value: &DeValue<'_>) -> Result<String, Fault> {
+    let name = text(value, "vsw0")?;
+    let allowed = |char: char| !char.is_whitespace() && char != '/' && char != ':';
+    if name.is_empty() || name.len() > INTERFACE_NAME_MAX || matches!(name, "." | "..") || !name.chars().all(allowed) {
+        return Err(Fault::new(
+            format!("{name:?} cannot be the name of an interface"),
+            "give 1 to 15 bytes without white space, / and :, as `ip link` shows them",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Fault> {
+    value.as_bool().ok_or_else(|| Fault::new(format!("{} is not a boolean", shown(value)), "write true or false"))
+}
+
+pub(super) fn preempt(value: &DeValue<'_>) -> Result<bool, Fault> {
+    if value.is_table() {
+        return Err(Fault::new("a delay (after) is not supported in this version", "write true or false"));
+    }
+    boolean(value)
+}
+
+pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, Fault> {
+    choice(value, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)])
+}
+
+pub(super) fn attach(value: &DeValue<'_>) -> Result<Attach, Fault> {
+    if let Some(later @ ("tcx" | "clsact")) = value.as_str() {
+        return Err(Fault::new(
+            format!("{later:?} is not supported in this version"),
+            r#"write "auto", "native", "generic" or "off""#,
+        ));
+    }
+    let (auto, native) = (("auto", Attach::Auto), ("native", Attach::Native));
+    choice(value, &[auto, native, ("generic", Attach::Generic), ("off", Attach::Off)])
+}
+
+pub(super) fn transport(value: &DeValue<'_>) -> Result<Transport, Fault> {
+    choice(value, &[("multicast", Transport::Multicast), ("unicast", Transport::Unicast)])
+}
+
+pub(super) fn vrid(value: &DeValue<'_>) -> Result<Vrid, Fault> {
+    let remedy = "give a whole number from 1 to 255 that no other virtual router on the LAN has";
+    byte(value).and_then(Vrid::new).ok_or_else(|| Fault::new(format!("{} is not a VRID", shown(value)), remedy))
+}
+
+pub(super) fn priority(value: &DeValue<'_>) -> Result<Priority, Fault> {
+    let remedy = "give a whole number from 1 to 254, or 255 to the node whose own the addresses are";
+    byte(value).and_then(Priority::new).ok_or_else(|| Fault::new(format!("{} is not a priority", shown(value)), remedy))
+}
+
+/// A time span with its unit, `ms` or `s`, that VRRP can carry.
+pub(super) fn interval(value: &DeValue<'_>) -> Result<Centiseconds, Fault> {
+    let text = text(value, "1s")?;
+    let Some(duration) = duration(text) else {
+        return Err(Fault::new(
+            format!("{text:?} is not a time span"),
+            r#"give a number and its unit, ms or s, such as "100ms" or "0.5s""#,
+        ));
+    };
+    Centiseconds::from_duration(duration).ok_or_else(|| {
+        Fault::new(
+            format!("{text:?} is outside 10ms to 40.95s, or not a whole number of hundredths of a second"),
+            "VRRP counts in hundredths of a second: give a multiple of 10ms from 10ms to 40.95s",
+        )
+    })
+}
+
+/// A node's own IPv4 address.
+pub(super) fn address(value: &DeValue<'_>) -> Result<Ipv4Addr, Fault> {
+    let text = text(value, "10.77.0.1")?;
+    let remedy = "give the node's primary IPv4 address on the interface, without prefix length";
+    let address: Ipv4Addr = text.parse().map_err(|_| Fault::new(format!("{text:?} is not an IPv4 address"), remedy))?;
+    match never_a_host(address.into()) {
+        Some(kind) => Err(Fault::new(format!("{text:?} is {kind}"), remedy)),
+        None => Ok(address),
+    }
+}
+
+/// A node's own IPv6 address of wider scope than the link.
+pub(super) fn address6(value: &DeValue<'_>) -> Result<Ipv6Addr, Fault> {
+    let text = text(value, "fd77::1")?;
+    let address = ipv6(text)?;
+    let link_local = address.is_unicast_link_local().then_some("a link-local address, whose key is link_local");
+    match never_a_host(address.into()).or(link_local) {
+        Some(kind) => {
+            Err(Fault::new(format!("{text:?} is {kind}"), "give the node's global or unique local IPv6 address"))
+        }
+        None => Ok(address),
+    }
+}
+
+/// A node's own IPv6 link-local address.
+pub(super) fn link_local(value: &DeValue<'_>) -> Result<Ipv6Addr, Fault> {
+    let text = text(value, "fe80::1")?;
+    let address = ipv6(text)?;
+    if !address.is_unicast_link_local() {
+        return Err(Fault::new(
+            format!("{text:?} is not in fe80::/10"),
+            "give the link-local address that `ip -6 address` shows on the node's interface",
+        ));
+    }
+    Ok(address)
+}
+
+/// The MAC address of a node.
+pub(super) fn mac(value: &DeValue<'_>) -> Result<MacAddr, Fault> {
+    let text = text(value, "02:00:00:00:00:01")?;
+    let remedy = "give the address that `ip link` shows for the node's interface, such as 02:00:00:00:00:01";
+    let mac: MacAddr = text.parse().map_err(|error| Fault::new(format!("{text:?} is {error}"), remedy))?;
+    let group = mac.0[0] & 1 == 1;
+    if group || mac.0 == [0; 6] {
+        return Err(Fault::new(format!("{text:?} is not the address of one station"), remedy));
+    }
+    Ok(mac)
+}
+
+/// An address of a virtual router, with the prefix length it is added with.
+pub(super) fn virtual_address(value: &DeValue<'_>) -> Result<IpNet, Fault> {
+    let text = text(value, "10.77.0.100/24")?;
+    if text.parse::<IpAddr>().is_ok() {
+        return Err(Fault::new(
+            format!("{text:?} has no prefix length"),
+            format!("add that of the LAN, such as \"{text}/{}\"", if text.contains(':') { 64 } else { 24 }),
+        ));
+    }
+    let net: IpNet = text.parse().map_err(|_| {
+        Fault::new(format!("{text:?} is not an ADDRESS/PREFIX"), r#"write it as in "10.77.0.100/24" or "fd77::100/64""#)
+    })?;
+    let hosts = net.max_prefix_len() - net.prefix_len();
+    let reserved = match net {
+        _ if net.prefix_len() == 0 => Some("in no network: its prefix length is 0"),
+        // RFC 3021 and RFC 6164: networks of two or fewer addresses have no address but those of hosts.
+        _ if hosts < 2 => None,
+        IpNet::V4(net) if net.addr() == net.broadcast() => Some("the broadcast address of its network"),
+        _ if net.addr() == net.network() => Some("the address of the network itself"),
+        IpNet::V4(_) | IpNet::V6(_) => None,
+    };
+    match never_a_host(net.addr()).or(reserved) {
+        Some(kind) => Err(Fault::new(format!("{text:?} is {kind}"), "give an unused host address of the LAN")),
+        None => Ok(net),
+    }
+}
+
+/// The value as the file has it, to quote it; arrays and tables by their kind only.
+pub(super) fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(truth) => truth.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) => "an array".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
+    let fault =
+        || Fault::new(format!("{} is not a string", shown(value)), format!("write it in quotes: \"{example}\""));
+    value.as_str().ok_or_else(fault)
+}
+
+fn byte(value: &DeValue<'_>) -> Option<u8> {
+    let number = value.as_integer()?;
+    u8::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, Fault> {
+    let chosen = choices.iter().find(|(word, _)| value.as_str() == Some(word));
+    chosen.map(|(_, chosen)| *chosen).ok_or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+        Fault::new(format!("{} is not one of the choices", shown(value)), format!("write {}", words.join(" or ")))
+    })
+}
+
+/// Exact, in whole nanoseconds: what is finer is no multiple of 10 ms either, and so is no time span here.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, decimals) = match text.strip_suffix("ms") {
+        Some(number) => (number, 6),
+        None => (text.strip_suffix('s')?, 9),
+    };
+    let number = number.trim_end();
+    let (whole, fraction) = match number.split_once('.') {
+        Some((_, "")) => return None,
+        Some((whole, fraction)) => (whole, fraction),
+        None => (number, ""),
+    };
+    if whole.is_empty()
+        || fraction.len() > decimals
+        || !(whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    format!("{whole}{fraction:0<decimals$}").parse().map(Duration::from_nanos).ok()
+}
+
+fn ipv6(text: &str) -> Result<Ipv6Addr, Fault> {
+    let remedy = "give an IPv6 address without prefix length and interface";
+    text.parse().map_err(|_| Fault::new(format!("{text:?} is not an IPv6 address"), remedy))
+}
+
+/// What kind of address `address` is, if it is of a kind that no host may have.
+fn never_a_host(address: IpAddr) -> Option<&'static str> {
+    if address.is_unspecified() {
+        Some("the unspecified address")
+    } else if address.is_multicast() {
+        Some("a multicast address")
+    } else if address.is_loopback() {
+        Some("a loopback address")
+    } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some("the broadcast address")
+    } else {
+        None
+    }
+}

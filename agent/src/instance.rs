@@ -1,0 +1,78 @@
+//! Where one agent keeps its run-time files; several agents on one machine have one name each.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+/// The agent of this machine, or a named one of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance(Option<String>);
+
+impl Instance {
+    /// Directory of the control socket and the lock: `/run/vipd`, or `/run/vipd@NAME`.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        PathBuf::from("/run").join(self.to_string())
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.run_dir().join("vipd.sock")
+    }
+
+    /// Held as long as the agent runs.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.run_dir().join("vipd.lock")
+    }
+
+    /// Directory of the pinned maps: `/sys/fs/bpf/vipd`, or `/sys/fs/bpf/vipd@NAME`.
+    #[must_use]
+    pub fn pin_dir(&self) -> PathBuf {
+        PathBuf::from("/sys/fs/bpf").join(self.to_string())
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(f, "vipd@{name}"),
+            None => f.write_str("vipd"),
+        }
+    }
+}
+
+impl FromStr for Instance {
+    type Err = String;
+
+    /// A name becomes part of paths: letters, digits, `-` and `_`, 64 at most.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if (1..=64).contains(&name.len()) && name.bytes().all(legal) {
+            Ok(Self(Some(name.to_owned())))
+        } else {
+            Err("an instance name has 1 to 64 letters, digits, `-` or `_`".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_part_of_every_path() {
+        let plain = Instance::default();
+        assert_eq!(plain.socket(), PathBuf::from("/run/vipd/vipd.sock"));
+        assert_eq!(plain.pin_dir(), PathBuf::from("/sys/fs/bpf/vipd"));
+        let named: Instance = "n1".parse().unwrap();
+        assert_eq!(named.lock(), PathBuf::from("/run/vipd@n1/vipd.lock"));
+        assert_eq!(named.pin_dir(), PathBuf::from("/sys/fs/bpf/vipd@n1"));
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_directory() {
+        for wrong in ["", "../x", "a/b", "a.b", &"x".repeat(65)] {
+            assert!(wrong.parse::<Instance>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! vipd: keeps virtual IP addresses on a live node.
+//!
+//! Bytes become facts in `vrrp_wire`, facts become decisions in `vrrp`, decisions become effects here. The
+//! [`reactor`] thread runs the elections and waits for nobody; everything else runs on one asynchronous runtime and
+//! reaches it through the [`mailbox`].
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod datapath;
+pub mod instance;
+pub mod link;
+pub mod mailbox;
+pub mod observe;
+pub mod packet;
+pub mod perform;
+pub mod reactor;
+pub mod router;

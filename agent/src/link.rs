@@ -1,0 +1,158 @@
+//! Watches interfaces and their addresses through rtnetlink, and tells the election thread what changed.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use anyhow::{Context, anyhow};
+use futures_util::{StreamExt, TryStreamExt, future::ready};
+use rtnetlink::{
+    Handle, MulticastGroup, new_multicast_connection,
+    packet_core::{NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        RouteNetlinkMessage,
+        address::{AddressAttribute, AddressFlags, AddressMessage},
+        link::{LinkAttribute, LinkFlags, LinkMessage},
+    },
+};
+use tracing::{debug, warn};
+use vrrp::MacAddr;
+
+use crate::{
+    mailbox::{Mail, Mailbox},
+    perform::address::ADDRESS_MARK,
+};
+
+/// An interface, as far as elections care.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// Its name.
+    pub interface: String,
+    /// Its index; 0 while there is no such interface.
+    pub ifindex: u32,
+    /// Whether it is up and has carrier.
+    pub up: bool,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// Addresses that can be used now (none that is tentative or a duplicate), vipd's own additions left out.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl LinkState {
+    fn absent(interface: &str) -> Self {
+        Self { interface: interface.to_owned(), ifindex: 0, up: false, mac: MacAddr([0; 6]), addresses: Vec::new() }
+    }
+
+    /// The first link-local IPv6 address.
+    #[must_use]
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|address| match address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(*address),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        })
+    }
+}
+
+/// Reads the state of the named interfaces.
+pub async fn read(handle: &Handle, interfaces: &[String]) -> anyhow::Result<Vec<LinkState>> {
+    let mut states: BTreeMap<&str, _> =
+        interfaces.iter().map(|name| (name.as_str(), LinkState::absent(name))).collect();
+    let mut links = handle.link().get().execute();
+    while let Some(link) = links.try_next().await.context("failed to read the interfaces")? {
+        if let Some(state) = link_name(&link).and_then(|name| states.get_mut(name)) {
+            state.ifindex = link.header.index;
+            state.up = link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
+            state.mac = link_mac(&link).unwrap_or(state.mac);
+        }
+    }
+    let mut addresses = handle.address().get().execute();
+    while let Some(message) = addresses.try_next().await.context("failed to read the addresses")? {
+        let state = states.values_mut().find(|state| state.ifindex == message.header.index);
+        if let (Some(state), Some(address)) = (state, usable_address(&message)) {
+            state.addresses.push(address);
+        }
+    }
+    Ok(states.into_values().collect())
+}
+
+/// Addresses of this host, on whatever interface, and the names of its interfaces.
+pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>)> {
+    let names = handle.link().get().execute().try_filter_map(|link| ready(Ok(link_name(&link).map(str::to_owned))));
+    let names = names.try_collect().await.context("failed to read the interfaces")?;
+    let addresses = handle.address().get().execute().try_filter_map(|message| ready(Ok(usable_address(&message))));
+    Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
+}
+
+/// Tells `mailbox` of every change of the interfaces in `states`, for ever.
+pub async fn watch(mut states: Vec<LinkState>, mailbox: Mailbox) -> anyhow::Result<()> {
+    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+    let (connection, handle, mut messages) =
+        new_multicast_connection(&groups).context("failed to subscribe to changes of interfaces")?;
+    tokio::spawn(connection);
+    let names: Vec<_> = states.iter().map(|state| state.interface.clone()).collect();
+    loop {
+        // First read, then wait: what changed before the subscription is not lost.
+        match read(&handle, &names).await {
+            Ok(now) => {
+                for state in now.iter().filter(|state| !states.contains(state)) {
+                    debug!(?state, "interface changed");
+                    mailbox.send(Mail::Link(state.clone())).await;
+                }
+                states = now;
+            }
+            Err(error) => warn!("{error:#}; trying again at the next change"),
+        }
+        loop {
+            let (message, _) = messages.next().await.ok_or_else(|| anyhow!("netlink ended its connection"))?;
+            if matters(&message) {
+                break;
+            }
+        }
+        // Everything that waits is answered by the one reading.
+        while let Ok(_more) = messages.try_recv() {}
+    }
+}
+
+/// Whether a notification may change what elections see. The virtual addresses that vipd adds and removes do not.
+fn matters(message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+    // Everything else does, an overrun too: it means that notifications were lost.
+    !matches!(
+        &message.payload,
+        NetlinkPayload::InnerMessage(
+            RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address)
+        ) if is_marked(address)
+    )
+}
+
+fn link_name(link: &LinkMessage) -> Option<&str> {
+    link.attributes
+        .iter()
+        .find_map(|attribute| if let LinkAttribute::IfName(name) = attribute { Some(name.as_str()) } else { None })
+}
+
+fn link_mac(link: &LinkMessage) -> Option<MacAddr> {
+    let bytes = link
+        .attributes
+        .iter()
+        .find_map(|attribute| if let LinkAttribute::Address(bytes) = attribute { Some(bytes) } else { None })?;
+    bytes.as_slice().try_into().ok().map(MacAddr)
+}
+
+fn is_marked(message: &AddressMessage) -> bool {
+    message.attributes.contains(&AddressAttribute::Protocol(ADDRESS_MARK))
+}
+
+/// The address in `message`, unless it is tentative, a duplicate, or one that vipd added.
+fn usable_address(message: &AddressMessage) -> Option<IpAddr> {
+    let unfit = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    let mut attributes = message.attributes.iter();
+    let unusable = attributes.any(|it| matches!(it, AddressAttribute::Flags(flags) if flags.intersects(unfit)));
+    if unusable || is_marked(message) {
+        return None;
+    }
+    let local = |it| if let &AddressAttribute::Local(address) = it { Some(address) } else { None };
+    let address = |it| if let &AddressAttribute::Address(address) = it { Some(address) } else { None };
+    // IPv6 has no IFA_LOCAL, except on point-to-point links.
+    message.attributes.iter().find_map(local).or_else(|| message.attributes.iter().find_map(address))
+}

@@ -1,0 +1,118 @@
+//! The control socket: one JSON request a line, one JSON answer a line. Only root may connect.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::oneshot,
+    time::timeout,
+};
+use tracing::debug;
+
+use super::Snapshot;
+use crate::mailbox::{Mail, Mailbox};
+
+/// Longest request.
+const REQUEST_MAX: u64 = 4096;
+/// How long a client may take for a request, and the agent for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The state of everything.
+    Status,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Box<Snapshot>),
+    /// The request could not be served.
+    Error(String),
+}
+
+/// Opens the socket at `path`, for root alone. The run's lock is held: what is there is a dead run's.
+pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
+    let _ = fs::remove_file(path);
+    let listener = UnixListener::bind(path).with_context(|| format!("failed to listen on `{}`", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("failed to restrict `{}`", path.display()))?;
+    Ok(listener)
+}
+
+/// Serves clients for ever.
+pub async fn serve(listener: UnixListener, mailbox: Mailbox) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let mailbox = mailbox.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, mailbox).await {
+                        debug!("control client: {error:#}");
+                    }
+                });
+            }
+            Err(error) => {
+                debug!(%error, "failed to accept a control client");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(mut stream: UnixStream, mailbox: Mailbox) -> anyhow::Result<()> {
+    let (reader, mut writer) = stream.split();
+    let mut line = String::new();
+    let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
+    timeout(PATIENCE, reader.read_line(&mut line)).await.context("no request came")??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Request::Status) => status(&mailbox).await,
+        Err(error) => Answer::Error(format!("not a request: {error}")),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    timeout(PATIENCE, writer.write_all(&line)).await.context("the client does not read")??;
+    Ok(())
+}
+
+async fn status(mailbox: &Mailbox) -> Answer {
+    let (sender, receiver) = oneshot::channel();
+    mailbox.send(Mail::Status(sender)).await;
+    match timeout(PATIENCE, receiver).await {
+        Ok(Ok(snapshot)) => Answer::Status(Box::new(snapshot)),
+        Ok(Err(_)) | Err(_) => Answer::Error("the election thread does not answer".to_owned()),
+    }
+}
+
+/// The state of the agent behind the socket at `path`.
+pub fn ask_status(path: &Path) -> anyhow::Result<Snapshot> {
+    match ask(path, Request::Status)? {
+        Answer::Status(snapshot) => Ok(*snapshot),
+        Answer::Error(error) => bail!(error),
+    }
+}
+
+fn ask(path: &Path, request: Request) -> anyhow::Result<Answer> {
+    let mut stream = BlockingStream::connect(path)
+        .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
+    stream.set_read_timeout(Some(PATIENCE * 2))?;
+    let mut line = serde_json::to_vec(&request)?;
+    line.push(b'\n');
+    stream.write_all(&line).context("failed to ask the agent")?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).context("the agent did not answer")?;
+    serde_json::from_str(&answer).context("the agent's answer is of another version")
+}

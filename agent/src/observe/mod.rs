@@ -1,0 +1,123 @@
+//! What people get to see of the elections. Nothing here decides anything.
+
+pub mod control;
+pub mod text;
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use vrrp_wire::abi::{Counters, Verdict};
+
+/// Everything that `vipd status` shows, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Version of the agent.
+    pub version: String,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Which node of the cluster this is.
+    pub node: String,
+    /// Process id of the agent.
+    pub pid: u32,
+    /// What becomes of bad adverts: `enforce` or `observe`.
+    pub guard: String,
+    /// The interfaces, by name.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// The virtual routers, in the order of the configuration.
+    pub virtual_routers: Vec<RouterStatus>,
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is up and has carrier.
+    pub up: bool,
+    /// What judges adverts: `native`, `generic` or `socket`.
+    pub attach: String,
+    /// Why a better mode could not be had.
+    pub attach_reason: Option<String>,
+    /// VRRP that belongs to no virtual router of ours.
+    pub not_configured: u64,
+}
+
+/// A virtual router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Name in the configuration.
+    pub name: String,
+    /// VRID.
+    pub vrid: u8,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// Its interface.
+    pub interface: String,
+    /// `Initialize`, `Backup`, `Active` or `Fault`.
+    pub state: String,
+    /// Why it is in this state.
+    pub reason: Option<String>,
+    /// How long it has been in this state, in milliseconds.
+    pub since_ms: u64,
+    /// Priority of this router.
+    pub priority: u8,
+    /// The address that adverts come from.
+    pub own_address: Option<IpAddr>,
+    /// Source of the last advert from another router.
+    pub last_advert_from: Option<IpAddr>,
+    /// Its priority; 0: it was leaving.
+    pub last_advert_priority: Option<u8>,
+    /// How long ago it came, in milliseconds.
+    pub last_advert_ms: Option<u64>,
+    /// Time until the running timer fires, in milliseconds.
+    pub timer_ms: Option<u64>,
+    /// Time between our adverts, in milliseconds.
+    pub advertisement_interval_ms: u64,
+    /// The virtual addresses.
+    pub addresses: Vec<String>,
+    /// What the agent has counted.
+    pub tally: Tally,
+    /// What the guard has counted, by verdict; what is zero is left out.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// What the agent counts for a virtual router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Changes of state.
+    pub transitions: u64,
+    /// Adverts sent.
+    pub adverts_sent: u64,
+    /// Adverts that could not be sent.
+    pub adverts_unsent: u64,
+    /// Adverts heard and accepted.
+    pub adverts_received: u64,
+    /// Adverts that the guard admitted and the agent refused: a wrong checksum, most of all.
+    pub adverts_refused: u64,
+    /// Adverts with another list of addresses than ours.
+    pub address_list_differs: u64,
+    /// Takeovers that did not happen, because an advert had come in time and was only handled late.
+    pub false_takeovers_avoided: u64,
+}
+
+/// The counters that are not zero, by the names that bpftool prints.
+#[must_use]
+pub fn named(counters: &Counters) -> BTreeMap<String, u64> {
+    Verdict::ALL
+        .iter()
+        .map(|&verdict| (verdict.name(), counters.of(verdict)))
+        .chain([
+            ("record_lost", counters.record_lost),
+            ("dropped", counters.dropped),
+            ("would_drop", counters.would_drop),
+        ])
+        .filter(|&(_, count)| count > 0)
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+}
+
+/// Whole milliseconds.
+#[must_use]
+pub fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

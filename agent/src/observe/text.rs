@@ -1,0 +1,92 @@
+//! `vipd status` for people.
+
+use std::fmt::{self, Write as _};
+
+use super::{InterfaceStatus, RouterStatus, Snapshot};
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "cluster {}, node {}, vipd {} (pid {}), guard {}",
+            self.cluster, self.node, self.version, self.pid, self.guard
+        )?;
+        for interface in &self.interfaces {
+            write_interface(f, interface)?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:<16} {:>4} {:<4} {:<10} {:>8}  SINCE    WHY",
+            "VIRTUAL ROUTER", "VRID", "", "STATE", "PRIORITY"
+        )?;
+        for router in &self.virtual_routers {
+            write_router(f, router)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_interface(f: &mut fmt::Formatter<'_>, interface: &InterfaceStatus) -> fmt::Result {
+    let link = if interface.up { "up" } else { "down" };
+    write!(f, "interface {}: {link}, adverts judged by {}", interface.name, judge(&interface.attach))?;
+    match &interface.attach_reason {
+        Some(reason) => writeln!(f, " ({reason})"),
+        None => writeln!(f),
+    }
+}
+
+fn judge(attach: &str) -> &str {
+    match attach {
+        "native" => "XDP in the driver",
+        "generic" => "generic XDP",
+        _ => "the agent on a packet socket",
+    }
+}
+
+fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Result {
+    writeln!(
+        f,
+        "{:<16} {:>4} {:<4} {:<10} {:>8}  {:<8} {}",
+        router.name,
+        router.vrid,
+        router.family,
+        router.state,
+        router.priority,
+        span(router.since_ms),
+        router.reason.as_deref().unwrap_or_default()
+    )?;
+    let mut details = router.addresses.join(", ");
+    if let (Some(from), Some(ms)) = (router.last_advert_from, router.last_advert_ms) {
+        let priority = router.last_advert_priority.unwrap_or_default();
+        write!(details, "; last advert from {from} (priority {priority}) {} ago", span(ms))?;
+    }
+    if let Some(dropped) = router.counters.get("dropped").or_else(|| router.counters.get("would_drop")) {
+        write!(details, "; {dropped} bad adverts")?;
+    }
+    writeln!(f, "    {details}")
+}
+
+/// A span in the unit that reads best.
+fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000.. => format!("{} h", ms / 3_600_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn spans_read_well() {
+        let cases = [(0, "0 ms"), (999, "999 ms"), (1_999, "1.9 s"), (119_999, "119.9 s"), (120_000, "2 min")];
+        for (ms, text) in cases {
+            assert_eq!(span(ms), text);
+        }
+        assert_eq!(span(7_200_000), "2 h");
+    }
+}

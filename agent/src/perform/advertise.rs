@@ -1,0 +1,103 @@
+//! Sends adverts: one raw socket for each interface and family, whatever the number of virtual routers.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
+    os::fd::AsRawFd,
+};
+
+use nix::{
+    libc,
+    sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, sendmsg},
+};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
+use vrrp::{Family, message::Endpoints};
+use vrrp_wire::{judge::TTL, parse::IP_PROTO_VRRP};
+
+/// 224.0.0.18. RFC 9568 §5.1.1.2.
+pub const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// ff02::12. RFC 9568 §5.1.2.2.
+pub const GROUP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+
+/// Network control, as every router marks its own protocols. RFC 4594 §3.1.
+const CLASS_SELECTOR_6: u32 = 0xc0;
+
+/// Sends the adverts of one family on one interface, and is a member of the VRRP group there.
+#[derive(Debug)]
+pub struct Advertiser {
+    socket: Socket,
+    ifindex: u32,
+}
+
+impl Advertiser {
+    /// Opens the socket and joins the group; needs `CAP_NET_RAW`.
+    ///
+    /// The socket also keeps the kernel from answering unicast adverts with "protocol unreachable". It receives
+    /// nothing: adverts come through the datapath.
+    pub fn open(interface: &str, ifindex: u32, family: Family) -> io::Result<Self> {
+        let domain = match family {
+            Family::Ipv4 => Domain::IPV4,
+            Family::Ipv6 => Domain::IPV6,
+        };
+        let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(Protocol::from(i32::from(IP_PROTO_VRRP))))?;
+        let drop_all = SockFilter::new(u16::try_from(libc::BPF_RET | libc::BPF_K).unwrap_or_default(), 0, 0, 0);
+        socket.attach_filter(&[drop_all])?;
+        socket.bind_device(Some(interface.as_bytes()))?;
+        match family {
+            Family::Ipv4 => {
+                socket.set_multicast_ttl_v4(u32::from(TTL))?;
+                socket.set_ttl_v4(u32::from(TTL))?;
+                socket.set_tos_v4(CLASS_SELECTOR_6)?;
+                socket.set_multicast_loop_v4(false)?;
+                socket.join_multicast_v4_n(&GROUP_IPV4, &InterfaceIndexOrAddress::Index(ifindex))?;
+            }
+            Family::Ipv6 => {
+                socket.set_multicast_hops_v6(u32::from(TTL))?;
+                socket.set_unicast_hops_v6(u32::from(TTL))?;
+                socket.set_tclass_v6(CLASS_SELECTOR_6)?;
+                socket.set_multicast_loop_v6(false)?;
+                socket.join_multicast_v6(&GROUP_IPV6, ifindex)?;
+            }
+        }
+        Ok(Self { socket, ifindex })
+    }
+
+    /// Sends `message` between `endpoints`. Never waits: what the socket cannot take now is an error.
+    pub fn send(&self, endpoints: &Endpoints, message: &[u8]) -> io::Result<()> {
+        match *endpoints {
+            Endpoints::Ipv4 { source, destination } => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: self.ifindex.cast_signed(),
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));
+                self.send_message(message, &ControlMessage::Ipv4PacketInfo(&info), &to)
+            }
+            Endpoints::Ipv6 { source, destination } => {
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
+                    ipi6_ifindex: self.ifindex,
+                };
+                let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, self.ifindex));
+                self.send_message(message, &ControlMessage::Ipv6PacketInfo(&info), &to)
+            }
+        }
+    }
+
+    fn send_message(&self, message: &[u8], info: &ControlMessage<'_>, to: &impl SockaddrLike) -> io::Result<()> {
+        let parts = [io::IoSlice::new(message)];
+        sendmsg(self.socket.as_raw_fd(), &parts, std::slice::from_ref(info), MsgFlags::MSG_DONTWAIT, Some(to))?;
+        Ok(())
+    }
+}
+
+/// The datagram addresses from `source` to `destination`; `None` where they are of different families.
+#[must_use]
+pub fn endpoints(source: IpAddr, destination: IpAddr) -> Option<Endpoints> {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Endpoints::Ipv4 { source, destination }),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => Some(Endpoints::Ipv6 { source, destination }),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
+    }
+}
