@@ -136,12 +136,8 @@ fn a_late_look_at_an_advert_does_not_lengthen_the_wait() {
 #[test]
 fn the_interval_is_learned_and_limited() {
     // (limit, advertised ms, microseconds to the takeover)
-    let cases = [
-        (Some(2), 1_500, 5_414_062),
-        (Some(2), 40_950, 7_218_750),
-        (None, 40_950, 147_803_906),
-        (Some(2), 10, 36_093),
-    ];
+    let cases =
+        [(Some(2), 1_500, 5_414_062), (Some(2), 40_950, 7_218_750), (None, 40_950, 147_803_906), (Some(2), 10, 36_093)];
     for (limit_s, interval_ms, takeover_us) in cases {
         let learned_interval_max = limit_s.map(Duration::from_secs);
         let mut election = started(Parameters { learned_interval_max, ..parameters(100) });

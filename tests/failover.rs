@@ -1,0 +1,256 @@
+//! Failover as a client on the LAN sees it: power loss, clean stop, return, faults, and an agent that was held up.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, decode, frame::Advert, inject, lab, until};
+use vrrp_wire::Family;
+
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+/// Whether `frame` is the advert of `priority` that `host` sends for the first virtual router.
+fn is_advert(frame: &[u8], host: &Host, family: Family, priority: u8) -> bool {
+    decode::advertisement(frame).is_some_and(|advert| {
+        advert.source_mac == host.mac()
+            && advert.source.is_ipv6() == (family == Family::Ipv6)
+            && (advert.vrid, advert.priority) == (Cluster::VRIDS[0], priority)
+    })
+}
+
+/// Whether `frame` tells the LAN that `address` is at `host`.
+fn announces(frame: &[u8], address: IpAddr, host: &Host) -> bool {
+    decode::announcement(frame).is_some_and(|told| told.address == address && told.mac == host.mac())
+}
+
+/// The port of the Active goes down: the next node takes over and announces itself, and the client hears from it. The
+/// Active itself gives up at once.
+#[test]
+fn the_next_node_takes_over_from_one_that_is_cut_off() -> Result<()> {
+    let lab = lab!();
+    for interval in ["100ms", "10ms"] {
+        let mut cluster = Cluster::new(&lab, 3, &ClusterConfig { interval, ..ClusterConfig::default() })?;
+        cluster.start_all()?;
+        cluster.settle_on(0, 0)?;
+        let probes = cluster.probe(0)?;
+        let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+        let start = Instant::now();
+        cluster.lan.cut("n1")?;
+        for family in FAMILIES {
+            cluster.agent(1)?.wait_for_state("web-a", family, "Active")?;
+            cluster.agent(0)?.wait_for_state("web-a", family, "Fault")?;
+        }
+        cluster.settle_on(0, 1)?;
+        for (probe, address) in probes.iter().zip(Cluster::addresses(0)) {
+            probe.wait_answered(GENEROUS)?;
+            let announced = capture.wait_for("an announcement by n2", GENEROUS, |frame| {
+                announces(&frame.bytes, address, &cluster.nodes[1])
+            });
+            announced?;
+            println!("{interval}: {address} unanswered for {:?}", probe.outage_since(start));
+        }
+        cluster.lan.mend("n1")?;
+        cluster.settle_on(0, 0)?;
+        for probe in &probes {
+            probe.wait_answered(GENEROUS)?;
+        }
+    }
+    Ok(())
+}
+
+/// SIGTERM: Priority 0 on the wire, addresses gone, exit status 0, nothing left in the kernel; the next node need not
+/// wait for silence.
+#[test]
+fn a_clean_stop_hands_over() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "1s", ..ClusterConfig::default() })?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    let start = Instant::now();
+    let mut agent = cluster.take(0)?;
+    let pin_dir = agent.pin_dir();
+    let status = agent.process.terminate(GENEROUS)?;
+    ensure!(status.success(), "ended with {status}");
+    for family in FAMILIES {
+        let goodbye = |bytes: &[u8]| is_advert(bytes, &cluster.nodes[0], family, 0);
+        capture.wait_for("a Priority 0 advert", GENEROUS, |frame| goodbye(&frame.bytes))?;
+    }
+    cluster.settle_on(0, 1)?;
+    // Skew_Time is 414 ms and Active_Down_Interval 3.4 s.
+    ensure!(start.elapsed() < Duration::from_secs(2), "took {:?}, as if nobody had said goodbye", start.elapsed());
+    let link = cluster.nodes[0].run("ip", &["link", "show", "dev", Host::INTERFACE])?;
+    ensure!(!link.contains("xdp"), "an XDP program is left: {link}");
+    ensure!(!std::path::Path::new(&pin_dir).exists(), "`{pin_dir}` is left");
+    Ok(())
+}
+
+/// A Backup that stops says nothing. RFC 9568 §6.4.2.
+#[test]
+fn a_backup_stops_in_silence() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.take(1)?.process.terminate(GENEROUS)?;
+    // An advert of n1 that comes later shows that the capture would have heard n2.
+    let stopped = Instant::now();
+    capture.wait_for("an advert of n1", GENEROUS, |frame| {
+        frame.at > stopped && is_advert(&frame.bytes, &cluster.nodes[0], Family::Ipv4, 200)
+    })?;
+    let heard = capture.frames().iter().any(|frame| {
+        decode::advertisement(&frame.bytes).is_some_and(|advert| advert.source_mac == cluster.nodes[1].mac())
+    });
+    ensure!(!heard, "the Backup sent an advert");
+    Ok(())
+}
+
+/// SIGKILL: the kernel detaches the program by itself, and the next run removes the addresses that the dead one left
+/// before it listens.
+#[test]
+fn a_killed_agent_leaves_no_filter_and_its_successor_cleans_up() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let [ipv4, ipv6] = Cluster::addresses(0);
+    cluster.take(0)?.process.kill()?;
+    let node = cluster.nodes[0].clone();
+    until("the kernel to detach the program", GENEROUS, || {
+        Ok((!node.run("ip", &["link", "show", "dev", Host::INTERFACE])?.contains("xdp")).then_some(()))
+    })?;
+    ensure!(node.has_address(ipv4)? && node.has_address(ipv6)?, "nothing was left to clean up");
+    cluster.lan.cut("n1")?;
+    cluster.start(0)?;
+    cluster.agent(0)?.wait_for_state("web-a", Family::Ipv4, "Fault")?;
+    ensure!(!node.has_address(ipv4)? && !node.has_address(ipv6)?, "the addresses of the dead run are still there");
+    Ok(())
+}
+
+/// Preempt_Mode false: the node of higher priority stays Backup when it returns.
+#[test]
+fn without_preemption_the_returning_node_waits() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { cluster: "preempt = false", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
+    cluster.start(1)?;
+    cluster.settle_on(0, 1)?;
+    cluster.start(0)?;
+    cluster.agent(0)?.wait_for_state("web-a", Family::Ipv4, "Backup")?;
+    // Long enough for three of its Active_Down_Intervals: as many adverts as it takes.
+    cluster.agent(0)?.wait_for("ten adverts of n2", |status| {
+        status.tally("web-a", Family::Ipv4, "adverts_received").is_some_and(|count| count >= 10)
+    })?;
+    for family in FAMILIES {
+        let status = cluster.agent(0)?.status()?;
+        ensure!(status.state("web-a", family) == Some("Backup"), "n1 did not stay Backup: {status:?}");
+    }
+    cluster.settle_on(0, 1)
+}
+
+/// A Backup that the scheduler holds up for much longer than Active_Down_Interval hears afterwards that the Active
+/// was there all along, and does not take over.
+#[test]
+fn a_starved_backup_does_not_take_over() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let before = cluster.transitions()?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.agent(1)?.process.stop()?;
+    // Active_Down_Interval is 341 ms; 20 adverts are two seconds.
+    until("20 adverts of n1", GENEROUS, || {
+        let frames = capture.frames();
+        let adverts = frames.iter().filter(|frame| is_advert(&frame.bytes, &cluster.nodes[0], Family::Ipv4, 200));
+        Ok((adverts.count() >= 20).then_some(()))
+    })?;
+    cluster.agent(1)?.process.cont()?;
+    for family in FAMILIES {
+        cluster.agent(1)?.wait_for("an avoided takeover", |status| {
+            status.tally("web-a", family, "false_takeovers_avoided") == Some(1)
+        })?;
+    }
+    ensure!(cluster.transitions()? == before, "a state changed");
+    cluster.settle_on(0, 0)
+}
+
+/// While the ring buffer was full, adverts got lost, but not their stamps: still no takeover.
+#[test]
+fn a_full_ring_buffer_is_no_silence() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "10ms", ..ClusterConfig::default() })?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    cluster.agent(1)?.process.stop()?;
+    let counters = format!("{}/counters", cluster.agent(1)?.pin_dir());
+    until("the ring buffer to overflow", GENEROUS, || {
+        let dump: serde_json::Value = serde_json::from_str(&lab.bpftool(&["-j", "map", "dump", "pinned", &counters])?)?;
+        let entries = dump.as_array().context("bpftool printed no list")?;
+        let lost = |entry: &serde_json::Value| entry["formatted"]["value"]["record_lost"].as_u64().unwrap_or(0);
+        // More than Active_Down_Interval's worth of adverts are missing at the end of the ring buffer.
+        Ok((entries.iter().map(lost).sum::<u64>() > 100).then_some(()))
+    })?;
+    let before = cluster.agent(0)?.status()?.transitions();
+    cluster.agent(1)?.process.cont()?;
+    let status = cluster.agent(1)?.wait_for("avoided takeovers", |status| {
+        FAMILIES.iter().all(|&family| status.tally("web-a", family, "false_takeovers_avoided") >= Some(1))
+    })?;
+    ensure!(status.all_in(&["Backup"]), "{status:?}");
+    ensure!(cluster.agent(0)?.status()?.transitions() == before, "n1 was disturbed");
+    Ok(())
+}
+
+/// RFC 9568 §6.4.3: an Active that hears a losing advert asserts itself at once and announces its addresses again.
+#[test]
+fn a_losing_advert_is_answered() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "10s", ..ClusterConfig::default() })?;
+    cluster.start(0)?;
+    cluster.agent(0)?.wait_within(Duration::from_secs(90), "n1 to be Active", |status| status.all_in(&["Active"]))?;
+    let [ipv4, _] = Cluster::addresses(0);
+    // The bursts of the takeover are over when the last repetition, after 5 s, has been heard.
+    let before = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    before.wait_for("the last announcement of the takeover", GENEROUS, |frame| {
+        announces(&frame.bytes, ipv4, &cluster.nodes[0])
+    })?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    let peer = IpAddr::from([10, 77, 0, 2]);
+    let losing = Advert::new(cluster.nodes[1].mac(), peer, Cluster::VRIDS[0], 150, &[ipv4]).frame();
+    inject(&cluster.nodes[1], &losing, 1)?;
+    // Far sooner than the next regular advert, which is up to 10 s away.
+    let limit = Duration::from_secs(3);
+    capture.wait_for("an answer", limit, |frame| is_advert(&frame.bytes, &cluster.nodes[0], Family::Ipv4, 200))?;
+    capture.wait_for("an announcement", limit, |frame| announces(&frame.bytes, ipv4, &cluster.nodes[0]))?;
+    Ok(())
+}
+
+/// Unicast adverts, which users of a vSwitch need, elect and fail over like multicast ones.
+#[test]
+fn unicast_works_like_multicast() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { cluster: "transport = \"unicast\"", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 3, &config)?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.lan.cut("n1")?;
+    cluster.settle_on(0, 1)?;
+    cluster.lan.mend("n1")?;
+    cluster.settle_on(0, 0)?;
+    for agent in cluster.agents.iter().flatten() {
+        let status = agent.status()?;
+        for family in FAMILIES {
+            let bad = status.counter("web-a", family, "dropped");
+            ensure!(bad == 0, "{bad} genuine adverts were dropped: {status:?}");
+        }
+    }
+    let multicast = capture
+        .frames()
+        .iter()
+        .any(|frame| decode::advertisement(&frame.bytes).is_some_and(|advert| advert.destination.is_multicast()));
+    ensure!(!multicast, "a multicast advert was sent");
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! An agent that runs on a host.
+
+use std::{
+    env,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use vrrp_wire::Family;
+
+use crate::{GENEROUS, Host, Namespace, Process, Status, lab, until};
+
+/// The daemon's executable: `VIPD_BIN`, else the one that cargo put near the running program.
+pub fn vipd() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("VIPD_BIN") {
+        return Ok(path.into());
+    }
+    let this_program = env::current_exe().context("failed to find the running program")?;
+    // A program is beside the daemon, a test one directory below.
+    let found =
+        this_program.ancestors().skip(1).take(2).map(|directory| directory.join("vipd")).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("no `vipd` near `{}`: run `cargo build -p vipd`, or set VIPD_BIN", this_program.display())
+    })
+}
+
+/// A `vipd run` on a host.
+#[derive(Debug)]
+pub struct Agent {
+    /// The daemon, to be stopped and killed.
+    pub process: Process,
+    namespace: Namespace,
+    instance: String,
+}
+
+impl Host {
+    /// Starts an agent for the node of the host's name, under an instance name of its own.
+    pub fn agent(&self, config: &str, extra_arguments: &[&str]) -> Result<Agent> {
+        static STARTED: AtomicU32 = AtomicU32::new(1);
+        let instance = format!("{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let file = lab::write(&format!("{instance}.toml"), config)?;
+        let mut command = self.namespace().command(vipd()?);
+        command.arg("run").arg("--config").arg(file).args(["--node", self.name(), "--instance", &instance]);
+        command.args(extra_arguments);
+        let process = Process::spawn(&format!("vipd on {}", self.name()), command)?;
+        Ok(Agent { process, namespace: self.namespace().clone(), instance })
+    }
+}
+
+impl Agent {
+    /// The instance name.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Where the agent pins its maps, for bpftool.
+    #[must_use]
+    pub fn pin_dir(&self) -> String {
+        format!("/sys/fs/bpf/vipd@{}", self.instance)
+    }
+
+    /// Runs another command of the daemon's executable, such as `status` or `detach`, for this agent.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let program = vipd()?;
+        let program = program.to_str().with_context(|| format!("`{}` is not UTF-8", program.display()))?;
+        self.namespace.run(program, &[arguments, &["--instance", &self.instance]].concat())
+    }
+
+    /// What the agent says about itself now.
+    pub fn status(&self) -> Result<Status> {
+        let text = self.run(&["status", "--json"])?;
+        let value = serde_json::from_str(&text).with_context(|| format!("`vipd status --json` printed `{text}`"))?;
+        Ok(Status(value))
+    }
+
+    /// Waits until the status satisfies `condition`; the error shows the last one. `what` completes "in vain for".
+    pub fn wait_for(&self, what: &str, condition: impl Fn(&Status) -> bool) -> Result<Status> {
+        self.wait_within(GENEROUS, what, condition)
+    }
+
+    /// [`Agent::wait_for`] with a limit of its own.
+    pub fn wait_within(&self, limit: Duration, what: &str, condition: impl Fn(&Status) -> bool) -> Result<Status> {
+        let mut last = None;
+        let waited = until(what, limit, || {
+            let status = self.status();
+            if let Ok(status) = &status
+                && condition(status)
+            {
+                return Ok(Some(status.clone()));
+            }
+            last = Some(status);
+            if self.process.is_running() { Ok(None) } else { Err(self.process.ended_early()) }
+        });
+        waited.with_context(|| match last {
+            Some(Ok(status)) => format!("last status of `{}`: {:#}", self.instance, status.0),
+            Some(Err(error)) => format!("no status of `{}`: {error:#}", self.instance),
+            None => format!("status of `{}` never asked", self.instance),
+        })
+    }
+
+    /// Waits until a virtual router is in `state`.
+    pub fn wait_for_state(&self, router: &str, family: Family, state: &str) -> Result<Status> {
+        if !["Initialize", "Backup", "Active", "Fault"].contains(&state) {
+            bail!("`{state}` is no state of a virtual router");
+        }
+        self.wait_for(&format!("{router} ({family}) on {} to be {state}", self.instance), |status| {
+            status.state(router, family) == Some(state)
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! Frames to inject: VRRPv3 adverts, right in every byte until a test spoils one.
+//!
+//! Written from the RFCs alone, so that a mistake in vipd's own code is not repeated here.
+
+use std::net::IpAddr;
+
+use vrrp_wire::MacAddr;
+
+/// 224.0.0.18. RFC 9568 §5.1.1.2.
+pub const GROUP_IPV4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 18));
+/// ff02::12. RFC 9568 §5.1.2.2.
+pub const GROUP_IPV6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12));
+
+const PROTOCOL_VRRP: u8 = 112;
+
+/// The checksum of an advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Over a pseudo-header and the message: IPv6, and what keepalived and FRR send over IPv4.
+    PseudoHeader,
+    /// Over the message only: IPv4 by RFC 9568 §5.2.8.
+    MessageOnly,
+    /// This, right or wrong.
+    Is(u16),
+}
+
+/// An advert and the headers around it. Change any field, then make the [`Advert::frame`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advert {
+    /// Receiver of the Ethernet frame.
+    pub destination_mac: MacAddr,
+    /// Sender of the Ethernet frame.
+    pub source_mac: MacAddr,
+    /// VLAN tags, outermost first: protocol identifier and control information.
+    pub tags: Vec<[u16; 2]>,
+    /// Sender; its version is the version of the packet.
+    pub source: IpAddr,
+    /// Receiver.
+    pub destination: IpAddr,
+    /// TTL or Hop Limit.
+    pub ttl: u8,
+    /// Version of VRRP.
+    pub version: u8,
+    /// Type of the message.
+    pub packet_type: u8,
+    /// VRID.
+    pub vrid: u8,
+    /// Priority.
+    pub priority: u8,
+    /// `IPvX` Addr Count, where it is not the number of `addresses`.
+    pub count: Option<u8>,
+    /// Max Advertise Interval in centiseconds, and the four reserved bits above.
+    pub interval_cs: u16,
+    /// Virtual addresses.
+    pub addresses: Vec<IpAddr>,
+    /// How the checksum is made.
+    pub checksum: Checksum,
+    /// What follows the addresses, inside the datagram.
+    pub trailer: Vec<u8>,
+}
+
+impl Advert {
+    /// A multicast advert with an interval of 1 s, without tags.
+    #[must_use]
+    pub fn new(source_mac: MacAddr, source: IpAddr, vrid: u8, priority: u8, addresses: &[IpAddr]) -> Self {
+        let destination = if source.is_ipv4() { GROUP_IPV4 } else { GROUP_IPV6 };
+        Self {
+            destination_mac: multicast_mac(destination),
+            source_mac,
+            tags: Vec::new(),
+            source,
+            destination,
+            ttl: 255,
+            version: 3,
+            packet_type: 1,
+            vrid,
+            priority,
+            count: None,
+            interval_cs: 100,
+            addresses: addresses.to_vec(),
+            checksum: Checksum::PseudoHeader,
+            trailer: Vec::new(),
+        }
+    }
+
+    /// The VRRP message.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let count = self.count.unwrap_or_else(|| u8::try_from(self.addresses.len()).unwrap_or(u8::MAX));
+        let [i0, i1] = self.interval_cs.to_be_bytes();
+        let mut message = vec![self.version << 4 | self.packet_type, self.vrid, self.priority, count, i0, i1, 0, 0];
+        for address in &self.addresses {
+            message.extend(octets(*address));
+        }
+        let checksum = match self.checksum {
+            Checksum::PseudoHeader => checksum(&[&self.pseudo_header(message.len()), &message]),
+            Checksum::MessageOnly => checksum(&[&message]),
+            Checksum::Is(value) => value,
+        };
+        message[6..8].copy_from_slice(&checksum.to_be_bytes());
+        message.extend(&self.trailer);
+        message
+    }
+
+    /// The whole frame.
+    #[must_use]
+    pub fn frame(&self) -> Vec<u8> {
+        let mut frame = [self.destination_mac.0, self.source_mac.0].concat();
+        for tag in &self.tags {
+            frame.extend(tag.iter().flat_map(|half| half.to_be_bytes()));
+        }
+        let ethertype = if self.source.is_ipv4() { [0x08, 0x00] } else { [0x86, 0xdd] };
+        frame.extend(ethertype);
+        let message = self.message();
+        frame.extend(self.ip_header(message.len()));
+        frame.extend(message);
+        frame
+    }
+
+    /// The IP header in front of `len` bytes: class CS6, as routing protocols send.
+    fn ip_header(&self, len: usize) -> Vec<u8> {
+        let [l0, l1] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        if self.source.is_ipv6() {
+            let start = vec![0x6c, 0, 0, 0, l0, l1, PROTOCOL_VRRP, self.ttl];
+            return [start, octets(self.source), octets(self.destination)].concat();
+        }
+        let [l0, l1] = u16::try_from(20 + len).unwrap_or(u16::MAX).to_be_bytes();
+        let start = vec![0x45, 0xc0, l0, l1, 0, 0, 0, 0, self.ttl, PROTOCOL_VRRP, 0, 0];
+        let mut header = [start, octets(self.source), octets(self.destination)].concat();
+        let checksum = checksum(&[&header]);
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        header
+    }
+
+    /// RFC 9293 §3.1 for IPv4, RFC 8200 §8.1 for IPv6.
+    fn pseudo_header(&self, len: usize) -> Vec<u8> {
+        let [l0, l1] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        let end = if self.source.is_ipv4() {
+            vec![0, PROTOCOL_VRRP, l0, l1]
+        } else {
+            vec![0, 0, l0, l1, 0, 0, 0, PROTOCOL_VRRP]
+        };
+        [octets(self.source), octets(self.destination), end].concat()
+    }
+}
+
+/// The address that `text` is.
+///
+/// # Panics
+/// Where it is none: tests and scripts write addresses down.
+#[must_use]
+pub fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap_or_else(|_| panic!("`{text}` is no IP address"))
+}
+
+/// The Ethernet address of a multicast group. RFC 1112 §6.4, RFC 2464 §7.
+#[must_use]
+pub fn multicast_mac(group: IpAddr) -> MacAddr {
+    match group {
+        IpAddr::V4(group) => {
+            let [_, b, c, d] = group.octets();
+            MacAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddr::V6(group) => {
+            let [.., a, b, c, d] = group.octets();
+            MacAddr([0x33, 0x33, a, b, c, d])
+        }
+    }
+}
+
+/// The Internet checksum over parts that each have an even length, the last one excepted. RFC 1071.
+#[must_use]
+pub fn checksum(parts: &[&[u8]]) -> u16 {
+    let words = parts.iter().flat_map(|part| part.chunks(2));
+    let mut sum: u64 = words.map(|word| u64::from(word[0]) << 8 | u64::from(word.get(1).copied().unwrap_or(0))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: MacAddr = MacAddr([0x02, 0x77, 0, 0, 0x01, 0x01]);
+
+    fn keepalived(source: &str, vrid: u8, addresses: &[&str]) -> Advert {
+        let addresses: Vec<_> = addresses.iter().map(|text| ip(text)).collect();
+        Advert::new(MAC, ip(source), vrid, 200, &addresses)
+    }
+
+    /// VRID 55 of keepalived 2.4.3, its IP identification (1 instead of 0) taken back.
+    #[test]
+    fn an_ipv4_frame_equals_the_captured_one() {
+        let frame = keepalived("198.51.100.10", 55, &["192.0.2.130"]).frame();
+        let captured = [
+            0x01, 0x00, 0x5e, 0x00, 0x00, 0x12, 0x02, 0x77, 0x00, 0x00, 0x01, 0x01, 0x08, 0x00, //
+            0x45, 0xc0, 0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0xff, 0x70, 0xb0, 0x5d, //
+            0xc6, 0x33, 0x64, 0x0a, 0xe0, 0x00, 0x00, 0x12, //
+            0x31, 0x37, 0xc8, 0x01, 0x00, 0x64, 0x39, 0x13, 0xc0, 0x00, 0x02, 0x82,
+        ];
+        assert_eq!(frame, captured);
+    }
+
+    /// VRID 57 of keepalived 2.4.3, without its flow label.
+    #[test]
+    fn an_ipv6_frame_equals_the_captured_one() {
+        let frame = keepalived("fe80::77:ff:fe00:101", 57, &["fe80::200", "2001:db8::200"]).frame();
+        let captured = [
+            0x33, 0x33, 0x00, 0x00, 0x00, 0x12, 0x02, 0x77, 0x00, 0x00, 0x01, 0x01, 0x86, 0xdd, //
+            0x6c, 0x00, 0x00, 0x00, 0x00, 0x28, 0x70, 0xff, //
+            0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x00, 0x77, 0x00, 0xff, 0xfe, 0x00, 0x01, 0x01, //
+            0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x12, //
+            0x31, 0x39, 0xc8, 0x02, 0x00, 0x64, 0xd7, 0x7f, //
+            0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x00, //
+            0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x00,
+        ];
+        assert_eq!(frame, captured);
+    }
+
+    /// VRID 56 of keepalived 2.4.3.
+    #[test]
+    fn the_checksum_may_leave_the_pseudo_header_out() {
+        let advert = Advert { checksum: Checksum::MessageOnly, ..keepalived("198.51.100.10", 56, &["192.0.2.131"]) };
+        assert_eq!(advert.message(), [0x31, 0x38, 0xc8, 0x01, 0x00, 0x64, 0x43, 0xde, 0xc0, 0x00, 0x02, 0x83]);
+    }
+
+    /// The example of RFC 1071 §3.
+    #[test]
+    fn the_checksum_is_the_internets() {
+        assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03], &[0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
+        assert_eq!(checksum(&[&[0x01]]), !0x0100);
+    }
+
+    #[test]
+    fn tags_stand_before_the_ethertype() {
+        let advert = Advert { tags: vec![[0x88a8, 100], [0x8100, 4000]], ..keepalived("192.0.2.1", 1, &["192.0.2.2"]) };
+        assert_eq!(advert.frame()[12..22], [0x88, 0xa8, 0x00, 0x64, 0x81, 0x00, 0x0f, 0xa0, 0x08, 0x00]);
+    }
+}

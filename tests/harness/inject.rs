@@ -1,0 +1,70 @@
+//! Whoever puts frames on the LAN that no honest stack would send.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{MsgFlags, send},
+};
+
+use crate::{
+    Host, Namespace,
+    packet_socket::{self, Receive},
+};
+
+/// Frames that a pair of virtual Ethernet interfaces queues without loss, with room for other traffic.
+const BURST: usize = 64;
+
+/// A sender of frames on a host's interface.
+#[derive(Debug)]
+pub struct Injector {
+    socket: OwnedFd,
+}
+
+impl Injector {
+    /// A sender on the interface of `host`.
+    pub fn new(host: &Host) -> Result<Self> {
+        Self::on(host.namespace(), Host::INTERFACE)
+    }
+
+    /// A sender on any interface.
+    pub fn on(namespace: &Namespace, interface: &str) -> Result<Self> {
+        Ok(Self { socket: packet_socket::open(namespace, interface, Receive::None)? })
+    }
+
+    /// Sends one frame.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        loop {
+            match send(self.socket.as_raw_fd(), frame, MsgFlags::empty()) {
+                Ok(len) if len == frame.len() => return Ok(()),
+                Ok(len) => bail!("only {len} of {} bytes were sent", frame.len()),
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => self.wait_for_room()?,
+                Err(error) => return Err(error).context("failed to send a frame"),
+            }
+        }
+    }
+
+    /// Sends one frame `count` times, as fast as the receivers on this machine can take it.
+    pub fn flood(&self, frame: &[u8], count: usize) -> Result<()> {
+        for number in 1..=count {
+            self.send(frame)?;
+            if number % BURST == 0 {
+                // Lets the kernel's threads empty the queues that a burst has filled.
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(&self) -> Result<()> {
+        poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(10_u8))?;
+        Ok(())
+    }
+}
+
+/// Sends `frame` from the interface of `host`, `count` times.
+pub fn inject(host: &Host, frame: &[u8], count: usize) -> Result<()> {
+    Injector::new(host)?.flood(frame, count)
+}

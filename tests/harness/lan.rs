@@ -1,0 +1,80 @@
+//! A LAN: a bridge in a namespace of its own, and a port for each host.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+
+use crate::{Host, HostOptions, Namespace};
+
+const BRIDGE: &str = "br0";
+
+/// A switch and the hosts on it.
+pub struct Lan {
+    namespace: Namespace,
+    hosts: Vec<Host>,
+}
+
+impl Lan {
+    /// A bridge without ports, which floods multicast and forwards at once.
+    pub(crate) fn new() -> Result<Self> {
+        let namespace = Namespace::new()?;
+        namespace.set("ipv6/conf/default/disable_ipv6", "1")?;
+        let bridge = ["stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"];
+        namespace.run("ip", &[&["link", "add", BRIDGE, "type", "bridge"], &bridge[..]].concat())?;
+        namespace.run("ip", &["link", "set", BRIDGE, "up"])?;
+        Ok(Self { namespace, hosts: Vec::new() })
+    }
+
+    /// Says whether this kernel has pairs of virtual Ethernet interfaces.
+    pub(crate) fn probe_for_veth(&self) -> Result<()> {
+        self.namespace.run("ip", &["link", "add", "left", "type", "veth", "peer", "name", "right"])?;
+        Ok(())
+    }
+
+    /// Connects a new host. Its port on the bridge has the host's name.
+    pub fn host(&mut self, name: &str, options: &HostOptions<'_>) -> Result<Host> {
+        let host =
+            Host::new(name, &self.namespace, options).with_context(|| format!("failed to set up host `{name}`"))?;
+        self.namespace.run("ip", &["link", "set", name, "master", BRIDGE, "up"])?;
+        host.wait_until_ready()?;
+        self.hosts.push(host.clone());
+        Ok(host)
+    }
+
+    /// Pulls the host's cable: it loses its carrier.
+    pub fn cut(&self, host: &str) -> Result<()> {
+        self.namespace.run("ip", &["link", "set", host, "down"]).map(drop)
+    }
+
+    /// Puts the cable back.
+    pub fn mend(&self, host: &str) -> Result<()> {
+        self.namespace.run("ip", &["link", "set", host, "up"]).map(drop)
+    }
+
+    /// Takes the host's port off the bridge: no frame comes or goes any more, and the host keeps its carrier.
+    pub fn silence(&self, host: &str) -> Result<()> {
+        self.namespace.run("ip", &["link", "set", host, "nomaster"]).map(drop)
+    }
+
+    /// Ends what [`Lan::silence`] began.
+    pub fn unsilence(&self, host: &str) -> Result<()> {
+        self.namespace.run("ip", &["link", "set", host, "master", BRIDGE]).map(drop)
+    }
+
+    /// The names of the hosts that have `address`, in the order in which they were connected.
+    pub fn holders(&self, address: IpAddr) -> Result<Vec<String>> {
+        let mut holders = Vec::new();
+        for host in &self.hosts {
+            if host.has_address(address)? {
+                holders.push(host.name().to_owned());
+            }
+        }
+        Ok(holders)
+    }
+
+    /// The namespace of the bridge, whose interfaces are the bridge `br0` and one port for each host.
+    #[must_use]
+    pub const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+}

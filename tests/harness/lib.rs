@@ -1,0 +1,40 @@
+//! Networks of namespaces on one machine: hosts on a bridge, agents and keepalived on the hosts, a client that probes,
+//! and whoever forges.
+//!
+//! Everything vanishes with the process that made it: namespaces have no name, mounts are private to the test's thread,
+//! child processes die with that thread. Two runs at once cannot collide.
+//!
+//! A test begins with [`lab!`] and returns `anyhow::Result<()>`.
+
+mod agent;
+mod capture;
+mod cluster;
+pub mod decode;
+pub mod frame;
+mod host;
+mod inject;
+mod keepalived;
+mod lab;
+mod lan;
+mod namespace;
+mod packet_socket;
+mod probe;
+mod process;
+mod realtime;
+mod status;
+mod wait;
+
+pub use agent::{Agent, vipd};
+pub use capture::{Capture, Captured};
+pub use cluster::{Cluster, ClusterConfig};
+pub use frame::ip;
+pub use host::{Host, HostOptions};
+pub use inject::{Injector, inject};
+pub use keepalived::{Keepalived, KeepalivedRouter};
+pub use lab::{Lab, report_unavailable};
+pub use lan::Lan;
+pub use namespace::Namespace;
+pub use probe::{Answer, Probe};
+pub use process::{Process, print_transcripts};
+pub use status::Status;
+pub use wait::{GENEROUS, until};

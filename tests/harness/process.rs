@@ -1,0 +1,140 @@
+//! A child process of a test, with all that it said.
+
+use std::{
+    fs::File,
+    os::unix::{fs::FileExt, process::CommandExt},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::{
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        signal::{Signal, kill, killpg},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
+    unistd::Pid,
+};
+
+use crate::until;
+
+static PRINT_TRANSCRIPTS: AtomicBool = AtomicBool::new(true);
+
+/// Whether processes print at their end what they said. A test runner shows that of failed tests only, so it is the
+/// default; a program with output of its own turns it off.
+pub fn print_transcripts(print: bool) {
+    PRINT_TRANSCRIPTS.store(print, Ordering::Relaxed);
+}
+
+/// A child process and its children. Killed and reaped when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    transcript: File,
+    status: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts `command` in a process group of its own, with both outputs going to the transcript.
+    ///
+    /// The calling thread must outlive the process, if `command` is [`Namespace::command`](crate::Namespace::command)'s.
+    pub fn spawn(name: &str, mut command: Command) -> Result<Self> {
+        let transcript = File::from(memfd_create(c"transcript", MFdFlags::MFD_CLOEXEC)?);
+        command.process_group(0).stdin(Stdio::null()).stdout(transcript.try_clone()?).stderr(transcript.try_clone()?);
+        let child = command.spawn().with_context(|| format!("failed to start {command:?}"))?;
+        Ok(Self { name: name.to_owned(), child, transcript, status: None })
+    }
+
+    /// All that it has said so far.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        let mut bytes = Vec::new();
+        let mut chunk = [0; 4096];
+        // At its own offset: the process writes at the file's.
+        while let Ok(len @ 1..) = self.transcript.read_at(&mut chunk, bytes.len() as u64) {
+            bytes.extend_from_slice(&chunk[..len]);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether it still runs, or is stopped.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        self.status.is_none() && matches!(waitid(Id::Pid(self.pid()), flags), Ok(WaitStatus::StillAlive))
+    }
+
+    /// Waits until it has said `text`; fails when it ends before.
+    pub fn wait_for_output(&self, text: &str, limit: Duration) -> Result<()> {
+        until(&format!("{} to say `{text}`", self.name), limit, || {
+            let running = self.is_running();
+            if self.transcript().contains(text) {
+                return Ok(Some(()));
+            }
+            if running { Ok(None) } else { Err(self.ended_early()) }
+        })
+    }
+
+    /// Kills it and its children without giving them a chance: the death of a daemon.
+    pub fn kill(&mut self) -> Result<()> {
+        self.finish().map(drop)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        until(&format!("{} to end after SIGTERM", self.name), limit, || Ok((!self.is_running()).then_some(())))?;
+        self.finish()
+    }
+
+    /// Stops it and its children where they are.
+    pub fn stop(&self) -> Result<()> {
+        killpg(self.pid(), Signal::SIGSTOP).with_context(|| format!("failed to stop {}", self.name))
+    }
+
+    /// Lets it go on after [`Process::stop`].
+    pub fn cont(&self) -> Result<()> {
+        killpg(self.pid(), Signal::SIGCONT).with_context(|| format!("failed to continue {}", self.name))
+    }
+
+    /// Sends it a signal, but not to its children.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        if self.status.is_some() {
+            bail!("{} has ended", self.name);
+        }
+        kill(self.pid(), signal).with_context(|| format!("failed to send {signal} to {}", self.name))
+    }
+
+    /// The error of whoever needs it and finds that it has ended.
+    pub(crate) fn ended_early(&self) -> anyhow::Error {
+        anyhow!("{} has ended, having said:\n{}", self.name, self.transcript())
+    }
+
+    /// Kills what is left of the group, and reaps it. The group goes first: while its leader is not reaped, nobody
+    /// else can have its number.
+    fn finish(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let _ = killpg(self.pid(), Signal::SIGKILL);
+        let status = self.child.wait().with_context(|| format!("failed to wait for {}", self.name))?;
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let ended = self.finish();
+        if PRINT_TRANSCRIPTS.load(Ordering::Relaxed) {
+            eprintln!("--- {} ({ended:?}) said:\n{}---", self.name, self.transcript());
+        }
+    }
+}
