@@ -3,6 +3,8 @@
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     fs::{self, File, TryLockError},
+    hash::Hash,
+    io,
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
@@ -29,7 +31,7 @@ use crate::{
     link::{self, LinkState},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{Snapshot, control},
-    perform::{Performer, Place, Wish, advertise::Advertiser},
+    perform::{Performer, Place, Wish, advertise::Advertiser, announce::Announcer},
     reactor::{Interface, Reactor},
     router::VirtualRouter,
 };
@@ -114,7 +116,7 @@ async fn build_routers(
     datapath: &mut Datapath,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Vec<VirtualRouter>> {
-    let mut advertisers = HashMap::new();
+    let mut sockets = Sockets::default();
     let mut routers = Vec::new();
     for (at, entry) in config.virtual_routers.iter().enumerate() {
         let link = links.iter().find(|link| link.interface == entry.interface);
@@ -128,13 +130,14 @@ async fn build_routers(
             owned: entry.priority == vrrp::Priority::OWNER,
             place,
             handle: handle.clone(),
+            announcer: sockets.announcer(link)?,
             mailbox: mailbox.clone(),
         };
         // What a killed run has left must not answer while this one listens.
         performer.release().await;
         tasks.spawn(performer.run(followed));
 
-        let advertiser = advertiser(&mut advertisers, link, entry.family)?;
+        let advertiser = sockets.advertiser(link, entry.family)?;
         let router = VirtualRouter::new(entry.clone(), link.ifindex, advertiser, wishes, places);
         router.configure(datapath)?;
         for (key, mac) in router.peers() {
@@ -145,21 +148,38 @@ async fn build_routers(
     Ok(routers)
 }
 
-/// The sender of adverts for the interface and family, which virtual routers share.
-fn advertiser(
-    opened: &mut HashMap<(u32, Family), Arc<Advertiser>>,
-    link: &LinkState,
-    family: Family,
-) -> anyhow::Result<Arc<Advertiser>> {
-    Ok(match opened.entry((link.ifindex, family)) {
+/// The sending sockets, which virtual routers share.
+#[derive(Default)]
+struct Sockets {
+    advertisers: HashMap<(u32, Family), Arc<Advertiser>>,
+    announcers: HashMap<u32, Arc<Announcer>>,
+}
+
+impl Sockets {
+    fn advertiser(&mut self, link: &LinkState, family: Family) -> anyhow::Result<Arc<Advertiser>> {
+        let open = || Advertiser::open(&link.interface, link.ifindex, family);
+        shared(&mut self.advertisers, (link.ifindex, family), open).with_context(|| no_raw_socket(link))
+    }
+
+    fn announcer(&mut self, link: &LinkState) -> anyhow::Result<Arc<Announcer>> {
+        shared(&mut self.announcers, link.ifindex, || Announcer::open(link.ifindex))
+            .with_context(|| no_raw_socket(link))
+    }
+}
+
+fn shared<K: Eq + Hash, T>(
+    opened: &mut HashMap<K, Arc<T>>,
+    key: K,
+    open: impl FnOnce() -> io::Result<T>,
+) -> io::Result<Arc<T>> {
+    Ok(match opened.entry(key) {
         Entry::Occupied(entry) => Arc::clone(entry.get()),
-        Entry::Vacant(entry) => {
-            let advertiser = Advertiser::open(&link.interface, link.ifindex, family).with_context(|| {
-                format!("failed to open a raw socket on `{}` (it needs CAP_NET_RAW)", link.interface)
-            })?;
-            Arc::clone(entry.insert(Arc::new(advertiser)))
-        }
+        Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(open()?))),
     })
+}
+
+fn no_raw_socket(link: &LinkState) -> String {
+    format!("failed to open a raw socket on `{}` (it needs CAP_NET_RAW)", link.interface)
 }
 
 /// A sender that has not been heard yet.

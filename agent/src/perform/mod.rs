@@ -8,7 +8,7 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 
-use std::{collections::VecDeque, net::Ipv6Addr};
+use std::{collections::VecDeque, net::Ipv6Addr, sync::Arc};
 
 use ipnet::IpNet;
 use rtnetlink::Handle;
@@ -57,6 +57,8 @@ pub struct Performer {
     pub place: watch::Receiver<Place>,
     /// For changes of addresses.
     pub handle: Handle,
+    /// For announcements.
+    pub announcer: Arc<Announcer>,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
 }
@@ -145,9 +147,7 @@ impl Performer {
     }
 
     fn announce(&self) {
-        let place = self.place.borrow().clone();
-        let announced = Announcer::open(place.ifindex, place.mac, place.link_local)
-            .and_then(|announcer| announcer.announce(&self.addresses));
+        let announced = self.announcer.announce(&self.place.borrow(), &self.addresses);
         match announced {
             Ok(()) => debug!(addresses = ?self.addresses, "announced"),
             Err(error) => warn!(%error, addresses = ?self.addresses, "failed to announce virtual addresses"),

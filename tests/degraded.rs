@@ -1,0 +1,201 @@
+//! What works when something is missing, and what is said about it.
+
+use std::{os::unix::process::CommandExt, process::Output};
+
+use anyhow::{Context, Result, ensure};
+use harness::{
+    Capture, Cluster, ClusterConfig, GENEROUS, Host, Lab, Process, decode, frame::Advert, inject, lab, vipd,
+};
+use vrrp_wire::Family;
+
+/// Runs `vipd` on a node and returns what it said and how it ended.
+fn run(host: &Host, arguments: &[&str]) -> Result<Output> {
+    host.namespace().command(vipd()?).args(arguments).output().context("failed to start vipd")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Whether the agents elect and fail over; `attach` is what each must say of its mode.
+fn elects(cluster: &mut Cluster, attach: &str) -> Result<()> {
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    for agent in cluster.agents.iter().flatten() {
+        let status = agent.status()?;
+        ensure!(status.0["interfaces"][0]["attach"] == attach, "not `{attach}`: {status:?}");
+    }
+    cluster.take(0)?.process.terminate(GENEROUS)?;
+    cluster.settle_on(0, 1)
+}
+
+/// Without XDP the agent judges every advert itself, by the same rules.
+#[test]
+fn a_packet_socket_stands_in_for_xdp() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { guard: "attach = \"off\"", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
+    elects(&mut cluster, "socket")?;
+    let [vip, _] = Cluster::addresses(0);
+    let forged = Advert::new(cluster.attacker.mac(), [10, 77, 0, 66].into(), Cluster::VRIDS[0], 255, &[vip]).frame();
+    inject(&cluster.attacker, &forged, 10)?;
+    let status = cluster.agent(1)?.wait_for("ten forged adverts to be counted", |status| {
+        status.counter("web-a", Family::Ipv4, "unknown_source") == 10
+    })?;
+    ensure!(status.counter("web-a", Family::Ipv4, "would_drop") == 10, "{status:?}");
+    ensure!(status.state("web-a", Family::Ipv4) == Some("Active"), "{status:?}");
+    Ok(())
+}
+
+#[test]
+fn generic_xdp_works_when_asked_for() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { guard: "attach = \"generic\"", ..ClusterConfig::default() };
+    elects(&mut Cluster::new(&lab, 2, &config)?, "generic")
+}
+
+/// Somebody else's XDP program stays; the agent says so and works without its own.
+#[test]
+fn another_xdp_program_is_not_replaced() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    let mut foreign = hold_hook(&lab, &cluster.nodes[1])?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let status = cluster.agent(1)?.status()?;
+    let interface = &status.0["interfaces"][0];
+    ensure!(interface["attach"] == "socket", "{status:?}");
+    let reason = interface["attach_reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("another XDP program"), "the reason is `{reason}`");
+    let link = cluster.nodes[1].run("ip", &["link", "show", "dev", Host::INTERFACE])?;
+    ensure!(link.contains("xdp"), "the foreign program is gone: {link}");
+    cluster.lan.cut("n1")?;
+    cluster.settle_on(0, 1)?;
+    foreign.kill()
+}
+
+/// A second agent, of another instance, that holds the interface's XDP hook on `host`.
+fn hold_hook(lab: &Lab, host: &Host) -> Result<Process> {
+    let config =
+        ClusterConfig::default().text(2)?.replace("vrid = 51", "vrid = 151").replace("10.77.0.101", "10.77.0.201");
+    let file = lab.write("foreign.toml", &config.replace("fd77::101", "fd77::201"))?;
+    let mut command = host.namespace().command(vipd()?);
+    command.arg("run").arg("--config").arg(file).args(["--node", host.name(), "--instance", "foreign"]);
+    let process = Process::spawn("the holder of the hook", command)?;
+    process.wait_for_output("attached", GENEROUS)?;
+    Ok(process)
+}
+
+/// Addresses cannot be added: Priority 0 at once, Fault, and the reason in the status.
+#[test]
+fn an_agent_that_cannot_hold_its_addresses_steps_down() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    cluster.start(1)?;
+    cluster.settle_on(0, 1)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    // May hear and send, and change nothing.
+    let file = lab.write("powerless.toml", &cluster.config)?;
+    let mut command = cluster.nodes[0].namespace().command("setpriv");
+    command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]).arg(vipd()?);
+    command.arg("run").arg("--config").arg(file).args(["--node", "n1", "--instance", "powerless"]);
+    let agent = Process::spawn("the powerless agent", command)?;
+    agent.wait_for_output("cannot hold the virtual addresses", GENEROUS)?;
+    let n1 = cluster.nodes[0].mac();
+    for family in [Family::Ipv4, Family::Ipv6] {
+        capture.wait_for("a Priority 0 advert of n1", GENEROUS, |frame| {
+            decode::advertisement(&frame.bytes).is_some_and(|advert| {
+                (advert.source_mac, advert.priority) == (n1, 0) && advert.source.is_ipv6() == (family == Family::Ipv6)
+            })
+        })?;
+    }
+    let output = run(&cluster.nodes[0], &["status", "--json", "--instance", "powerless"])?;
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).with_context(|| stderr(&output))?;
+    let router = &status["virtual_routers"][0];
+    ensure!(router["state"] == "Fault", "{status:#}");
+    ensure!(router["reason"].as_str().is_some_and(|reason| reason.contains("failed to add")), "{status:#}");
+    cluster.settle_on(0, 1)
+}
+
+#[test]
+fn without_capabilities_the_error_names_what_is_missing() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let file = lab.write("plain.toml", &cluster.config)?;
+    let mut command = cluster.nodes[0].namespace().command("setpriv");
+    command.args(["--bounding-set", "-all", "--inh-caps", "-all"]).arg(vipd()?);
+    let output = command.arg("run").arg("--config").arg(file).args(["--node", "n1"]).process_group(0).output()?;
+    ensure!(output.status.code() == Some(1), "ended with {}", output.status);
+    ensure!(stderr(&output).contains("CAP_NET_RAW"), "{}", stderr(&output));
+    Ok(())
+}
+
+#[test]
+fn a_missing_interface_is_an_error_that_lists_the_others() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let file = lab.write("missing.toml", &cluster.config.replace("\"vsw0\"", "\"vsw7\""))?;
+    let file = file.to_str().context("not UTF-8")?;
+    let output = run(&cluster.nodes[0], &["run", "--config", file, "--node", "n1"])?;
+    ensure!(output.status.code() == Some(1), "ended with {}", output.status);
+    let said = stderr(&output);
+    ensure!(said.contains("`vsw7`") && said.contains("vsw0"), "{said}");
+    Ok(())
+}
+
+/// Every mistake at once, with file and line, and exit status 2, from `check` and from `run` alike.
+#[test]
+fn a_wrong_configuration_ends_with_status_2() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let wrong = cluster.config.replace("vrid = 51", "vrid = 0").replace("\"100ms\"", "\"41s\"") + "\n[colour]\n";
+    let file = lab.write("wrong.toml", &wrong)?;
+    let file = file.to_str().context("not UTF-8")?;
+    for command in ["check", "run"] {
+        let output = run(&cluster.nodes[0], &[command, "--config", file, "--node", "n1"])?;
+        ensure!(output.status.code() == Some(2), "`{command}` ended with {}", output.status);
+        let said = stderr(&output);
+        for mistake in ["wrong.toml:4", "41s", "vrid", "colour"] {
+            ensure!(said.contains(mistake), "`{command}` does not say `{mistake}`: {said}");
+        }
+    }
+    let right = lab.write("right.toml", &cluster.config)?;
+    let right = right.to_str().context("not UTF-8")?;
+    let output = run(&cluster.nodes[0], &["check", "--config", right, "--node", "n1"])?;
+    ensure!(output.status.success(), "{}", stderr(&output));
+    Ok(())
+}
+
+#[test]
+fn two_agents_of_one_name_do_not_run_together() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start(0)?;
+    cluster.agent(0)?.wait_for("the first agent to run", |_| true)?;
+    let file = lab.write("second.toml", &cluster.config)?;
+    let file = file.to_str().context("not UTF-8")?;
+    let instance = cluster.agent(0)?.instance().to_owned();
+    let output = run(&cluster.nodes[0], &["run", "--config", file, "--node", "n1", "--instance", &instance])?;
+    ensure!(output.status.code() == Some(1), "ended with {}", output.status);
+    ensure!(stderr(&output).contains("another agent runs"), "{}", stderr(&output));
+    let output = run(&cluster.nodes[0], &["detach", "--instance", &instance])?;
+    ensure!(output.status.code() == Some(1), "`detach` took the maps of a running agent away");
+    cluster.agent(0)?.wait_for("the first agent to go on", |_| true).map(drop)
+}
+
+/// `vipd detach` removes what a killed agent has left pinned.
+#[test]
+fn detach_removes_the_pinned_maps() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let mut agent = cluster.take(0)?;
+    let pins = std::path::PathBuf::from(agent.pin_dir());
+    agent.process.kill()?;
+    ensure!(pins.join("counters").exists(), "nothing was pinned");
+    let said = agent.run(&["detach"])?;
+    ensure!(!pins.exists(), "`{}` is still there", pins.display());
+    ensure!(said.contains("removed"), "{said}");
+    ensure!(agent.run(&["detach"])?.contains("nothing"), "a second time there is nothing to remove");
+    Ok(())
+}
