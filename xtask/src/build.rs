@@ -1,0 +1,55 @@
+//! `cargo xtask build`: the agent with its BPF program.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{
+    process,
+    setup::{self, Needs},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Build with optimisation.
+    #[arg(long)]
+    pub(crate) release: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    setup::ensure(Needs::Toolchain)?;
+    let binary = vipd(options)?;
+    eprintln!("built {}", binary.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds `vipd`; answers where it is.
+pub(crate) fn vipd(options: &Options) -> Result<PathBuf> {
+    process::run(&mut command(options))?;
+    let binary = path(options)?;
+    if !binary.is_file() {
+        bail!("cargo built vipd, but not as `{}`, where this xtask stands: unset CARGO_BUILD_TARGET", binary.display());
+    }
+    Ok(binary)
+}
+
+fn command(options: &Options) -> Command {
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--package", "vipd"]);
+    if options.release {
+        cargo.arg("--release");
+    }
+    cargo
+}
+
+/// Cargo puts every binary of the workspace into one target directory, this one among them.
+fn path(options: &Options) -> Result<PathBuf> {
+    let own = env::current_exe().context("failed to find this program's own file")?;
+    let target = own.parent().and_then(|profile| profile.parent()).context("xtask is not in a target directory")?;
+    Ok(target.join(if options.release { "release" } else { "debug" }).join("vipd"))
+}

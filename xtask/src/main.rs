@@ -1,0 +1,78 @@
+//! `cargo xtask`: sets the machine up, builds, tests, shows, and checks the style.
+//!
+//! One file per command. Progress goes to standard error, results to standard output. Depends on none of our crates, so
+//! that it builds where they do not.
+
+mod build;
+mod ci;
+mod demo;
+mod lint;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's commands. Each installs first what it needs and the machine lacks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what is missing: the BPF toolchain, and what tests and demo call.
+    Setup(setup::Options),
+    /// Build `vipd`, the BPF program inside it.
+    Build(build::Options),
+    /// Run the unit, property and namespace tests (the last need root).
+    Test,
+    /// Show three nodes that fail over and repel an attacker, in network namespaces (needs root).
+    Demo(demo::Options),
+    /// Check format, lints, house rules, and dependencies where the tools for it are installed.
+    Lint,
+    /// Check the house rules alone: needs no build.
+    Tidy,
+    /// What CI runs: lint, then test, where a test that cannot run fails.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Setup(options) => setup::run(options),
+        Command::Build(options) => build::run(options),
+        Command::Test => test::run(test::Requirement::from_environment()),
+        Command::Demo(options) => demo::run(options),
+        Command::Lint => lint::run(),
+        Command::Tidy => tidy::run(),
+        Command::Ci => ci::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,111 @@
+//! Carries out a plan on Debian: one run of apt-get, then the linker from crates.io.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    machine::Privilege,
+    plan::{LLVM_PREFIX, Plan, linker_arguments},
+};
+use crate::process::{self, Interrupt};
+
+/// Debian asks this script, where there is one, before a package starts its service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// 101 is "forbidden"; everything but keepalived starts as without a policy.
+const POLICY_TEXT: &str = "#!/bin/sh\n\
+    # Temporary, by `cargo xtask setup` of vipd: installing keepalived must not start it.\n\
+    case \" $* \" in *keepalived*) exit 101 ;; esac\n\
+    exit 0\n";
+
+const APT_HINT: &str = "where this release lacks a package: `rustup component add rust-src` replaces rustc-web and \
+    libstd-rust-web-dev-bpf, and a bpf-linker 0.13 of your own on PATH replaces llvm-22-dev and libpolly-22-dev";
+
+pub(super) fn carry_out(plan: &Plan, privilege: Privilege) -> Result<()> {
+    // Ctrl-C ends apt-get or cargo; this process lives on to take its policy away.
+    let interrupt = Interrupt::catch()?;
+    if !plan.packages.is_empty() {
+        let names: Vec<_> = plan.packages.iter().map(|(name, _)| *name).collect();
+        install_packages(&names, privilege)?;
+    }
+    if plan.linker.is_some() && !interrupt.seen() {
+        build_linker()?;
+    }
+    if interrupt.seen() {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+fn install_packages(names: &[&str], privilege: Privilege) -> Result<()> {
+    let policy = if names.contains(&"keepalived") { Policy::put(privilege)? } else { None };
+    let installed = process::run(apt_get(privilege).arg("update"))
+        .and_then(|()| {
+            process::run(apt_get(privilege).args(["install", "--yes", "--no-install-recommends"]).args(names))
+        })
+        .context(APT_HINT);
+    let removed = policy.map_or(Ok(()), Policy::remove);
+    installed.and(removed)
+}
+
+fn apt_get(privilege: Privilege) -> Command {
+    let mut command = as_root(privilege, "env");
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"])
+        .stdin(Stdio::null())
+        .stdout(io::stderr());
+    command
+}
+
+/// `name`, as root. Without a terminal sudo cannot ask for a password, and says so instead of waiting.
+fn as_root(privilege: Privilege, name: &str) -> Command {
+    if privilege == Privilege::Root {
+        return process::program(name);
+    }
+    let mut sudo = process::program("sudo");
+    if !io::stdin().is_terminal() {
+        sudo.arg("--non-interactive");
+    }
+    sudo.arg(name);
+    sudo
+}
+
+fn build_linker() -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo.args(linker_arguments()).env("LLVM_PREFIX", LLVM_PREFIX).stdin(Stdio::null()).stdout(io::stderr());
+    // The linker is nobody's build product here: keep it out of a target directory that is set for the project.
+    process::run(cargo.env_remove("CARGO_TARGET_DIR"))
+}
+
+/// A start policy of ours in [`POLICY`], to be taken away again.
+struct Policy(Privilege);
+
+impl Policy {
+    /// Puts the policy in place; none where the operator has one, which stays and decides.
+    fn put(privilege: Privilege) -> Result<Option<Self>> {
+        if Path::new(POLICY).exists() {
+            eprintln!("setup: `{POLICY}` exists and decides whether keepalived starts");
+            return Ok(None);
+        }
+        let mut install = as_root(privilege, "install");
+        install.args(["-m", "0755", "/dev/stdin", POLICY]).stdin(Stdio::piped());
+        let mut child = install.spawn().with_context(|| format!("failed to start `{}`", process::shown(&install)))?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(POLICY_TEXT.as_bytes()).with_context(|| format!("failed to write `{POLICY}`"))?;
+        }
+        let status = child.wait()?;
+        if !status.success() {
+            bail!("failed to write `{POLICY}`, without which installing keepalived would start it: {status}");
+        }
+        Ok(Some(Self(privilege)))
+    }
+
+    fn remove(self) -> Result<()> {
+        process::run(as_root(self.0, "rm").args(["-f", POLICY]))
+            .with_context(|| format!("`{POLICY}` is left behind: remove it"))
+    }
+}

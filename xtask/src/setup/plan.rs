@@ -1,0 +1,191 @@
+//! What to install on a given machine, and why. Decides only.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Needs,
+    machine::{BpfCore, Distribution, Linker, Machine, Privilege},
+};
+
+/// The bpf-linker that `setup` builds, and the LLVM it builds it with: that of the compilers in use.
+pub(crate) const LINKER_VERSION: &str = "0.13.0";
+/// Where Debian keeps that LLVM.
+pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
+
+const DEBIAN_CORE: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
+const LLVM: [&str; 2] = ["llvm-22-dev", "libpolly-22-dev"];
+const C_COMPILER: [&str; 2] = ["gcc", "libc6-dev"];
+
+const WHY_CORE: &str = "a compiler with a core library for BPF; the active toolchain has no rust-src";
+const WHY_LLVM: &str = "bpf-linker is built with LLVM 22, which reads what rustc 1.95 writes";
+const WHY_C: &str = "Rust calls cc to link";
+
+/// A program that tests and demo call: its name, Debian's package, and what for.
+const TOOLS: [(&str, &str, &str); 6] = [
+    ("keepalived", "keepalived", "the peer of the interoperability tests; it is not started"),
+    ("bpftool", "bpftool", "tests and demo show maps by it"),
+    ("nft", "nftables", "cuts traffic in a lab"),
+    ("tcpdump", "tcpdump", "shows the adverts in a lab"),
+    ("ip", "iproute2", "tests and demo build their network with it"),
+    ("nsenter", "util-linux", "runs programs inside a node of a lab"),
+];
+
+/// Every package that a plan may name.
+pub(crate) fn package_names() -> BTreeSet<&'static str> {
+    let tools = TOOLS.iter().map(|(_, package, _)| *package);
+    DEBIAN_CORE.into_iter().chain(LLVM).chain(C_COMPILER).chain(tools).collect()
+}
+
+/// Every program that spares a package.
+pub(crate) fn program_names() -> BTreeSet<&'static str> {
+    TOOLS.iter().map(|(program, _, _)| *program).chain(["cc"]).collect()
+}
+
+/// What is missing on a machine, what is there, and for which need.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) needs: Needs,
+    /// What is there: name and how it is.
+    pub(crate) there: Vec<(&'static str, String)>,
+    /// Debian packages and their reasons.
+    pub(crate) packages: Vec<(&'static str, &'static str)>,
+    /// Why the linker is to be built.
+    pub(crate) linker: Option<String>,
+}
+
+impl Plan {
+    pub(crate) fn new(machine: &Machine, needs: Needs) -> Self {
+        let mut plan = Self { needs, there: vec![], packages: vec![], linker: None };
+        if machine.programs.contains("cc") {
+            plan.there.push(("cc", "already there".to_owned()));
+        } else {
+            plan.require(machine, &C_COMPILER, WHY_C);
+        }
+        plan.add_core(machine);
+        plan.add_linker(machine);
+        if needs == Needs::Everything {
+            for (program, package, why) in TOOLS {
+                if machine.programs.contains(program) {
+                    plan.there.push((program, "already there".to_owned()));
+                } else {
+                    plan.require(machine, &[package], why);
+                }
+            }
+        }
+        plan
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.linker.is_none()
+    }
+
+    /// What to install, and why: packages of one reason together.
+    pub(crate) fn steps(&self) -> Vec<(String, &str)> {
+        let groups = self.packages.chunk_by(|(_, one), (_, next)| one == next);
+        let packages = groups.map(|group| {
+            let names: Vec<_> = group.iter().map(|(name, _)| *name).collect();
+            (names.join(", "), group[0].1)
+        });
+        packages.chain(self.linker.iter().map(|why| ("bpf-linker".to_owned(), why.as_str()))).collect()
+    }
+
+    /// The same by hand: what to type on this machine.
+    pub(crate) fn commands(&self, machine: &Machine) -> Vec<String> {
+        match &machine.distribution {
+            Distribution::Debian => self.debian_commands(machine.privilege),
+            Distribution::Other(id) => self.other_commands(id),
+        }
+    }
+
+    fn add_core(&mut self, machine: &Machine) {
+        let how = match machine.core {
+            BpfCore::Source => "rust-src beside the active compiler, so Debian's rustc-web is not needed",
+            BpfCore::Prebuilt => "the active compiler has one",
+            BpfCore::Absent => {
+                let before = self.packages.len();
+                self.require(machine, &DEBIAN_CORE, WHY_CORE);
+                if self.packages.len() > before {
+                    return;
+                }
+                "Debian's rustc-web has one"
+            }
+        };
+        self.there.push(("core library for BPF", how.to_owned()));
+    }
+
+    fn add_linker(&mut self, machine: &Machine) {
+        let why = match &machine.linker {
+            Linker::Usable(version) => {
+                self.there.push(("bpf-linker", format!("already there, {version}")));
+                return;
+            }
+            Linker::Unusable(reason) => format!("the one on PATH cannot be used: {reason}"),
+            Linker::Absent => "links the BPF program; from crates.io, a few minutes".to_owned(),
+        };
+        self.require(machine, &LLVM, WHY_LLVM);
+        self.linker = Some(why);
+    }
+
+    fn require(&mut self, machine: &Machine, packages: &[&'static str], why: &'static str) {
+        let missing = packages.iter().filter(|package| !machine.packages.contains(**package));
+        self.packages.extend(missing.map(|package| (*package, why)));
+    }
+
+    fn debian_commands(&self, privilege: Privilege) -> Vec<String> {
+        let sudo = if privilege == Privilege::Root { "" } else { "sudo " };
+        let mut commands = vec![];
+        if !self.packages.is_empty() {
+            let names: Vec<_> = self.packages.iter().map(|(name, _)| *name).collect();
+            commands.push(format!("{sudo}apt-get update"));
+            commands.push(format!("{sudo}apt-get install --yes --no-install-recommends {}", names.join(" ")));
+        }
+        if self.linker.is_some() {
+            let arguments = linker_arguments().join(" ");
+            commands.push(format!("LLVM_PREFIX={LLVM_PREFIX} cargo {arguments}"));
+        }
+        commands
+    }
+
+    /// Without Debian's compiler and LLVM: rust-src from rustup, and the linker that its authors publish.
+    fn other_commands(&self, id: &str) -> Vec<String> {
+        let lacks = |package: &str| self.packages.iter().any(|(name, _)| *name == package);
+        let mut commands = vec![];
+        if lacks("rustc-web") {
+            commands.push("rustup component add rust-src".to_owned());
+        }
+        if self.linker.is_some() {
+            commands.push("cargo install cargo-binstall".to_owned());
+            commands.push(format!("cargo binstall --no-confirm bpf-linker@{LINKER_VERSION}"));
+        }
+        let mut tools: Vec<&str> = TOOLS.iter().map(|(_, package, _)| *package).filter(|name| lacks(name)).collect();
+        if lacks("gcc") {
+            tools.insert(0, "gcc");
+        }
+        if !tools.is_empty() {
+            commands.push(install_tools(id, &tools));
+        }
+        commands
+    }
+}
+
+/// The arguments that make cargo build the linker.
+pub(crate) fn linker_arguments() -> [&'static str; 8] {
+    ["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-default-features", "--features", "llvm-22"]
+}
+
+fn install_tools(id: &str, packages: &[&str]) -> String {
+    let (manager, renamed): (_, &[(&str, &str)]) = match id {
+        "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => ("dnf install", &[("iproute2", "iproute")]),
+        "arch" => ("pacman -S", &[("bpftool", "bpf")]),
+        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[]),
+        _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
+    };
+    let names: Vec<&str> = packages
+        .iter()
+        .map(|package| renamed.iter().find(|(debian, _)| debian == package).map_or(*package, |(_, own)| *own))
+        .collect();
+    format!("sudo {manager} {}", names.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use super::*;
+
+/// Debian 12 with rustup, a C compiler and nothing else.
+fn fresh() -> Machine {
+    Machine {
+        distribution: Distribution::Debian,
+        privilege: Privilege::Root,
+        core: BpfCore::Absent,
+        linker: Linker::Absent,
+        packages: ["gcc", "libc6-dev", "util-linux"].map(str::to_owned).into(),
+        programs: ["cc", "nsenter"].into(),
+    }
+}
+
+fn complete() -> Machine {
+    Machine {
+        linker: Linker::Usable("0.13.0".to_owned()),
+        packages: package_names().into_iter().map(str::to_owned).collect(),
+        programs: program_names(),
+        ..fresh()
+    }
+}
+
+fn packages(machine: &Machine, needs: Needs) -> Vec<&'static str> {
+    Plan::new(machine, needs).packages.into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_fresh_debian_gets_toolchain_linker_and_tools() {
+    let plan = Plan::new(&fresh(), Needs::Everything);
+    assert_eq!(
+        plan.commands(&fresh()),
+        [
+            "apt-get update",
+            "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
+             libpolly-22-dev keepalived bpftool nftables tcpdump iproute2",
+            "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
+             --features llvm-22",
+        ]
+    );
+}
+
+#[test]
+fn a_build_installs_no_test_tools() {
+    let expected = ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "libpolly-22-dev"];
+    assert_eq!(packages(&fresh(), Needs::Toolchain), expected);
+}
+
+#[test]
+fn rust_src_spares_the_compiler_of_debian() {
+    for core in [BpfCore::Source, BpfCore::Prebuilt] {
+        let machine = Machine { core, ..fresh() };
+        assert_eq!(packages(&machine, Needs::Toolchain), ["llvm-22-dev", "libpolly-22-dev"], "{core:?}");
+    }
+}
+
+#[test]
+fn a_usable_linker_spares_llvm() {
+    let machine = Machine { linker: Linker::Usable("0.13.0".to_owned()), ..fresh() };
+    let plan = Plan::new(&machine, Needs::Toolchain);
+    assert_eq!(plan.linker, None);
+    assert_eq!(packages(&machine, Needs::Toolchain), ["rustc-web", "libstd-rust-web-dev-bpf"]);
+}
+
+#[test]
+fn a_linker_that_is_too_old_is_replaced() {
+    let machine = Machine { linker: Linker::Unusable("`/x/bpf-linker` is version `0.10.3`".to_owned()), ..complete() };
+    let plan = Plan::new(&machine, Needs::Toolchain);
+    let why = "the one on PATH cannot be used: `/x/bpf-linker` is version `0.10.3`";
+    assert_eq!(plan.steps(), [("bpf-linker".to_owned(), why)]);
+}
+
+#[test]
+fn packages_of_one_reason_are_one_step() {
+    let plan = Plan::new(&fresh(), Needs::Everything);
+    let steps: Vec<_> = plan.steps().into_iter().map(|(what, _)| what).collect();
+    let expected = [
+        "rustc-web, libstd-rust-web-dev-bpf",
+        "llvm-22-dev, libpolly-22-dev",
+        "keepalived",
+        "bpftool",
+        "nftables",
+        "tcpdump",
+        "iproute2",
+        "bpf-linker",
+    ];
+    assert_eq!(steps, expected);
+}
+
+#[test]
+fn a_complete_machine_needs_nothing() {
+    let plan = Plan::new(&complete(), Needs::Everything);
+    assert!(plan.is_empty(), "{plan:?}");
+    assert_eq!(plan.commands(&complete()), [""; 0]);
+    assert_eq!(plan.there.len(), 9, "cc, core, bpf-linker and six tools: {:?}", plan.there);
+}
+
+#[test]
+fn a_tool_from_elsewhere_spares_its_package() {
+    let mut machine = complete();
+    machine.packages.remove("bpftool");
+    assert_eq!(packages(&machine, Needs::Everything), [""; 0]);
+    machine.programs.remove("bpftool");
+    assert_eq!(packages(&machine, Needs::Everything), ["bpftool"]);
+}
+
+#[test]
+fn without_cc_the_c_compiler_comes_first() {
+    let mut machine = complete();
+    machine.programs.remove("cc");
+    machine.packages.remove("gcc");
+    machine.packages.remove("libc6-dev");
+    assert_eq!(packages(&machine, Needs::Toolchain), ["gcc", "libc6-dev"]);
+}
+
+#[test]
+fn commands_for_an_ordinary_user_use_sudo() {
+    let mut machine = Machine { privilege: Privilege::None, ..complete() };
+    machine.programs.remove("tcpdump");
+    machine.packages.remove("tcpdump");
+    let plan = Plan::new(&machine, Needs::Everything);
+    assert_eq!(
+        plan.commands(&machine),
+        ["sudo apt-get update", "sudo apt-get install --yes --no-install-recommends tcpdump"]
+    );
+}
+
+#[test]
+fn elsewhere_the_commands_are_those_of_the_place() {
+    let cases = [
+        ("fedora", "sudo dnf install keepalived bpftool nftables tcpdump iproute"),
+        ("arch", "sudo pacman -S keepalived bpf nftables tcpdump iproute2"),
+        ("opensuse-leap", "sudo zypper install keepalived bpftool nftables tcpdump iproute2"),
+        ("nixos", "# and, by this system's package manager: keepalived bpftool nftables tcpdump iproute2"),
+    ];
+    for (id, tools) in cases {
+        let distribution = Distribution::Other(id.to_owned());
+        let machine = Machine { distribution, packages: BTreeSet::new(), ..fresh() };
+        let plan = Plan::new(&machine, Needs::Everything);
+        let expected = [
+            "rustup component add rust-src",
+            "cargo install cargo-binstall",
+            "cargo binstall --no-confirm bpf-linker@0.13.0",
+            tools,
+        ];
+        assert_eq!(plan.commands(&machine), expected, "{id}");
+    }
+}
+
+#[test]
+fn another_system_with_everything_on_path_needs_nothing() {
+    let distribution = Distribution::Other("fedora".to_owned());
+    let machine = Machine { distribution, core: BpfCore::Source, packages: BTreeSet::new(), ..complete() };
+    assert!(Plan::new(&machine, Needs::Everything).is_empty());
+}
+
+#[test]
+fn elsewhere_only_what_is_missing_is_named() {
+    let distribution = Distribution::Other("fedora".to_owned());
+    let mut machine = Machine { distribution, core: BpfCore::Source, packages: BTreeSet::new(), ..complete() };
+    machine.programs.remove("tcpdump");
+    assert_eq!(Plan::new(&machine, Needs::Everything).commands(&machine), ["sudo dnf install tcpdump"]);
+}
