@@ -129,7 +129,7 @@ pub(crate) fn record<F: Frame>(frame: &F, finding: &Finding, now_ns: u64) -> Res
     let copied = unsafe {
         (*record).received_at_ns = now_ns;
         (*record).ifindex = finding.router.ifindex;
-        (*record).message_len = facts.message_len as u16;
+        (*record).message_len = u16::try_from(facts.message_len).unwrap_or(u16::MAX);
         (*record).vlan = facts.vlan;
         (*record).family = facts.family.number();
         (*record).ttl = facts.ttl;

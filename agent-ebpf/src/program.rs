@@ -17,10 +17,11 @@ use crate::{
 };
 
 /// Judges one frame. Never aborts, transmits or redirects.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the macro calls")]
 #[xdp(frags)]
 fn vipd_guard(ctx: XdpContext) -> u32 {
     let packet = Packet(&ctx);
-    let Some(finding) = examine(&packet, ctx.ingress_ifindex() as u32, &BpfTables) else { return XDP_PASS };
+    let Some(finding) = examine(&packet, packet.ifindex(), &BpfTables) else { return XDP_PASS };
     if finding.verdict == Verdict::Admitted {
         admit(&packet, &finding);
         return XDP_PASS;

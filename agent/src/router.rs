@@ -328,13 +328,24 @@ impl VirtualRouter {
         format!("{}/{}", self.config.name, self.config.family)
     }
 
+    /// Why it is in its state; in Fault, what is to be mended.
     fn reason(&self) -> Option<String> {
-        let reason = self.last_transition?.reason;
-        if let (StateName::Fault, Some(failure)) = (self.election.state().name(), &self.failure) {
-            return Some(failure.clone());
+        let causes: Vec<_> = self.election.causes().map(|cause| self.explain(cause)).collect();
+        if causes.is_empty() { Some(self.last_transition?.reason.to_string()) } else { Some(causes.join("; ")) }
+    }
+
+    fn explain(&self, cause: Cause) -> String {
+        let interface = &self.config.interface;
+        match cause {
+            Cause::Link => format!("interface `{interface}` is down, has no carrier, or was made anew since the start"),
+            Cause::PrimaryAddress => match self.config.own_address {
+                OwnAddress::Configured(address) => {
+                    format!("{address}, where adverts come from, is not on `{interface}`")
+                }
+                OwnAddress::LinkLocal => format!("`{interface}` has no IPv6 link-local address that can be used yet"),
+            },
+            Cause::VirtualAddresses => self.failure.clone().unwrap_or_else(|| cause.to_string()),
         }
-        let causes: Vec<_> = self.election.causes().map(|cause| cause.to_string()).collect();
-        Some(if causes.is_empty() { reason.to_string() } else { causes.join("; ") })
     }
 
     /// What people see of it.

@@ -47,7 +47,7 @@ fn judge(attach: &str) -> &str {
 fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Result {
     writeln!(
         f,
-        "{:<16} {:>4} {:<4} {:<10} {:>8}  {:<8} {}",
+        "{:<16} {:>4} {:<6} {:<10} {:>8}  {:<8} {}",
         router.name,
         router.vrid,
         router.family,
