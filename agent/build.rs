@@ -19,14 +19,19 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent-ebpf").canonicalize()?;
-    println!("cargo::rerun-if-changed={}", source.display());
+    let workspace = source.parent().ok_or("agent-ebpf has no parent folder")?;
+    for input in [&source, &workspace.join("Cargo.toml"), &workspace.join("Cargo.lock")] {
+        println!("cargo::rerun-if-changed={}", input.display());
+    }
     println!("cargo::rerun-if-env-changed=VIPD_EBPF_OBJECT");
     println!("cargo::rerun-if-env-changed=PATH");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let object = match env::var_os("VIPD_EBPF_OBJECT") {
         Some(file) => {
-            println!("cargo::rerun-if-changed={}", Path::new(&file).display());
-            file.into()
+            // A relative path is meant as it was typed, at the top of the workspace.
+            let file = workspace.join(file);
+            println!("cargo::rerun-if-changed={}", file.display());
+            file
         }
         None => build(&source, &out.join("ebpf"))?,
     };

@@ -4,7 +4,33 @@
 //! of a `bool`, an enum or an `Option`; padding is written out; addresses keep network byte order, an IPv4 address
 //! in the first four of sixteen bytes; integers are native, with their unit in the name.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use crate::units::{Family, MacAddr, Vrid};
+
+/// `address` as keys, values and records carry it.
+#[must_use]
+pub const fn address_bytes(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The address of `family` that keys, values and records carry as `bytes`.
+#[must_use]
+pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => {
+            let [a, b, c, d, ..] = bytes;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::from_octets(bytes)),
+    }
+}
 
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
@@ -110,7 +136,8 @@ impl PeerKey {
 
 /// What is known of a peer, and what its last good advert said.
 ///
-/// The kernel writes the last four fields without a lock: adverts of one peer arrive through one receive queue.
+/// Whoever judges writes the last four fields without a lock. Adverts of one peer rarely arrive on two CPUs at once; if
+/// they do, one of the two is what stays, or a count is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Peer {
@@ -126,6 +153,17 @@ pub struct Peer {
     pub adverts: u32,
     /// Arrival of the last good advert on the CLOCK_MONOTONIC scale, in nanoseconds; 0 for none.
     pub last_good_ns: u64,
+}
+
+impl Peer {
+    /// Notes a good advert of this sender and what it said.
+    #[inline(always)]
+    pub const fn stamp(&mut self, priority: u8, interval_cs: u16, now_ns: u64) {
+        self.last_priority = priority;
+        self.last_interval_cs = interval_cs as u32;
+        self.adverts = self.adverts.wrapping_add(1);
+        self.last_good_ns = now_ns;
+    }
 }
 
 /// One admitted advertisement, as it is handed to the daemon.

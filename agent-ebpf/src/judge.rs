@@ -2,17 +2,19 @@
 //!
 //! Only facts at a fixed place are judged here; the daemon decodes the whole message and verifies its checksum.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use crate::{
-    abi::{Peer, PeerKey, Router, RouterKey, Verdict},
+    abi::{Peer, PeerKey, Router, RouterKey, Verdict, address_bytes},
     frame::Frame,
     parse::{Facts, Parsed, Shape, parse},
     units::Family,
 };
 
 /// 224.0.0.18. RFC 9568 §5.1.1.2.
-pub const GROUP_IPV4: [u8; 16] = [224, 0, 0, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// ff02::12. RFC 9568 §5.1.2.2.
-pub const GROUP_IPV6: [u8; 16] = [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12];
+pub const GROUP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 
 /// TTL and Hop Limit of every advert. RFC 9568 §5.1.1.3, §5.1.2.3.
 pub const TTL: u8 = 255;
@@ -63,7 +65,7 @@ pub fn examine<F: Frame + ?Sized, T: Tables>(frame: &F, ifindex: u32, tables: &T
     Some(finding)
 }
 
-/// Judges an advert for the configured `router`, cheapest and most telling facts first.
+/// Judges an advert for the configured `router`: first its IP header, then its sender and its message.
 #[inline(always)]
 fn judge<F: Frame + ?Sized, T: Tables>(frame: &F, router: &Router, tables: &T, finding: &mut Finding) -> Verdict {
     let facts = &finding.facts;
@@ -81,6 +83,17 @@ fn judge<F: Frame + ?Sized, T: Tables>(frame: &F, router: &Router, tables: &T, f
     if facts.ttl != TTL {
         return Verdict::Ttl;
     }
+    judge_message(frame, router, tables, finding)
+}
+
+#[inline(always)]
+fn judge_message<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    router: &Router,
+    tables: &T,
+    finding: &mut Finding,
+) -> Verdict {
+    let facts = &finding.facts;
     if facts.message_len < HEADER_LEN {
         return Verdict::Length;
     }
@@ -130,8 +143,8 @@ enum Destination {
 fn destination(facts: &Facts, router: &Router) -> Destination {
     let to_group = facts.destination
         == match facts.family {
-            Family::Ipv4 => GROUP_IPV4,
-            Family::Ipv6 => GROUP_IPV6,
+            Family::Ipv4 => const { address_bytes(IpAddr::V4(GROUP_IPV4)) },
+            Family::Ipv6 => const { address_bytes(IpAddr::V6(GROUP_IPV6)) },
         };
     let to_us = facts.destination == router.own_address;
     match (router.unicast != 0, to_group, to_us) {

@@ -76,13 +76,8 @@ pub(crate) fn count(router: &RouterKey, place: usize) {
 pub(crate) fn stamp(finding: &Finding, now_ns: u64) {
     let Some((key, _)) = sender(&finding.facts, finding.router, &BpfTables) else { return };
     let Some(peer) = PEERS.get_ptr_mut(key) else { return };
-    // SAFETY: the entry exists; adverts of one peer arrive through one receive queue, so nobody else writes it.
-    unsafe {
-        (*peer).last_priority = finding.priority;
-        (*peer).last_interval_cs = finding.interval_cs.into();
-        (*peer).adverts = (*peer).adverts.wrapping_add(1);
-        (*peer).last_good_ns = now_ns;
-    }
+    // SAFETY: the entry exists; a race with another CPU is accepted, as the type says.
+    unsafe { (*peer).stamp(finding.priority, finding.interval_cs, now_ns) };
 }
 
 /// Now, on the CLOCK_MONOTONIC scale.

@@ -156,27 +156,8 @@ fn read_ipv6<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, v
         if next_header == IP_PROTO_VRRP {
             break;
         }
-        let header_len = match next_header {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-                let &[_, units] = frame.bytes::<2>(message_offset)?;
-                shape = Shape::ExtensionHeaders;
-                (usize::from(units) + 1) * 8
-            }
-            AUTHENTICATION => {
-                let &[_, units] = frame.bytes::<2>(message_offset)?;
-                shape = Shape::ExtensionHeaders;
-                (usize::from(units) + 2) * 4
-            }
-            FRAGMENT => {
-                let &[_, _, f0, f1] = frame.bytes::<4>(message_offset)?;
-                if u16::from_be_bytes([f0, f1]) & 0xfff8 != 0 {
-                    return None;
-                }
-                shape = Shape::Fragment;
-                8
-            }
-            _ => return None,
-        };
+        let header_len;
+        (shape, header_len) = extension_header(frame, next_header, message_offset)?;
         let &[following] = frame.bytes::<1>(message_offset)?;
         next_header = following;
         message_offset += header_len;
@@ -198,6 +179,29 @@ fn read_ipv6<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, v
         source,
         destination,
     })
+}
+
+/// What the extension header of type `kind` at `offset` makes of the packet, and its length. RFC 8200 §4, RFC 4302 §2.2.
+///
+/// `None` for one that is unknown, and for a later fragment.
+#[inline(always)]
+fn extension_header<F: Frame + ?Sized>(frame: &F, kind: u8, offset: usize) -> Option<(Shape, usize)> {
+    match kind {
+        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
+            let &[_, units] = frame.bytes::<2>(offset)?;
+            Some((Shape::ExtensionHeaders, (usize::from(units) + 1) * 8))
+        }
+        AUTHENTICATION => {
+            let &[_, units] = frame.bytes::<2>(offset)?;
+            Some((Shape::ExtensionHeaders, (usize::from(units) + 2) * 4))
+        }
+        FRAGMENT => {
+            let &[_, _, f0, f1] = frame.bytes::<4>(offset)?;
+            let is_first = u16::from_be_bytes([f0, f1]) & 0xfff8 == 0;
+            is_first.then_some((Shape::Fragment, 8))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use aya_log_ebpf::debug;
+use aya_log_ebpf::warn;
 use vrrp_wire::{
     abi::{Counters, Verdict},
     judge::{Finding, examine},
@@ -58,14 +58,14 @@ fn admit(packet: &Packet<'_>, finding: &Finding) {
 #[inline(always)]
 fn log(ctx: &XdpContext, finding: &Finding) {
     let router = finding.router;
-    debug!(
+    warn!(
         ctx,
-        "bad advert: ifindex {} vrid {} IPv{} from {:mac}, verdict {}",
+        "bad advert: {} on interface {} for VRID {} over IPv{}, from {:mac}",
+        finding.verdict.name(),
         router.ifindex,
         router.vrid,
         router.family,
-        finding.facts.source_mac.0,
-        finding.verdict as u32
+        finding.facts.source_mac.0
     );
 }
 

@@ -1,37 +1,37 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     fs::{self, File, TryLockError},
     hash::Hash,
     io,
     os::unix::fs::DirBuilderExt,
-    path::Path,
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::timeout,
 };
-use tracing::info;
-use vrrp::Family;
-use vrrp_wire::abi::Peer;
+use tracing::{info, warn};
+use vrrp::{Family, Priority};
+use vrrp_wire::{abi::Peer, judge::HEADER_LEN};
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     datapath::{Datapath, xdp},
     instance::Instance,
-    link::{self, LinkState},
+    link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{Snapshot, control},
-    perform::{Performer, Place, Wish, advertise::Advertiser, announce::Announcer},
+    perform::{self, Performer, Place, Wish, advertise::Advertiser, announce::Announcer},
     reactor::{Interface, Reactor},
     router::VirtualRouter,
 };
@@ -40,48 +40,75 @@ use crate::{
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the agent until SIGTERM or SIGINT, then hands over and returns.
+///
+/// Whatever ends it, virtual addresses are off the interfaces afterwards, or the error says that they are not.
 pub async fn run(config: Config, instance: &Instance) -> anyhow::Result<()> {
     let _lock = lock(instance)?;
+    let signals = Signals::watch()?;
     let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
     tokio::spawn(connection);
-    let (mailbox, letterbox) = mailbox().context("failed to make the election thread's mailbox")?;
+    let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
 
-    let links = read_links(&handle, &config).await?;
+    let watched = watched(&config);
+    let links = read_links(&handle, &watched).await?;
     let mut datapath = Datapath::open(&config.guard, &instance.pin_dir());
     let mut tasks = JoinSet::new();
-    let routers = build_routers(&config, &links, &handle, &mailbox, &mut datapath, &mut tasks).await?;
-    let interfaces = links
-        .iter()
-        .map(|link| {
-            let attachment = datapath.attach(&link.interface, link.ifindex)?;
-            Ok(Interface { link: link.clone(), attachment })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let routers = build_routers(&config, &links, &handle, &mailbox, &mut datapath, &mut tasks)?;
+    let interfaces = attach(&links, &mut datapath)?;
+    for link in &links {
+        perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface)).await?;
+    }
 
     let listener = control::listen(&instance.socket())?;
-    let reactor = Reactor { datapath, routers, interfaces, letterbox, about: about(&config) };
-    let mut elections = spawn_elections(reactor)?;
+    let reactor = Reactor { datapath, routers, interfaces, inbox, about: about(&config) };
+    let elections = spawn_elections(reactor)?;
     tokio::spawn(control::serve(listener, mailbox.clone()));
-    let watcher = tokio::spawn(link::watch(links, mailbox.clone()));
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "running as {instance}");
 
-    tokio::select! {
-        ended = &mut elections => return ended.unwrap_or_else(|_| Err(anyhow!("the election thread panicked"))),
-        stopped = watcher => bail!("interfaces are no longer watched: {}", describe(stopped)),
-        () = stop_signal()? => mailbox.send(Mail::Shutdown).await,
-    }
-    elections.await.unwrap_or_else(|_| Err(anyhow!("the election thread panicked")))?;
-    // The election thread has dropped the wishes: each task takes its addresses off and ends.
-    if timeout(RELEASE_PATIENCE, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-        bail!("virtual addresses could not be removed within {RELEASE_PATIENCE:?}");
-    }
+    let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone()));
+    let outcome = supervise(signals, elections, link_watch, &mailbox, &mut tasks).await;
+    let released = release(tasks).await;
     let _ = fs::remove_file(instance.socket());
     info!("stopped");
-    Ok(())
+    outcome.and(released)
+}
+
+/// Waits until the agent is to end, for good or ill, and ends the elections.
+async fn supervise(
+    signals: Signals,
+    mut elections: oneshot::Receiver<anyhow::Result<()>>,
+    link_watch: JoinHandle<anyhow::Result<()>>,
+    mailbox: &Mailbox,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let panicked = |_| Err(anyhow!("the election thread panicked"));
+    let outcome = tokio::select! {
+        ended = &mut elections => return ended.unwrap_or_else(panicked),
+        stopped = link_watch => Err(anyhow!("interfaces are no longer watched: {}", describe(stopped))),
+        Some(stopped) = tasks.join_next() => {
+            Err(anyhow!("virtual addresses are no longer looked after: {}", describe(stopped)))
+        }
+        () = signals.stop() => Ok(()),
+    };
+    mailbox.send(Mail::Shutdown).await;
+    outcome.and(elections.await.unwrap_or_else(panicked))
+}
+
+/// Waits until every task has taken its addresses off. The election thread has ended, and with it their wishes.
+async fn release(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let release = async {
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            outcome = outcome.and(ended.context("a task that looks after virtual addresses panicked").flatten());
+        }
+        outcome
+    };
+    let expired = || format!("virtual addresses could not be removed within {RELEASE_PATIENCE:?}");
+    timeout(RELEASE_PATIENCE, release).await.with_context(expired).flatten()
 }
 
 /// Makes sure that no other agent runs under this name, for as long as the file is open.
-pub fn lock(instance: &Instance) -> anyhow::Result<File> {
+fn lock(instance: &Instance) -> anyhow::Result<File> {
     let (dir, path) = (instance.run_dir(), instance.lock());
     fs::DirBuilder::new()
         .recursive(true)
@@ -96,10 +123,23 @@ pub fn lock(instance: &Instance) -> anyhow::Result<File> {
     }
 }
 
+/// What the configuration makes worth watching. The addresses of an owner are the host's own.
+fn watched(config: &Config) -> Watched {
+    let interfaces = config.virtual_routers.iter().map(|router| router.interface.clone()).collect();
+    let foreign = config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER);
+    let virtual_addresses = foreign.flat_map(|router| &router.addresses).map(IpNet::addr).collect();
+    Watched { interfaces, virtual_addresses }
+}
+
+/// The virtual addresses that come and go on an interface.
+fn virtual_addresses(config: &Config, interface: &str) -> Vec<IpNet> {
+    let foreign = config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER);
+    foreign.filter(|router| router.interface == interface).flat_map(|router| router.addresses.clone()).collect()
+}
+
 /// The state of every interface that the configuration names; one that does not exist is an error.
-async fn read_links(handle: &Handle, config: &Config) -> anyhow::Result<Vec<LinkState>> {
-    let names: BTreeSet<_> = config.virtual_routers.iter().map(|router| router.interface.clone()).collect();
-    let links = link::read(handle, &Vec::from_iter(names)).await?;
+async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
+    let links = link::read(handle, watched).await?;
     if let Some(absent) = links.iter().find(|link| link.ifindex == 0) {
         let (_, present) = link::survey(handle).await?;
         bail!("there is no interface `{}`; there are: {}", absent.interface, present.join(", "));
@@ -107,38 +147,46 @@ async fn read_links(handle: &Handle, config: &Config) -> anyhow::Result<Vec<Link
     Ok(links)
 }
 
+/// Begins to hear the interfaces.
+fn attach(links: &[LinkState], datapath: &mut Datapath) -> anyhow::Result<Vec<Interface>> {
+    let attach = |link: &LinkState| {
+        let attachment = datapath.attach(&link.interface, link.ifindex)?;
+        Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment })
+    };
+    links.iter().map(attach).collect()
+}
+
 /// Makes the virtual routers, and for each a task that keeps its addresses.
-async fn build_routers(
+fn build_routers(
     config: &Config,
     links: &[LinkState],
     handle: &Handle,
     mailbox: &Mailbox,
     datapath: &mut Datapath,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<VirtualRouter>> {
     let mut sockets = Sockets::default();
     let mut routers = Vec::new();
     for (at, entry) in config.virtual_routers.iter().enumerate() {
         let link = links.iter().find(|link| link.interface == entry.interface);
         let link = link.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
+        check_mtu(entry, link)?;
         let (wishes, followed) = watch::channel(Wish::default());
         let place = Place { ifindex: link.ifindex, mac: link.mac, link_local: link.link_local() };
         let (places, place) = watch::channel(place);
         let performer = Performer {
             router: at,
             addresses: entry.addresses.clone(),
-            owned: entry.priority == vrrp::Priority::OWNER,
+            owned: entry.priority == Priority::OWNER,
             place,
             handle: handle.clone(),
             announcer: sockets.announcer(link)?,
             mailbox: mailbox.clone(),
         };
-        // What a killed run has left must not answer while this one listens.
-        performer.release().await;
         tasks.spawn(performer.run(followed));
 
         let advertiser = sockets.advertiser(link, entry.family)?;
-        let router = VirtualRouter::new(entry.clone(), link.ifindex, advertiser, wishes, places);
+        let router = VirtualRouter::new(entry.clone(), link, advertiser, wishes, places);
         router.configure(datapath)?;
         for (key, mac) in router.peers() {
             datapath.set_peer(key, allowed(mac))?;
@@ -146,6 +194,26 @@ async fn build_routers(
         routers.push(router);
     }
     Ok(routers)
+}
+
+/// A fragmented advert would be dropped by every peer.
+fn check_mtu(entry: &config::VirtualRouter, link: &LinkState) -> anyhow::Result<()> {
+    let header_len = match entry.family {
+        Family::Ipv4 => 20,
+        Family::Ipv6 => 40,
+    };
+    let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len();
+    ensure!(
+        u32::try_from(datagram_len).is_ok_and(|len| len <= link.mtu),
+        "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {}: put some of its {} addresses \
+         into another virtual router",
+        entry.name,
+        entry.family,
+        link.interface,
+        link.mtu,
+        entry.addresses.len()
+    );
+    Ok(())
 }
 
 /// The sending sockets, which virtual routers share.
@@ -219,16 +287,33 @@ fn spawn_elections(reactor: Reactor) -> anyhow::Result<oneshot::Receiver<anyhow:
     Ok(receiver)
 }
 
-/// Resolves at SIGTERM or SIGINT.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("failed to watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to watch for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// The signals that the agent heeds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn watch() -> anyhow::Result<Self> {
+        let watch = |kind| signal(kind).context("failed to watch for signals");
+        Ok(Self {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            hang_up: watch(SignalKind::hangup())?,
+        })
+    }
+
+    /// Resolves at SIGTERM or SIGINT. SIGHUP, which would end the process with its addresses held, is only reported.
+    async fn stop(mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => warn!("SIGHUP: this version cannot reload; start vipd again"),
+            }
         }
-    })
+    }
 }
 
 fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> String {
@@ -239,12 +324,9 @@ fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Stri
     }
 }
 
-/// The maps that a run has left pinned; refused while one runs.
+/// Removes the maps that a run has left pinned, and says whether there were any; refused while an agent runs.
 pub fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let _lock = lock(instance)?;
-    remove_pins(&instance.pin_dir())
-}
-
-fn remove_pins(dir: &Path) -> anyhow::Result<bool> {
-    xdp::unpin(dir).with_context(|| format!("failed to remove `{}`", dir.display()))
+    let dir = instance.pin_dir();
+    xdp::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))
 }

@@ -1,8 +1,9 @@
 //! Watches interfaces and their addresses through rtnetlink, and tells the election thread what changed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -16,13 +17,26 @@ use rtnetlink::{
         link::{LinkAttribute, LinkFlags, LinkMessage},
     },
 };
+use tokio::time::sleep;
 use tracing::{debug, warn};
 use vrrp::MacAddr;
 
 use crate::{
     mailbox::{Mail, Mailbox},
-    perform::address::ADDRESS_MARK,
+    perform::address::{address, is_marked},
 };
+
+/// How long until the interfaces are read again after the kernel refused.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is watched.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Names of interfaces.
+    pub interfaces: BTreeSet<String>,
+    /// Virtual addresses: on an interface or not, they are nobody's primary address.
+    pub virtual_addresses: BTreeSet<IpAddr>,
+}
 
 /// An interface, as far as elections care.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +49,22 @@ pub struct LinkState {
     pub up: bool,
     /// Its Ethernet address.
     pub mac: MacAddr,
-    /// Addresses that can be used now (none that is tentative or a duplicate), vipd's own additions left out.
+    /// Bytes that an IP datagram may have on it.
+    pub mtu: u32,
+    /// Addresses that can be used now: none that is tentative, a duplicate or virtual.
     pub addresses: Vec<IpAddr>,
 }
 
 impl LinkState {
     fn absent(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), ifindex: 0, up: false, mac: MacAddr([0; 6]), addresses: Vec::new() }
+        Self {
+            interface: interface.to_owned(),
+            ifindex: 0,
+            up: false,
+            mac: MacAddr([0; 6]),
+            mtu: 0,
+            addresses: Vec::new(),
+        }
     }
 
     /// The first link-local IPv6 address.
@@ -54,22 +77,24 @@ impl LinkState {
     }
 }
 
-/// Reads the state of the named interfaces.
-pub async fn read(handle: &Handle, interfaces: &[String]) -> anyhow::Result<Vec<LinkState>> {
+/// Reads the state of the watched interfaces.
+pub async fn read(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
     let mut states: BTreeMap<&str, _> =
-        interfaces.iter().map(|name| (name.as_str(), LinkState::absent(name))).collect();
+        watched.interfaces.iter().map(|name| (name.as_str(), LinkState::absent(name))).collect();
     let mut links = handle.link().get().execute();
     while let Some(link) = links.try_next().await.context("failed to read the interfaces")? {
         if let Some(state) = link_name(&link).and_then(|name| states.get_mut(name)) {
             state.ifindex = link.header.index;
             state.up = link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
             state.mac = link_mac(&link).unwrap_or(state.mac);
+            state.mtu = link_mtu(&link).unwrap_or(0);
         }
     }
     let mut addresses = handle.address().get().execute();
     while let Some(message) = addresses.try_next().await.context("failed to read the addresses")? {
         let state = states.values_mut().find(|state| state.ifindex == message.header.index);
-        if let (Some(state), Some(address)) = (state, usable_address(&message)) {
+        let address = usable_address(&message).filter(|address| !watched.virtual_addresses.contains(address));
+        if let (Some(state), Some(address)) = (state, address) {
             state.addresses.push(address);
         }
     }
@@ -84,16 +109,15 @@ pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>
     Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
 }
 
-/// Tells `mailbox` of every change of the interfaces in `states`, for ever.
-pub async fn watch(mut states: Vec<LinkState>, mailbox: Mailbox) -> anyhow::Result<()> {
+/// Tells `mailbox` of every change since `states`, for ever.
+pub async fn watch(watched: Watched, mut states: Vec<LinkState>, mailbox: Mailbox) -> anyhow::Result<()> {
     let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
     let (connection, handle, mut messages) =
         new_multicast_connection(&groups).context("failed to subscribe to changes of interfaces")?;
     tokio::spawn(connection);
-    let names: Vec<_> = states.iter().map(|state| state.interface.clone()).collect();
     loop {
         // First read, then wait: what changed before the subscription is not lost.
-        match read(&handle, &names).await {
+        match read(&handle, &watched).await {
             Ok(now) => {
                 for state in now.iter().filter(|state| !states.contains(state)) {
                     debug!(?state, "interface changed");
@@ -101,11 +125,15 @@ pub async fn watch(mut states: Vec<LinkState>, mailbox: Mailbox) -> anyhow::Resu
                 }
                 states = now;
             }
-            Err(error) => warn!("{error:#}; trying again at the next change"),
+            Err(error) => {
+                warn!("{error:#}; trying again in {READ_AGAIN:?}");
+                sleep(READ_AGAIN).await;
+                continue;
+            }
         }
         loop {
             let (message, _) = messages.next().await.ok_or_else(|| anyhow!("netlink ended its connection"))?;
-            if matters(&message) {
+            if matters(&message, &states) {
                 break;
             }
         }
@@ -114,15 +142,22 @@ pub async fn watch(mut states: Vec<LinkState>, mailbox: Mailbox) -> anyhow::Resu
     }
 }
 
-/// Whether a notification may change what elections see. The virtual addresses that vipd adds and removes do not.
-fn matters(message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-    // Everything else does, an overrun too: it means that notifications were lost.
-    !matches!(
-        &message.payload,
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address)
-        ) if is_marked(address)
-    )
+/// Whether a notification may change what elections see: one of the interfaces in `states`, or any link of such a name.
+/// The virtual addresses that vipd adds and removes do not.
+fn matters(message: &NetlinkMessage<RouteNetlinkMessage>, states: &[LinkState]) -> bool {
+    let NetlinkPayload::InnerMessage(message) = &message.payload else {
+        // An overrun, most of all: notifications were lost.
+        return true;
+    };
+    let is_watched = |ifindex| states.iter().any(|state| state.ifindex == ifindex);
+    if let RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) = message {
+        return is_watched(address.header.index) && !is_marked(address);
+    }
+    if let RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) = message {
+        let is_named = |name| states.iter().any(|state| state.interface == name);
+        return is_watched(link.header.index) || link_name(link).is_some_and(is_named);
+    }
+    true
 }
 
 fn link_name(link: &LinkMessage) -> Option<&str> {
@@ -139,8 +174,8 @@ fn link_mac(link: &LinkMessage) -> Option<MacAddr> {
     bytes.as_slice().try_into().ok().map(MacAddr)
 }
 
-fn is_marked(message: &AddressMessage) -> bool {
-    message.attributes.contains(&AddressAttribute::Protocol(ADDRESS_MARK))
+fn link_mtu(link: &LinkMessage) -> Option<u32> {
+    link.attributes.iter().find_map(|attribute| if let &LinkAttribute::Mtu(mtu) = attribute { Some(mtu) } else { None })
 }
 
 /// The address in `message`, unless it is tentative, a duplicate, or one that vipd added.
@@ -148,11 +183,5 @@ fn usable_address(message: &AddressMessage) -> Option<IpAddr> {
     let unfit = AddressFlags::Tentative | AddressFlags::Dadfailed;
     let mut attributes = message.attributes.iter();
     let unusable = attributes.any(|it| matches!(it, AddressAttribute::Flags(flags) if flags.intersects(unfit)));
-    if unusable || is_marked(message) {
-        return None;
-    }
-    let local = |it| if let &AddressAttribute::Local(address) = it { Some(address) } else { None };
-    let address = |it| if let &AddressAttribute::Address(address) = it { Some(address) } else { None };
-    // IPv6 has no IFA_LOCAL, except on point-to-point links.
-    message.attributes.iter().find_map(local).or_else(|| message.attributes.iter().find_map(address))
+    if unusable || is_marked(message) { None } else { address(message) }
 }

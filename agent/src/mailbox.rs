@@ -35,55 +35,55 @@ pub enum Mail {
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     sender: mpsc::Sender<Mail>,
-    bell: Arc<EventFd>,
+    waker: Arc<EventFd>,
 }
 
 impl Mailbox {
-    /// Hands over `mail`. Mail to an election thread that has ended is of no use to anybody.
+    /// Hands over `mail`, and waits while the mailbox is full. Mail to an election thread that has ended is lost.
     pub async fn send(&self, mail: Mail) {
         if self.sender.send(mail).await.is_ok() {
-            // The counter overflows only after 2^64 rings that nobody heard; it is readable then too.
-            let _ = self.bell.write(1);
+            // The counter overflows only after 2^64 wakes that nobody cleared; it is readable then too.
+            let _ = self.waker.write(1);
         }
     }
 }
 
 /// The election thread's side; its file descriptor is readable when there may be mail.
 #[derive(Debug)]
-pub struct Letterbox {
+pub struct Inbox {
     receiver: mpsc::Receiver<Mail>,
-    bell: Arc<EventFd>,
+    waker: Arc<EventFd>,
 }
 
-impl Letterbox {
+impl Inbox {
     /// The next piece of mail, if any; never waits.
     pub fn take(&mut self) -> Option<Mail> {
         self.receiver.try_recv().ok()
     }
 
-    /// Rings the bell for mail that was left for the next turn.
-    pub fn ring(&self) {
-        // The counter overflows only after 2^64 rings; it is readable then too.
-        let _ = self.bell.write(1);
+    /// Makes the file descriptor readable again, for mail that is left for the next turn.
+    pub fn wake(&self) {
+        // The counter overflows only after 2^64 wakes; it is readable then too.
+        let _ = self.waker.write(1);
     }
 
-    /// Silences the bell; to be called before mail is taken, so that none is overlooked.
-    pub fn hush(&self) {
-        // Non-blocking: an error says that it did not ring.
-        let _ = self.bell.read();
+    /// Makes the file descriptor unreadable; to be called before mail is taken, so that none is overlooked.
+    pub fn clear(&self) {
+        // Non-blocking: an error says that nobody woke us.
+        let _ = self.waker.read();
     }
 }
 
-impl AsFd for Letterbox {
+impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.waker.as_fd()
     }
 }
 
-/// A mailbox and its letterbox.
-pub fn mailbox() -> nix::Result<(Mailbox, Letterbox)> {
-    let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-    let bell = Arc::new(bell);
+/// A mailbox and its inbox.
+pub fn mailbox() -> nix::Result<(Mailbox, Inbox)> {
+    let waker = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+    let waker = Arc::new(waker);
     let (sender, receiver) = mpsc::channel(CAPACITY);
-    Ok((Mailbox { sender, bell: Arc::clone(&bell) }, Letterbox { receiver, bell }))
+    Ok((Mailbox { sender, waker: Arc::clone(&waker) }, Inbox { receiver, waker }))
 }

@@ -3,11 +3,23 @@
 use std::{
     io,
     num::TryFromIntError,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    time::Duration,
 };
 
-use nix::libc;
+use nix::{
+    errno::Errno,
+    libc,
+    sys::{
+        socket::{ControlMessageOwned, MsgFlags, RecvMsg, recvmsg, setsockopt, sockopt},
+        time::TimeSpec,
+    },
+    time::{ClockId, clock_gettime},
+};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
+use vrrp::Instant;
+
+use crate::clock;
 
 /// A packet socket that is bound to one interface. Opening one needs `CAP_NET_RAW`.
 #[derive(Debug)]
@@ -25,6 +37,7 @@ impl PacketSocket {
         let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), None)?;
         socket.attach_filter(filter)?;
         socket.set_recv_buffer_size(buffer)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         Self::bind(socket, ifindex, libc::ETH_P_ALL)
     }
 
@@ -38,17 +51,30 @@ impl PacketSocket {
         self.0.send(frame).map(drop)
     }
 
-    /// The next frame that waits, if any, cut to the length of `buffer`.
-    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
-        loop {
-            match io::Read::read(&mut &self.0, buffer) {
-                Ok(len) => return Ok(buffer.get(..len)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    /// The next frame that waits, if any, cut to the length of `buffer`, and when it arrived.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<(&'a [u8], Instant)>> {
+        let mut control = nix::cmsg_space!(TimeSpec);
+        let received = loop {
+            let mut parts = [io::IoSliceMut::new(buffer)];
+            match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()) {
+                Ok(message) => break (message.bytes, arrival(&message)?),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
             }
-        }
+        };
+        let (len, at) = received;
+        Ok(buffer.get(..len).map(|frame| (frame, at)))
     }
+}
+
+/// When a message arrived, on the elections' clock. The kernel stamps by the wall clock; what that says of the age of a
+/// message holds as long as nobody sets it while the message waits.
+fn arrival(message: &RecvMsg<'_, '_, ()>) -> io::Result<Instant> {
+    let stamp = |it| if let ControlMessageOwned::ScmTimestampns(stamp) = it { Some(stamp) } else { None };
+    let Some(stamp) = message.cmsgs()?.find_map(stamp) else { return Ok(clock::now()) };
+    let wall = Duration::from(clock_gettime(ClockId::CLOCK_REALTIME)?);
+    Ok(clock::before_now(wall.saturating_sub(stamp.into())))
 }
 
 impl AsFd for PacketSocket {

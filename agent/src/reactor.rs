@@ -3,9 +3,12 @@
 //! Nothing here blocks except the one wait. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
-use std::{collections::HashMap, os::fd::AsFd};
+use std::{
+    collections::{BTreeSet, HashMap},
+    os::fd::AsFd,
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
@@ -19,19 +22,21 @@ use crate::{
     clock,
     datapath::{Attachment, Datapath},
     link::LinkState,
-    mailbox::{Letterbox, Mail},
+    mailbox::{Inbox, Mail},
     observe::{InterfaceStatus, RouterStatus, Snapshot},
     router::VirtualRouter,
 };
 
-/// Adverts that are handled before deadlines get their turn again.
-const ADVERTS_PER_TURN: usize = 1024;
+/// Frames of each source that are handled before deadlines get their turn again.
+const FRAMES_PER_TURN: usize = 1024;
 /// Mail that is handled before deadlines get their turn again.
 const MAIL_PER_TURN: usize = 64;
 
 /// An interface and how its adverts are judged.
 #[derive(Debug)]
 pub struct Interface {
+    /// Its index at the start, when the program and the sockets were put on it.
+    pub ifindex: u32,
     /// Its state.
     pub link: LinkState,
     /// What judges its adverts.
@@ -48,7 +53,7 @@ pub struct Reactor {
     /// The interfaces that they are on.
     pub interfaces: Vec<Interface>,
     /// News from the rest of the agent.
-    pub letterbox: Letterbox,
+    pub inbox: Inbox,
     /// What a [`Snapshot`] says of the agent itself; its lists are filled in when it is asked for.
     pub about: Snapshot,
 }
@@ -68,14 +73,14 @@ impl Reactor {
         self.routers.iter_mut().for_each(|router| router.start(now));
         loop {
             self.wait().context("the election thread cannot wait for events")?;
-            let woken_at = clock::now();
-            let due: Vec<_> = (0..self.routers.len()).filter(|&at| self.is_takeover_due(at, woken_at)).collect();
+            // The moment that counts for this turn: everything that is known by the end of it arrived after.
+            let now = clock::now();
+            let late = self.takeovers_due(now);
             self.receive(&places);
-            self.confirm_silence(&due);
-            if self.take_mail() {
+            if self.take_mail()? {
                 return Ok(());
             }
-            let now = clock::now();
+            self.confirm_silence(&places, late, now);
             self.routers.iter_mut().filter(|router| router.is_due(now)).for_each(|router| router.expire(now));
         }
     }
@@ -84,7 +89,7 @@ impl Reactor {
     fn wait(&self) -> nix::Result<()> {
         let deadline = self.routers.iter().filter_map(VirtualRouter::deadline).min();
         let timeout = deadline.map(|deadline| deadline.since(clock::now())).map(TimeSpec::from_duration);
-        let mut fds: Vec<_> = std::iter::once(self.letterbox.as_fd())
+        let mut fds: Vec<_> = std::iter::once(self.inbox.as_fd())
             .chain(self.datapath.fds())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
@@ -96,56 +101,56 @@ impl Reactor {
 
     /// Hands every advert that waits to its virtual router.
     fn receive(&mut self, places: &HashMap<RouterKey, usize>) {
-        for _ in 0..ADVERTS_PER_TURN {
-            let record = match self.datapath.next_advert() {
-                Ok(Some(record)) => record,
-                Ok(None) => return,
-                Err(error) => {
-                    // A packet socket says once that its interface went down.
-                    warn!(%error, "failed to read adverts");
-                    return;
-                }
-            };
+        let routers = &mut self.routers;
+        self.datapath.receive(FRAMES_PER_TURN, |record| {
             let key = Family::from_number(record.family)
                 .zip(record.message.get(1).copied().and_then(vrrp::Vrid::new))
                 .map(|(family, vrid)| RouterKey::new(record.ifindex, family, vrid));
-            let router = key.and_then(|key| places.get(&key)).and_then(|&at| self.routers.get_mut(at));
-            if let Some(router) = router {
-                router.advert(&record, clock::now());
+            if let Some(router) = key.and_then(|key| places.get(&key)).and_then(|&at| routers.get_mut(at)) {
+                router.advert(record, clock::now());
+            }
+        });
+    }
+
+    /// The virtual routers that would take over now because nothing was heard.
+    fn takeovers_due(&self, now: Instant) -> BTreeSet<usize> {
+        let due = |(at, router): (usize, &VirtualRouter)| (router.is_backup() && router.is_due(now)).then_some(at);
+        self.routers.iter().enumerate().filter_map(due).collect()
+    }
+
+    /// Asks the kernel's stamps before a takeover: where an advert got lost on its way here, its stamp did not.
+    ///
+    /// `late` are those whose deadline had passed when this thread woke; a takeover that does not happen after all is
+    /// counted.
+    fn confirm_silence(&mut self, places: &HashMap<RouterKey, usize>, mut late: BTreeSet<usize>, now: Instant) {
+        let due = self.takeovers_due(now);
+        let stamps: Vec<_> =
+            due.iter().filter_map(|&at| Some((at, self.routers.get(at)?.stamps(&self.datapath)))).collect();
+        if !stamps.is_empty() {
+            // A stamp whose advert waits in the ring buffer is no news; the advert itself is.
+            self.receive(places);
+        }
+        for (at, stamps) in stamps {
+            if let Some(router) = self.routers.get_mut(at) {
+                router.heed_stamps(stamps, now);
             }
         }
-    }
-
-    fn is_takeover_due(&self, at: usize, now: Instant) -> bool {
-        self.routers.get(at).is_some_and(|router| router.is_backup() && router.is_due(now))
-    }
-
-    /// Asks the kernel's stamps about virtual routers whose Active Router seemed silent when this thread woke.
-    fn confirm_silence(&mut self, due: &[usize]) {
-        let now = clock::now();
-        for &at in due {
-            let Some(router) = self.routers.get_mut(at) else { continue };
-            router.heed_stamps(&self.datapath, now);
-            if router.is_backup() && !router.is_due(now) {
+        late.extend(due);
+        for at in late {
+            if let Some(router) = self.routers.get_mut(at).filter(|router| router.is_backup() && !router.is_due(now)) {
                 router.count_false_takeover();
             }
         }
     }
 
     /// Serves the mail; says whether it was the last.
-    fn take_mail(&mut self) -> bool {
-        self.letterbox.hush();
+    fn take_mail(&mut self) -> anyhow::Result<bool> {
+        self.inbox.clear();
         for _ in 0..MAIL_PER_TURN {
-            let Some(mail) = self.letterbox.take() else { return false };
+            let Some(mail) = self.inbox.take() else { return Ok(false) };
             let now = clock::now();
             match mail {
-                Mail::Link(link) => {
-                    let at = self.interfaces.iter().position(|known| known.link.interface == link.interface);
-                    if let Some((at, interface)) = at.and_then(|at| Some((at, self.interfaces.get_mut(at)?))) {
-                        interface.link = link;
-                        self.heed_link(at, now);
-                    }
-                }
+                Mail::Link(link) => self.link_changed(link, now)?,
                 Mail::Addresses { router, term, outcome } => {
                     if let Some(router) = self.routers.get_mut(router) {
                         router.addresses(term, outcome, now);
@@ -157,14 +162,35 @@ impl Reactor {
                 }
                 Mail::Shutdown => {
                     info!("leaving");
-                    self.routers.iter_mut().for_each(|router| router.stop(now));
-                    return true;
+                    self.leave(now);
+                    return Ok(true);
                 }
             }
         }
-        // More may wait, and the bell is silent: ring it for ourselves by not waiting at all.
-        self.letterbox.ring();
-        false
+        self.inbox.wake();
+        Ok(false)
+    }
+
+    fn leave(&mut self, now: Instant) {
+        self.routers.iter_mut().for_each(|router| router.stop(now));
+    }
+
+    /// Takes in the state of an interface. One that was deleted and made anew is another: neither the program nor the
+    /// sockets are on it.
+    fn link_changed(&mut self, link: LinkState, now: Instant) -> anyhow::Result<()> {
+        let Some(at) = self.interfaces.iter().position(|known| known.link.interface == link.interface) else {
+            return Ok(());
+        };
+        let Some(interface) = self.interfaces.get_mut(at) else { return Ok(()) };
+        let (old, new) = (interface.ifindex, link.ifindex);
+        if new != 0 && new != old {
+            let name = link.interface;
+            self.leave(now);
+            bail!("interface `{name}` was made anew (index {old}, now {new}): start vipd again");
+        }
+        interface.link = link;
+        self.heed_link(at, now);
+        Ok(())
     }
 
     fn heed_link(&mut self, at: usize, now: Instant) {
@@ -180,10 +206,10 @@ impl Reactor {
         Snapshot { interfaces, virtual_routers: routers, ..self.about.clone() }
     }
 
-    fn interface_status(&self, Interface { link, attachment }: &Interface) -> InterfaceStatus {
+    fn interface_status(&self, Interface { ifindex, link, attachment }: &Interface) -> InterfaceStatus {
         let not_configured = [Family::Ipv4, Family::Ipv6]
             .into_iter()
-            .map(|family| self.datapath.counters(&RouterKey::unconfigured(link.ifindex, family)).not_configured)
+            .map(|family| self.datapath.counters(&RouterKey::unconfigured(*ifindex, family)).not_configured)
             .sum();
         InterfaceStatus {
             name: link.interface.clone(),

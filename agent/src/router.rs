@@ -4,19 +4,22 @@
 mod accept;
 
 use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr},
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use vrrp::{
     Instant, Parameters, Priority,
     election::{Action, Advert, Cause, Election, Event, StateName, Transition},
     message::{ChecksumForm, Message},
 };
-use vrrp_wire::abi::{AdvertRecord, PeerKey, Router, RouterKey};
+use vrrp_wire::{
+    abi::{AdvertRecord, Peer, PeerKey, Router, RouterKey, address_bytes, address_from_bytes},
+    judge::{GROUP_IPV4, GROUP_IPV6},
+};
 
 use crate::{
     config::{self, OwnAddress, PeerSource, Transport},
@@ -25,7 +28,7 @@ use crate::{
     observe::{RouterStatus, Tally, milliseconds, named},
     perform::{
         Place, Wish,
-        advertise::{Advertiser, GROUP_IPV4, GROUP_IPV6, endpoints},
+        advertise::{Advertiser, endpoints},
     },
 };
 
@@ -39,21 +42,41 @@ pub struct VirtualRouter {
     advertiser: Arc<Advertiser>,
     wishes: watch::Sender<Wish>,
     places: watch::Sender<Place>,
+    /// Terms as Active so far.
+    terms: u64,
     tally: Tally,
     last_transition: Option<Transition>,
     /// What the last failure to hold the addresses said.
     failure: Option<String>,
-    /// Senders whose address list was found to differ; each is reported once.
-    differing: BTreeSet<IpAddr>,
+    /// The last advert of each sender that came through, accepted or not.
+    heard: BTreeMap<PeerKey, Heard>,
+    /// What was reported of each sender, and still holds.
+    warned: BTreeSet<(IpAddr, Oddity)>,
     sending_fails: bool,
 }
 
+/// An advert that came through.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at_ns: u64,
+    source: IpAddr,
+}
+
+/// What may be odd about a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Oddity {
+    Refused,
+    Addresses,
+    Interval,
+    Priority,
+}
+
 impl VirtualRouter {
-    /// A virtual router in Initialize, whose tasks follow `wishes` and `places`.
+    /// A virtual router in Initialize on the interface `link`, whose task follows `wishes` and `places`.
     #[must_use]
     pub fn new(
         config: config::VirtualRouter,
-        ifindex: u32,
+        link: &LinkState,
         advertiser: Arc<Advertiser>,
         wishes: watch::Sender<Wish>,
         places: watch::Sender<Place>,
@@ -67,16 +90,18 @@ impl VirtualRouter {
             learned_interval_max: config.learned_interval_max,
         };
         Self {
-            key: RouterKey::new(ifindex, config.family, config.vrid),
+            key: RouterKey::new(link.ifindex, config.family, config.vrid),
             election: Election::new(parameters),
-            own_address: None,
+            own_address: find_own_address(&config, link),
             advertiser,
             wishes,
             places,
+            terms: 0,
             tally: Tally::default(),
             last_transition: None,
             failure: None,
-            differing: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            warned: BTreeSet::new(),
             sending_fails: false,
             config,
         }
@@ -92,7 +117,7 @@ impl VirtualRouter {
     pub fn peers(&self) -> impl Iterator<Item = (PeerKey, Option<vrrp::MacAddr>)> {
         self.config.peers.iter().map(|peer| {
             let key = match peer.source {
-                PeerSource::Address(address) => PeerKey { router: self.key, source: sixteen(address) },
+                PeerSource::Address(address) => PeerKey { router: self.key, source: address_bytes(address) },
                 PeerSource::Mac(mac) => PeerKey::by_mac(self.key, mac),
             };
             (key, peer.mac)
@@ -132,11 +157,27 @@ impl VirtualRouter {
         if link.interface != self.config.interface {
             return;
         }
-        self.places.send_replace(Place { ifindex: self.key.ifindex, mac: link.mac, link_local: link.link_local() });
-        let own_address = match self.config.own_address {
-            OwnAddress::Configured(address) => link.addresses.contains(&address).then_some(address),
-            OwnAddress::LinkLocal => link.link_local().map(IpAddr::V6),
-        };
+        let place = Place { ifindex: self.key.ifindex, mac: link.mac, link_local: link.link_local() };
+        let has_moved = self.places.send_replace(place).mac != link.mac;
+        self.set_own_address(link, datapath, now);
+        let causes = [
+            (Cause::Link, !link.up || link.ifindex != self.key.ifindex),
+            (Cause::PrimaryAddress, self.own_address.is_none()),
+        ];
+        // Faults first: one fault in place of another is no recovery in between.
+        for (cause, _) in causes.iter().filter(|(_, present)| *present) {
+            self.handle(Event::Fault(*cause), now);
+        }
+        for (cause, _) in causes.iter().filter(|(_, present)| !present) {
+            self.handle(Event::Recovered(*cause), now);
+        }
+        if has_moved {
+            self.announce_again();
+        }
+    }
+
+    fn set_own_address(&mut self, link: &LinkState, datapath: &mut Datapath, now: Instant) {
+        let own_address = find_own_address(&self.config, link);
         if own_address != self.own_address {
             self.own_address = own_address;
             if let Err(error) = self.configure(datapath) {
@@ -146,15 +187,12 @@ impl VirtualRouter {
         if let Some(address) = own_address {
             self.handle(Event::PrimaryAddress(address), now);
         }
-        // An interface that was deleted and made anew is another one: the guard is not attached to it.
-        self.fault(Cause::Link, !link.up || link.ifindex != self.key.ifindex, now);
-        self.fault(Cause::PrimaryAddress, own_address.is_none(), now);
     }
 
     /// Writes it into the datapath's tables.
     pub fn configure(&self, datapath: &mut Datapath) -> anyhow::Result<()> {
         let router = Router {
-            own_address: self.own_address.map_or([0; 16], sixteen),
+            own_address: self.own_address.map_or([0; 16], address_bytes),
             unicast: u32::from(self.config.transport == Transport::Unicast),
             padding: 0,
         };
@@ -163,10 +201,13 @@ impl VirtualRouter {
 
     /// Takes in an advert that the datapath admitted.
     pub fn advert(&mut self, record: &AdvertRecord, now: Instant) {
+        let source = address_from_bytes(record.source, self.config.family);
+        self.note_heard(record, source);
         match self.accept(record) {
-            Ok((source, message)) => {
+            Ok(message) => {
                 self.tally.adverts_received += 1;
-                self.compare_addresses(source, &message);
+                self.warned.remove(&(source, Oddity::Refused));
+                self.compare(source, &message);
                 let advert = Advert {
                     source,
                     priority: message.priority,
@@ -177,33 +218,50 @@ impl VirtualRouter {
             }
             Err(reason) => {
                 self.tally.adverts_refused += 1;
-                debug!(router = %self.name(), %reason, "advert refused");
+                if self.warned.insert((source, Oddity::Refused)) {
+                    warn!(router = %self.name(), %source, %reason, "adverts of a peer are refused");
+                }
             }
         }
     }
 
-    /// Takes in the stamp of the last good advert, if it is newer than the last that was handled.
-    ///
-    /// It counts where the advert itself did not come through: a full ring buffer is no silence.
-    pub fn heed_stamps(&mut self, datapath: &Datapath, now: Instant) {
-        let newest = self
-            .peers()
-            .filter_map(|(key, _)| datapath.peer(&key).map(|peer| (key, peer)))
-            .max_by_key(|(_, peer)| peer.last_good_ns);
-        let Some((key, peer)) = newest else { return };
-        let received_at = Instant::from_nanos(peer.last_good_ns);
-        if self.election.last_advert().is_some_and(|last| last.received_at >= received_at) || peer.last_good_ns == 0 {
-            return;
-        }
-        let interval = u16::try_from(peer.last_interval_cs).ok().and_then(vrrp::Centiseconds::new);
-        let Some(interval) = interval else { return };
-        let advert = Advert {
-            source: address(key.source, self.config.family),
-            priority: Priority::new(peer.last_priority),
-            max_advertise_interval: interval.duration(),
-            received_at,
+    fn note_heard(&mut self, record: &AdvertRecord, source: IpAddr) {
+        let is_listed = self.config.peers.iter().any(|peer| peer.source == PeerSource::Address(source));
+        let key = if is_listed {
+            PeerKey { router: self.key, source: record.source }
+        } else {
+            PeerKey::by_mac(self.key, vrrp::MacAddr(record.source_mac))
         };
-        self.handle(Event::Advert(advert), now);
+        self.heard.insert(key, Heard { at_ns: record.received_at_ns, source });
+    }
+
+    /// What the datapath last heard of each sender, oldest first.
+    #[must_use]
+    pub fn stamps(&self, datapath: &Datapath) -> Vec<(PeerKey, Peer)> {
+        let mut stamps: Vec<_> = self.peers().filter_map(|(key, _)| Some((key, datapath.peer(&key)?))).collect();
+        stamps.sort_by_key(|(_, peer)| peer.last_good_ns);
+        stamps
+    }
+
+    /// Takes in the stamps whose adverts did not come through, because the ring buffer was full: that is no silence.
+    ///
+    /// An advert that came through counts for what the agent found of it, whatever its stamp says.
+    pub fn heed_stamps(&mut self, stamps: Vec<(PeerKey, Peer)>, now: Instant) {
+        for (key, peer) in stamps {
+            let interval = u16::try_from(peer.last_interval_cs).ok().and_then(vrrp::Centiseconds::new);
+            let heard = self.heard.get(&key).copied();
+            let is_news = peer.last_good_ns > heard.map_or(0, |heard| heard.at_ns);
+            let Some(interval) = interval.filter(|_| is_news) else { continue };
+            let source = heard.map_or_else(|| address_from_bytes(key.source, self.config.family), |heard| heard.source);
+            self.heard.insert(key, Heard { at_ns: peer.last_good_ns, source });
+            let advert = Advert {
+                source,
+                priority: Priority::new(peer.last_priority),
+                max_advertise_interval: interval.duration(),
+                received_at: Instant::from_nanos(peer.last_good_ns),
+            };
+            self.handle(Event::Advert(advert), now);
+        }
     }
 
     /// Lets the timer fire.
@@ -214,12 +272,12 @@ impl VirtualRouter {
     /// Counts a takeover that would have been wrong.
     pub fn count_false_takeover(&mut self) {
         self.tally.false_takeovers_avoided += 1;
-        warn!(router = %self.name(), "handled adverts late; without the kernel's stamps this would have been a takeover");
+        warn!(router = %self.name(), "adverts were handled late; no takeover, since they had come in time");
     }
 
-    /// Takes in what became of the wish to hold the addresses in `term`.
+    /// Takes in what became of the wish to hold the addresses in `term`; of a term that is over it is no news.
     pub fn addresses(&mut self, term: u64, outcome: Result<(), String>, now: Instant) {
-        if term != self.wishes.borrow().term {
+        if !matches!(*self.wishes.borrow(), Wish::Hold { term: current, .. } if current == term) {
             return;
         }
         match outcome {
@@ -235,28 +293,31 @@ impl VirtualRouter {
         }
     }
 
-    fn fault(&mut self, cause: Cause, present: bool, now: Instant) {
-        self.handle(if present { Event::Fault(cause) } else { Event::Recovered(cause) }, now);
-    }
-
     fn handle(&mut self, event: Event, now: Instant) {
         for action in self.election.handle(event, now) {
             match action {
                 Action::Advertise(priority) => self.advertise(priority),
-                Action::TakeAddresses => self.wish(|wish| {
-                    wish.hold = true;
-                    wish.term += 1;
-                    wish.announcement += 1;
-                }),
-                Action::Announce => self.wish(|wish| wish.announcement += 1),
-                Action::ReleaseAddresses => self.wish(|wish| wish.hold = false),
+                Action::TakeAddresses => {
+                    self.terms += 1;
+                    self.wishes.send_replace(Wish::Hold { term: self.terms, announcement: 0 });
+                }
+                Action::Announce => self.announce_again(),
+                Action::ReleaseAddresses => {
+                    self.wishes.send_replace(Wish::Release);
+                }
                 Action::Report(transition) => self.report(transition),
             }
         }
     }
 
-    fn wish(&self, change: impl FnOnce(&mut Wish)) {
-        self.wishes.send_modify(change);
+    fn announce_again(&self) {
+        self.wishes.send_if_modified(|wish| match wish {
+            Wish::Hold { announcement, .. } => {
+                *announcement += 1;
+                true
+            }
+            Wish::Release => false,
+        });
     }
 
     fn advertise(&mut self, priority: Option<Priority>) {
@@ -301,20 +362,34 @@ impl VirtualRouter {
         }
     }
 
-    /// RFC 9568 §7.1: another address list may be reported; the advert counts all the same.
-    fn compare_addresses(&mut self, source: IpAddr, message: &Message) {
+    /// Reports what a peer's configuration has differently, once; the advert counts all the same. RFC 9568 §7.1, §8.3.2.
+    fn compare(&mut self, source: IpAddr, message: &Message) {
         let ours: BTreeSet<_> = self.config.addresses.iter().map(ipnet::IpNet::addr).collect();
         let theirs: BTreeSet<_> = message.addresses.iter().copied().collect();
-        if ours == theirs {
-            self.differing.remove(&source);
-            return;
+        if ours != theirs {
+            self.tally.address_list_differs += 1;
         }
-        self.tally.address_list_differs += 1;
-        if self.differing.insert(source) {
+        if self.finds(source, Oddity::Addresses, ours != theirs) {
             let missing: Vec<_> = ours.difference(&theirs).collect();
             let extra: Vec<_> = theirs.difference(&ours).collect();
             warn!(router = %self.name(), %source, ?missing, ?extra, "a peer advertises other addresses than ours");
         }
+        let interval = message.max_advertise_interval;
+        if self.finds(source, Oddity::Interval, interval != self.config.advertisement_interval) {
+            warn!(router = %self.name(), %source, interval = ?interval.duration(), "a peer has another interval than ours");
+        }
+        if self.finds(source, Oddity::Priority, message.priority == Some(self.config.priority)) {
+            warn!(router = %self.name(), %source, priority = %self.config.priority, "a peer has our priority");
+        }
+    }
+
+    /// Whether an oddity of a peer is there and was not reported before.
+    fn finds(&mut self, source: IpAddr, oddity: Oddity, present: bool) -> bool {
+        if present {
+            return self.warned.insert((source, oddity));
+        }
+        self.warned.remove(&(source, oddity));
+        false
     }
 
     fn report(&mut self, transition: Transition) {
@@ -374,24 +449,10 @@ impl VirtualRouter {
     }
 }
 
-/// `address` as maps and records carry it.
-fn sixteen(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-        }
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-/// The address that maps and records carry as `bytes`.
-fn address(bytes: [u8; 16], family: vrrp::Family) -> IpAddr {
-    match family {
-        vrrp::Family::Ipv4 => {
-            let [a, b, c, d, ..] = bytes;
-            IpAddr::from([a, b, c, d])
-        }
-        vrrp::Family::Ipv6 => Ipv6Addr::from(bytes).into(),
+/// The address that adverts come from, if the interface has it.
+fn find_own_address(config: &config::VirtualRouter, link: &LinkState) -> Option<IpAddr> {
+    match config.own_address {
+        OwnAddress::Configured(address) => link.addresses.contains(&address).then_some(address),
+        OwnAddress::LinkLocal => link.link_local().map(IpAddr::V6),
     }
 }

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Cli, Command, ConfigArgs};
@@ -95,7 +95,7 @@ fn read_config(args: &ConfigArgs, runtime: &Runtime) -> anyhow::Result<Result<Co
     let identity = Identity {
         node: args.node.clone(),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
-        addresses: addresses.map_err(|error| anyhow!("{error:#}"))?.0,
+        addresses: addresses?.0,
     };
     Ok(Config::read(&args.config, &identity))
 }

@@ -5,7 +5,11 @@ use std::{os::fd::AsFd, thread};
 use anyhow::Context;
 use aya::Ebpf;
 use aya_log::EbpfLogger;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+use tracing::warn;
 
 /// Follows the program's log for as long as the process lives.
 pub(super) fn follow(ebpf: &mut Ebpf) -> anyhow::Result<()> {
@@ -13,9 +17,10 @@ pub(super) fn follow(ebpf: &mut Ebpf) -> anyhow::Result<()> {
     let follow = move || {
         loop {
             let mut fds = [PollFd::new(logger.as_fd(), PollFlags::POLLIN)];
-            // An interrupted wait is as good as any.
-            let _ = poll(&mut fds, PollTimeout::NONE);
-            logger.flush();
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => logger.flush(),
+                Err(error) => return warn!(%error, "what XDP drops is no longer logged"),
+            }
         }
     };
     thread::Builder::new().name("drop-log".to_owned()).spawn(follow).context("failed to start a thread")?;

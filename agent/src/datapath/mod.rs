@@ -8,7 +8,7 @@ pub mod tables;
 pub mod xdp;
 
 use std::{
-    fmt, io,
+    fmt,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
@@ -58,6 +58,7 @@ impl fmt::Display for AttachMode {
 /// One interface.
 #[derive(Debug)]
 struct Port {
+    name: String,
     ifindex: u32,
     socket: Option<SocketSource>,
 }
@@ -105,7 +106,7 @@ impl Datapath {
                     .with_context(|| format!("failed to listen on `{name}` (a packet socket needs CAP_NET_RAW)"))?,
             ),
         };
-        self.ports.push(Port { ifindex, socket });
+        self.ports.push(Port { name: name.to_owned(), ifindex, socket });
         match &attachment.reason {
             Some(reason) => warn!(interface = name, mode = %attachment.mode, reason, "degraded"),
             None => info!(interface = name, mode = %attachment.mode, "attached"),
@@ -155,17 +156,21 @@ impl Datapath {
         }
     }
 
-    /// The next advert that waits, if any.
-    pub fn next_advert(&mut self) -> io::Result<Option<AdvertRecord>> {
-        if let Some(record) = self.guard.as_mut().and_then(Guard::next_advert) {
-            return Ok(Some(record));
-        }
-        for socket in self.ports.iter().filter_map(|port| port.socket.as_ref()) {
-            if let Some(record) = socket.next_advert(&mut self.tables)? {
-                return Ok(Some(record));
+    /// Hands the adverts that wait to `sink`, of no more than `limit` frames for each source.
+    pub fn receive(&mut self, limit: usize, mut sink: impl FnMut(&AdvertRecord)) {
+        if let Some(guard) = &mut self.guard {
+            for _ in 0..limit {
+                let Some(record) = guard.next_advert() else { break };
+                sink(&record);
             }
         }
-        Ok(None)
+        for port in &self.ports {
+            let Some(socket) = &port.socket else { continue };
+            // A packet socket says once that its interface went down.
+            if let Err(error) = socket.receive(&mut self.tables, limit, &mut sink) {
+                warn!(interface = port.name, %error, "failed to read adverts");
+            }
+        }
     }
 
     /// What the last good advert of a sender said, and when it came.
@@ -206,8 +211,10 @@ fn load(config: &config::Guard, pin_dir: &Path) -> anyhow::Result<Guard> {
     let settings =
         Settings { enforce: u32::from(config.mode == Mode::Enforce), log_drops: u32::from(config.log_drops) };
     guard.set_settings(settings).context("failed to write the settings map")?;
-    if config.log_drops {
-        drop_log::follow(guard.ebpf_mut())?;
+    if config.log_drops
+        && let Err(error) = drop_log::follow(guard.ebpf_mut())
+    {
+        warn!("what XDP drops is not logged: {error:#}");
     }
     Ok(guard)
 }

@@ -14,7 +14,7 @@ use vrrp_wire::{
 };
 
 use super::tables::UserTables;
-use crate::{clock, packet::PacketSocket};
+use crate::packet::PacketSocket;
 
 /// Longest frame that is read; one that is cut is no advert.
 const FRAME_MAX: usize = 2048;
@@ -34,22 +34,29 @@ impl SocketSource {
         Ok(Self { socket: PacketSocket::receiver(ifindex, &vrrp_filter(), RECEIVE_BUFFER)?, ifindex })
     }
 
-    /// Reads frames that wait until one is admitted; counts and stamps each in `tables`.
-    pub fn next_advert(&self, tables: &mut UserTables) -> io::Result<Option<AdvertRecord>> {
+    /// Hands every advert among the next `limit` frames to `sink`; counts and stamps each frame in `tables`.
+    ///
+    /// The limit counts bad frames too, so that a flood of them cannot hold the elections up.
+    pub fn receive(
+        &self,
+        tables: &mut UserTables,
+        limit: usize,
+        sink: &mut impl FnMut(&AdvertRecord),
+    ) -> io::Result<()> {
         let mut buffer = [0; FRAME_MAX];
-        while let Some(frame) = self.socket.receive(&mut buffer)? {
+        for _ in 0..limit {
+            let Some((frame, at)) = self.socket.receive(&mut buffer)? else { return Ok(()) };
             let Some(mut finding) = examine(frame, self.ifindex, tables) else { continue };
-            let now_ns = clock::now().as_nanos();
-            let record = record(frame, &finding, now_ns);
+            let record = record(frame, &finding, at.as_nanos());
             if finding.verdict == Verdict::Admitted && record.is_none() {
                 finding.verdict = Verdict::Truncated;
             }
-            tables.note(&finding, now_ns);
-            if finding.verdict == Verdict::Admitted {
-                return Ok(record);
+            tables.note(&finding, at.as_nanos());
+            if let (Verdict::Admitted, Some(record)) = (finding.verdict, record) {
+                sink(&record);
             }
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -60,13 +67,13 @@ impl AsFd for SocketSource {
 }
 
 /// The record of an advert, as the kernel's program writes it; `None` where the frame ends before the message.
-fn record(frame: &[u8], finding: &Finding, now_ns: u64) -> Option<AdvertRecord> {
+fn record(frame: &[u8], finding: &Finding, received_at_ns: u64) -> Option<AdvertRecord> {
     let facts = &finding.facts;
     let bytes = frame.get(facts.message_offset..)?.get(..facts.message_len)?;
     let mut message = [0; MESSAGE_MAX];
     message.get_mut(..bytes.len())?.copy_from_slice(bytes);
     Some(AdvertRecord {
-        received_at_ns: now_ns,
+        received_at_ns,
         ifindex: finding.router.ifindex,
         message_len: u16::try_from(bytes.len()).ok()?,
         vlan: facts.vlan,
@@ -82,65 +89,56 @@ fn record(frame: &[u8], finding: &Finding, now_ns: u64) -> Option<AdvertRecord> 
 /// A filter in classic BPF: what may be VRRP, received, and not in a VLAN.
 ///
 /// The kernel takes the outer tag out of a frame before a packet socket sees it; a tagged advert would otherwise look
-/// like one of the untagged network.
+/// like one of the untagged network. Behind IPv6 extension headers VRRP may hide, so they are let through.
 fn vrrp_filter() -> Vec<SockFilter> {
-    const SKIP_TO_DROP: u8 = u8::MAX;
-    const SKIP_TO_ACCEPT: u8 = u8::MAX - 1;
-    let ancillary = |field: libc::c_int| load(libc::BPF_W, (libc::SKF_AD_OFF + field).cast_unsigned());
-    let mut program = vec![
-        ancillary(libc::SKF_AD_PKTTYPE),
-        jump_if(u32::from(libc::PACKET_OUTGOING), SKIP_TO_DROP, 0),
-        ancillary(libc::SKF_AD_VLAN_TAG_PRESENT),
-        jump_if(0, 3, 0),
-        ancillary(libc::SKF_AD_VLAN_TAG),
-        statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0x0fff),
-        jump_if(0, 0, SKIP_TO_DROP),
-        load(libc::BPF_H, 12),
-        jump_if(0x8100, SKIP_TO_ACCEPT, 0),
-        jump_if(0x88a8, SKIP_TO_ACCEPT, 0),
-        jump_if(0x0800, 0, 2),
-        load(libc::BPF_B, 23),
-        jump_if(u32::from(IP_PROTO_VRRP), SKIP_TO_ACCEPT, SKIP_TO_DROP),
-        jump_if(0x86dd, 0, SKIP_TO_DROP),
-        load(libc::BPF_B, 20),
+    // Each jump names the instructions that are skipped: to `accept` at 22, to `drop` at 21.
+    let program = [
+        /*  0 */ load_ancillary(libc::SKF_AD_PKTTYPE),
+        /*  1 */ jump_if(libc::PACKET_OUTGOING.into(), 19, 0),
+        /*  2 */ load_ancillary(libc::SKF_AD_VLAN_TAG_PRESENT),
+        /*  3 */ jump_if(0, 3, 0),
+        /*  4 */ load_ancillary(libc::SKF_AD_VLAN_TAG),
+        /*  5 */ statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0x0fff),
+        /*  6 */ jump_if(0, 0, 14),
+        /*  7 */ load(libc::BPF_H, 12),
+        /*  8 */ jump_if(0x8100, 13, 0),
+        /*  9 */ jump_if(0x88a8, 12, 0),
+        /* 10 */ jump_if(0x0800, 0, 2),
+        /* 11 */ load(libc::BPF_B, 23),
+        /* 12 */ jump_if(IP_PROTO_VRRP.into(), 9, 8),
+        /* 13 */ jump_if(0x86dd, 0, 7),
+        /* 14 */ load(libc::BPF_B, 20),
+        /* 15 */ jump_if(IP_PROTO_VRRP.into(), 6, 0),
+        /* 16 */ jump_if(0, 5, 0),
+        /* 17 */ jump_if(43, 4, 0),
+        /* 18 */ jump_if(44, 3, 0),
+        /* 19 */ jump_if(51, 2, 0),
+        /* 20 */ jump_if(60, 1, 0),
+        /* 21 */ statement(libc::BPF_RET | libc::BPF_K, 0),
+        /* 22 */ statement(libc::BPF_RET | libc::BPF_K, u32::MAX),
     ];
-    // VRRP, and the extension headers behind which it may hide.
-    for next_header in [IP_PROTO_VRRP, 0, 43, 44, 51, 60] {
-        program.push(jump_if(u32::from(next_header), SKIP_TO_ACCEPT, 0));
-    }
-    let drop_at = program.len();
-    let resolve = |at: usize, skip: u8| match skip {
-        SKIP_TO_DROP => u8::try_from(drop_at - at - 1).unwrap_or_default(),
-        SKIP_TO_ACCEPT => u8::try_from(drop_at - at).unwrap_or_default(),
-        near => near,
-    };
-    let mut filter: Vec<_> = program
-        .into_iter()
-        .enumerate()
-        .map(|(at, (code, jt, jf, k))| SockFilter::new(code, resolve(at, jt), resolve(at, jf), k))
-        .collect();
-    filter.push(SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0));
-    filter.push(SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX));
-    filter
+    program.into()
 }
 
-/// Code, jump if true, jump if false, constant.
-type Instruction = (u16, u8, u8, u32);
-
-fn code(bits: u32) -> u16 {
+fn instruction(code: u32, if_equal: u8, if_not: u8, constant: u32) -> SockFilter {
     // Every code of classic BPF fits sixteen bits.
-    u16::try_from(bits).unwrap_or_default()
+    SockFilter::new(u16::try_from(code).unwrap_or_default(), if_equal, if_not, constant)
 }
 
-fn statement(bits: u32, constant: u32) -> Instruction {
-    (code(bits), 0, 0, constant)
+fn statement(code: u32, constant: u32) -> SockFilter {
+    instruction(code, 0, 0, constant)
 }
 
-fn load(width: u32, offset: u32) -> Instruction {
+fn load(width: u32, offset: u32) -> SockFilter {
     statement(libc::BPF_LD | width | libc::BPF_ABS, offset)
 }
 
+/// Loads what the kernel knows of the frame besides its bytes.
+fn load_ancillary(field: libc::c_int) -> SockFilter {
+    load(libc::BPF_W, (libc::SKF_AD_OFF + field).cast_unsigned())
+}
+
 /// Skips `if_equal` instructions where the accumulator is `constant`, else `if_not`.
-fn jump_if(constant: u32, if_equal: u8, if_not: u8) -> Instruction {
-    (code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), if_equal, if_not, constant)
+fn jump_if(constant: u32, if_equal: u8, if_not: u8) -> SockFilter {
+    instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, if_equal, if_not, constant)
 }

@@ -62,10 +62,7 @@ impl UserTables {
         }
         let Some((key, _)) = sender(&finding.facts, finding.router, &*self) else { return };
         if let Some(peer) = self.peers.get_mut(&key) {
-            peer.last_priority = finding.priority;
-            peer.last_interval_cs = finding.interval_cs.into();
-            peer.adverts = peer.adverts.wrapping_add(1);
-            peer.last_good_ns = now_ns;
+            peer.stamp(finding.priority, finding.interval_cs, now_ns);
         }
     }
 }

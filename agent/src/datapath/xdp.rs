@@ -9,13 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
-    programs::{ProgramError, Xdp, XdpMode, loaded_links},
+    programs::{ProgramError, Xdp, XdpMode, links::FdLink},
 };
 use nix::errno::Errno;
+use tracing::warn;
 use vrrp_wire::abi::{
     AdvertRecord, Counters, MESSAGE_MAX, Peer, PeerKey, Router, RouterKey, Settings, XDP_PROGRAM, map,
 };
@@ -39,6 +40,8 @@ pub struct Guard {
     peers: HashMap<MapData, PeerKey, Peer>,
     counters: HashMap<MapData, RouterKey, Counters>,
     adverts: RingBuf<MapData>,
+    /// Each attachment, for as long as the file descriptor is open.
+    links: Vec<FdLink>,
     pins: Option<PathBuf>,
 }
 
@@ -49,12 +52,13 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// Loads the program, which the kernel verifies now, and pins its maps in `pin_dir`, replacing an earlier run's.
+    /// Loads the program, which the kernel verifies now, and pins its maps in `pin_dir`, replacing an earlier run's. That
+    /// they cannot be pinned is reported, and no error.
     pub fn load(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
         let mut ebpf = EbpfLoader::new().load(OBJECT).context("the kernel refused a map of the XDP program")?;
         let program: &mut Xdp = program(&mut ebpf)?;
         program.load().map_err(load_error)?;
-        let pins = pin_dir.map(|dir| pin(&ebpf, dir)).transpose()?;
+        let pins = pin_dir.filter(|dir| pin(&ebpf, dir)).map(PathBuf::from);
         Ok(Self {
             settings: take(&mut ebpf, map::SETTINGS)?,
             routers: take(&mut ebpf, map::ROUTERS)?,
@@ -62,6 +66,7 @@ impl Guard {
             counters: take(&mut ebpf, map::COUNTERS)?,
             adverts: take(&mut ebpf, map::ADVERTS)?,
             ebpf,
+            links: Vec::new(),
             pins,
         })
     }
@@ -73,14 +78,11 @@ impl Guard {
             Hook::Generic => XdpMode::Skb,
         };
         let program = program(&mut self.ebpf)?;
-        let id = program.info().context("failed to ask for the program's id")?.id();
-        let links_before = links_of(id);
-        let link = program.attach_to_if_index(ifindex, mode).map_err(attach_error)?;
-        // aya falls back to an attachment over netlink, which would outlive this process. Only a bpf_link is safe.
-        if links_of(id) == links_before {
-            program.detach(link).context("failed to undo an attachment over netlink")?;
-            bail!("the kernel offers no bpf_link for XDP here (it needs Linux 5.9)");
-        }
+        let id = program.attach_to_if_index(ifindex, mode).map_err(attach_error)?;
+        // Where the kernel has no bpf_link for XDP, aya attaches over netlink, which would outlive this process. Such a
+        // kernel has refused the program before: it has no multi-buffer XDP either.
+        let link = FdLink::try_from(program.take_link(id)?).context("the kernel offers no bpf_link for XDP")?;
+        self.links.push(link);
         Ok(())
     }
 
@@ -176,18 +178,24 @@ fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> anyho
     map.try_into().with_context(|| format!("map `{name}` is not of the expected kind"))
 }
 
-fn pin(ebpf: &Ebpf, dir: &Path) -> anyhow::Result<PathBuf> {
+/// Pins every map; says whether it could, having undone what it did.
+fn pin(ebpf: &Ebpf, dir: &Path) -> bool {
+    let pinned = try_pin(ebpf, dir);
+    if let Err(error) = &pinned {
+        warn!("maps are not pinned, bpftool cannot name them: {error:#}");
+        let _ = unpin(dir);
+    }
+    pinned.is_ok()
+}
+
+fn try_pin(ebpf: &Ebpf, dir: &Path) -> anyhow::Result<()> {
     unpin(dir).with_context(|| format!("failed to remove the maps of an earlier run in `{}`", dir.display()))?;
     fs::DirBuilder::new().mode(0o700).create(dir).with_context(|| format!("failed to create `{}`", dir.display()))?;
     for name in map::ALL {
         let map = ebpf.map(name).ok_or_else(|| anyhow!("no map `{name}` in the object"))?;
         map.pin(dir.join(name)).with_context(|| format!("failed to pin map `{name}` in `{}`", dir.display()))?;
     }
-    Ok(dir.into())
-}
-
-fn links_of(program: u32) -> usize {
-    loaded_links().filter_map(Result::ok).filter(|link| link.program_id() == program).count()
+    Ok(())
 }
 
 /// The last lines of the verifier's log say why it refused.

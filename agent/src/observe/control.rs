@@ -5,15 +5,16 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     time::timeout,
 };
 use tracing::debug;
@@ -23,6 +24,8 @@ use crate::mailbox::{Mail, Mailbox};
 
 /// Longest request.
 const REQUEST_MAX: u64 = 4096;
+/// Clients that are served at a time.
+const CLIENTS_MAX: usize = 16;
 /// How long a client may take for a request, and the agent for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,11 +58,15 @@ pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
 
 /// Serves clients for ever.
 pub async fn serve(listener: UnixListener, mailbox: Mailbox) {
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
+        // More clients wait in the kernel's queue. The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let mailbox = mailbox.clone();
                 tokio::spawn(async move {
+                    let _place = place;
                     if let Err(error) = converse(stream, mailbox).await {
                         debug!("control client: {error:#}");
                     }
@@ -90,8 +97,11 @@ async fn converse(mut stream: UnixStream, mailbox: Mailbox) -> anyhow::Result<()
 
 async fn status(mailbox: &Mailbox) -> Answer {
     let (sender, receiver) = oneshot::channel();
-    mailbox.send(Mail::Status(sender)).await;
-    match timeout(PATIENCE, receiver).await {
+    let ask = async {
+        mailbox.send(Mail::Status(sender)).await;
+        receiver.await
+    };
+    match timeout(PATIENCE, ask).await {
         Ok(Ok(snapshot)) => Answer::Status(Box::new(snapshot)),
         Ok(Err(_)) | Err(_) => Answer::Error("the election thread does not answer".to_owned()),
     }
@@ -109,10 +119,12 @@ fn ask(path: &Path, request: Request) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
     stream.set_read_timeout(Some(PATIENCE * 2))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(&request)?;
     line.push(b'\n');
     stream.write_all(&line).context("failed to ask the agent")?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).context("the agent did not answer")?;
+    ensure!(!answer.is_empty(), "the agent ended before it answered");
     serde_json::from_str(&answer).context("the agent's answer is of another version")
 }

@@ -1,7 +1,8 @@
 //! Puts virtual addresses on an interface and takes them off, through rtnetlink.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use nix::errno::Errno;
 use rtnetlink::{
@@ -10,7 +11,29 @@ use rtnetlink::{
 };
 
 /// The mark on every address that vipd adds (`IFA_PROTO`): VRRP's protocol number. Linux 5.18 and later keep it.
-pub const ADDRESS_MARK: AddressProtocol = AddressProtocol::Other(112);
+const MARK: AddressProtocol = AddressProtocol::Other(112);
+
+/// Whether vipd has added the address.
+#[must_use]
+pub fn is_marked(message: &AddressMessage) -> bool {
+    message.attributes.contains(&AddressAttribute::Protocol(MARK))
+}
+
+/// The address that `message` is about.
+#[must_use]
+pub fn address(message: &AddressMessage) -> Option<IpAddr> {
+    let local = |it| if let &AddressAttribute::Local(address) = it { Some(address) } else { None };
+    let address = |it| if let &AddressAttribute::Address(address) = it { Some(address) } else { None };
+    // IPv6 has no IFA_LOCAL, except on point-to-point links.
+    message.attributes.iter().find_map(local).or_else(|| message.attributes.iter().find_map(address))
+}
+
+/// The addresses on the interface.
+pub async fn list(handle: &Handle, ifindex: u32) -> Result<Vec<(IpAddr, AddressMessage)>, Error> {
+    let messages: Vec<_> = handle.address().get().execute().try_collect().await?;
+    let on_interface = messages.into_iter().filter(|message| message.header.index == ifindex);
+    Ok(on_interface.filter_map(|message| Some((address(&message)?, message))).collect())
+}
 
 /// Puts `address` on the interface; one that is there already is taken over.
 ///
@@ -19,7 +42,7 @@ pub const ADDRESS_MARK: AddressProtocol = AddressProtocol::Other(112);
 pub async fn add(handle: &Handle, ifindex: u32, address: IpNet) -> Result<(), Error> {
     let mut request = handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
     let message = request.message_mut();
-    message.attributes.push(AddressAttribute::Protocol(ADDRESS_MARK));
+    message.attributes.push(AddressAttribute::Protocol(MARK));
     if address.addr().is_ipv6() {
         message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
@@ -28,7 +51,20 @@ pub async fn add(handle: &Handle, ifindex: u32, address: IpNet) -> Result<(), Er
 
 /// Takes `address` off the interface. That it is not there, or the interface is gone, is no error.
 pub async fn remove(handle: &Handle, ifindex: u32, address: IpNet) -> Result<(), Error> {
-    match handle.address().del(message(ifindex, address)).execute().await {
+    let message = match address {
+        IpNet::V4(net) => {
+            AddressMessageBuilder::<Ipv4Addr>::new().index(ifindex).address(net.addr(), net.prefix_len()).build()
+        }
+        IpNet::V6(net) => {
+            AddressMessageBuilder::<Ipv6Addr>::new().index(ifindex).address(net.addr(), net.prefix_len()).build()
+        }
+    };
+    remove_message(handle, message).await
+}
+
+/// [`remove`] of an address as [`list`] returned it.
+pub async fn remove_message(handle: &Handle, message: AddressMessage) -> Result<(), Error> {
+    match handle.address().del(message).execute().await {
         Err(Error::NetlinkError(error))
             if matches!(
                 Errno::from_raw(error.raw_code().saturating_abs()),
@@ -38,16 +74,5 @@ pub async fn remove(handle: &Handle, ifindex: u32, address: IpNet) -> Result<(),
             Ok(())
         }
         other => other,
-    }
-}
-
-fn message(ifindex: u32, address: IpNet) -> AddressMessage {
-    match address {
-        IpNet::V4(net) => {
-            AddressMessageBuilder::<Ipv4Addr>::new().index(ifindex).address(net.addr(), net.prefix_len()).build()
-        }
-        IpNet::V6(net) => {
-            AddressMessageBuilder::<Ipv6Addr>::new().index(ifindex).address(net.addr(), net.prefix_len()).build()
-        }
     }
 }

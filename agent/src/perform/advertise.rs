@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, SocketAddrV4, SocketAddrV6},
     os::fd::AsRawFd,
 };
 
@@ -12,12 +12,10 @@ use nix::{
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use vrrp::{Family, message::Endpoints};
-use vrrp_wire::{judge::TTL, parse::IP_PROTO_VRRP};
-
-/// 224.0.0.18. RFC 9568 §5.1.1.2.
-pub const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
-/// ff02::12. RFC 9568 §5.1.2.2.
-pub const GROUP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+use vrrp_wire::{
+    judge::{GROUP_IPV4, GROUP_IPV6, TTL},
+    parse::IP_PROTO_VRRP,
+};
 
 /// Network control, as every router marks its own protocols. RFC 4594 §3.1.
 const CLASS_SELECTOR_6: u32 = 0xc0;

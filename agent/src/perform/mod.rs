@@ -8,13 +8,14 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 
-use std::{collections::VecDeque, net::Ipv6Addr, sync::Arc};
+use std::{collections::VecDeque, net::Ipv6Addr, sync::Arc, time::Duration};
 
+use anyhow::{Context, bail};
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, error, warn};
 use vrrp::MacAddr;
@@ -22,19 +23,37 @@ use vrrp::MacAddr;
 use self::announce::{Announcer, REPEATS};
 use crate::mailbox::{Mail, Mailbox};
 
+/// How long until a virtual address that could not be removed is tried again.
+const RELEASE_AGAIN: Duration = Duration::from_secs(1);
+/// Attempts to remove the addresses when the agent ends.
+const LAST_ATTEMPTS: usize = 3;
+
 /// What the election wants of the virtual addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// Whether the addresses should be on the interface.
-    pub hold: bool,
-    /// Counts the terms as Active, so that the report on one is not taken for the report on another.
-    pub term: u64,
-    /// Counts the announcements that are wanted.
-    pub announcement: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// Off the interface.
+    #[default]
+    Release,
+    /// On the interface, and announced.
+    Hold {
+        /// Counts the terms as Active, so that the report on one is not taken for the report on another.
+        term: u64,
+        /// Counts the announcements that are wanted in the term.
+        announcement: u64,
+    },
+}
+
+impl Wish {
+    const fn term(self) -> Option<u64> {
+        match self {
+            Self::Release => None,
+            Self::Hold { term, .. } => Some(term),
+        }
+    }
 }
 
 /// Where the virtual addresses go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The interface.
     pub ifindex: u32,
@@ -63,94 +82,137 @@ pub struct Performer {
     pub mailbox: Mailbox,
 }
 
+/// What a [`Performer`] has done so far.
+#[derive(Debug, Default)]
+struct Done {
+    /// The wish that the interface now answers to; `None` where it could not be fulfilled.
+    wish: Option<Wish>,
+    /// When the announcement is repeated.
+    repeats: VecDeque<Instant>,
+}
+
 impl Performer {
-    /// Follows `wishes` until their sender is gone; the addresses are then off the interface.
-    pub async fn run(mut self, mut wishes: watch::Receiver<Wish>) {
-        let mut done = Wish::default();
-        let mut repeats = VecDeque::new();
+    /// Follows `wishes` until their sender is gone, and takes the addresses off.
+    pub async fn run(self, mut wishes: watch::Receiver<Wish>) -> anyhow::Result<()> {
+        let mut done = Done { wish: Some(Wish::Release), repeats: VecDeque::new() };
         loop {
-            let repeat_at = repeats.front().copied();
+            let repeat_at = done.repeats.front().copied();
+            let release_again = done.wish.is_none() && *wishes.borrow() == Wish::Release;
             tokio::select! {
-                changed = wishes.changed() => {
-                    let last = changed.is_err();
-                    let wish = if last { Wish::default() } else { wishes.borrow_and_update().clone() };
-                    if self.fulfil(&wish, &done).await {
-                        repeats = self.announcements(&wish, &done).unwrap_or(repeats);
-                    } else {
-                        repeats.clear();
-                    }
-                    done = wish;
-                    if last {
-                        return;
-                    }
-                }
+                biased;
+                changed = wishes.changed() => match changed {
+                    Ok(()) => self.fulfil(&mut wishes, &mut done).await,
+                    Err(_) => return self.release_for_good().await,
+                },
+                () = sleep(RELEASE_AGAIN), if release_again => self.fulfil(&mut wishes, &mut done).await,
                 () = sleep_until(repeat_at.unwrap_or_else(Instant::now)), if repeat_at.is_some() => {
-                    repeats.pop_front();
+                    done.repeats.pop_front();
                     self.announce();
                 }
             }
         }
     }
 
-    /// Puts the addresses on or takes them off; says whether they are now held.
-    async fn fulfil(&mut self, wish: &Wish, done: &Wish) -> bool {
-        match (wish.hold, done.hold && wish.term == done.term) {
-            (true, true) => true,
-            (true, false) => {
-                let outcome = self.take().await;
-                let held = outcome.is_ok();
-                self.mailbox.send(Mail::Addresses { router: self.router, term: wish.term, outcome }).await;
-                held
+    /// Makes the latest wish true.
+    async fn fulfil(&self, wishes: &mut watch::Receiver<Wish>, done: &mut Done) {
+        let wish = *wishes.borrow_and_update();
+        match wish {
+            Wish::Release => {
+                done.repeats.clear();
+                done.wish = self.release().await.then_some(wish);
             }
-            (false, _) => {
-                self.release().await;
-                false
+            Wish::Hold { term, .. } => {
+                if done.wish.and_then(Wish::term) != Some(term) {
+                    let outcome = self.take(term, wishes).await;
+                    // Superseded: the newer wish is fulfilled next.
+                    let Some(outcome) = outcome else { return done.wish = None };
+                    let held = outcome.is_ok();
+                    self.mailbox.send(Mail::Addresses { router: self.router, term, outcome }).await;
+                    if !held {
+                        return done.wish = None;
+                    }
+                }
+                if done.wish != Some(wish) && is_latest(term, wishes) {
+                    self.announce();
+                    done.repeats = REPEATS.iter().map(|&after| Instant::now() + after).collect();
+                }
+                done.wish = Some(wish);
             }
         }
     }
 
-    async fn take(&self) -> Result<(), String> {
+    /// Puts the addresses on the interface; `None` where the election no longer wants them.
+    async fn take(&self, term: u64, wishes: &watch::Receiver<Wish>) -> Option<Result<(), String>> {
         if self.owned {
-            return Ok(());
+            return Some(Ok(()));
         }
         let ifindex = self.place.borrow().ifindex;
         for &address in &self.addresses {
+            if !is_latest(term, wishes) {
+                return None;
+            }
             if let Err(error) = address::add(&self.handle, ifindex, address).await {
                 self.release().await;
-                return Err(format!("failed to add {address}: {error}"));
+                return Some(Err(format!("failed to add {address}: {error}")));
             }
         }
-        Ok(())
+        Some(Ok(()))
     }
 
-    /// Takes the addresses off the interface, whoever put them there: a Backup must not answer for them.
-    pub async fn release(&self) {
+    /// Takes the addresses off the interface, whoever put them there: a Backup must not answer for them. Says whether
+    /// they are gone.
+    async fn release(&self) -> bool {
         if self.owned {
-            return;
+            return true;
         }
         let ifindex = self.place.borrow().ifindex;
+        let mut gone = true;
         for &address in &self.addresses {
             if let Err(error) = address::remove(&self.handle, ifindex, address).await {
-                error!(%address, %error, "failed to remove a virtual address; this host may go on answering for it");
+                error!(%address, %error, "failed to remove a virtual address; this host goes on answering for it");
+                gone = false;
             }
         }
+        gone
     }
 
-    /// Announces if `wish` wants it, and says when to repeat.
-    fn announcements(&self, wish: &Wish, done: &Wish) -> Option<VecDeque<Instant>> {
-        if wish.term == done.term && wish.announcement == done.announcement {
-            return None;
+    async fn release_for_good(&self) -> anyhow::Result<()> {
+        for _ in 0..LAST_ATTEMPTS {
+            if self.release().await {
+                return Ok(());
+            }
+            sleep(RELEASE_AGAIN).await;
         }
-        self.announce();
-        let now = Instant::now();
-        Some(REPEATS.iter().map(|&after| now + after).collect())
+        bail!("virtual addresses are left on the interface: {:?}", self.addresses)
     }
 
     fn announce(&self) {
-        let announced = self.announcer.announce(&self.place.borrow(), &self.addresses);
-        match announced {
+        match self.announcer.announce(&self.place.borrow(), &self.addresses) {
             Ok(()) => debug!(addresses = ?self.addresses, "announced"),
             Err(error) => warn!(%error, addresses = ?self.addresses, "failed to announce virtual addresses"),
         }
     }
+}
+
+/// Whether the election still wants the addresses held in `term`.
+fn is_latest(term: u64, wishes: &watch::Receiver<Wish>) -> bool {
+    wishes.borrow().term() == Some(term)
+}
+
+/// Removes the addresses that an earlier run has left on the interface.
+///
+/// One of `configured` that somebody else has put there stays, and is reported: this host answers for it, whatever its
+/// state.
+pub async fn sweep(handle: &Handle, ifindex: u32, configured: &[IpNet]) -> anyhow::Result<()> {
+    for (address, message) in address::list(handle, ifindex).await.context("failed to read the addresses")? {
+        if address::is_marked(&message) {
+            warn!(%address, "removing an address that an earlier run has left");
+            address::remove_message(handle, message)
+                .await
+                .with_context(|| format!("failed to remove {address}, which an earlier run has left"))?;
+        } else if configured.iter().any(|net| net.addr() == address) {
+            warn!(%address, "a virtual address is on the interface, and vipd did not put it there: remove it");
+        }
+    }
+    Ok(())
 }

@@ -7,12 +7,15 @@ use vrrp::{
     MacAddr,
     message::{DecodeError, Message},
 };
-use vrrp_wire::{abi::AdvertRecord, judge::TTL};
+use vrrp_wire::{
+    abi::{AdvertRecord, address_from_bytes},
+    judge::{GROUP_IPV4, GROUP_IPV6, TTL},
+};
 
-use super::{VirtualRouter, address};
+use super::VirtualRouter;
 use crate::{
     config::{PeerSource, Transport},
-    perform::advertise::{GROUP_IPV4, GROUP_IPV6, endpoints},
+    perform::advertise::endpoints,
 };
 
 /// Why an advert is refused.
@@ -49,8 +52,8 @@ impl fmt::Display for Refusal {
 }
 
 impl VirtualRouter {
-    /// The sender and the message of `record`, if it is an advert for this virtual router from one of its nodes.
-    pub(super) fn accept(&self, record: &AdvertRecord) -> Result<(IpAddr, Message), Refusal> {
+    /// The message of `record`, if it is an advert for this virtual router from one of its nodes.
+    pub(super) fn accept(&self, record: &AdvertRecord) -> Result<Message, Refusal> {
         let family = self.config.family;
         if record.family != family.number() || record.ifindex != self.key.ifindex || record.vlan != self.key.vlan {
             return Err(Refusal::Router);
@@ -58,8 +61,8 @@ impl VirtualRouter {
         if record.ttl != TTL {
             return Err(Refusal::Ttl(record.ttl));
         }
-        let source = address(record.source, family);
-        let destination = address(record.destination, family);
+        let source = address_from_bytes(record.source, family);
+        let destination = address_from_bytes(record.destination, family);
         let expected = match (self.config.transport, family) {
             (Transport::Unicast, _) => self.own_address,
             (Transport::Multicast, vrrp::Family::Ipv4) => Some(GROUP_IPV4.into()),
@@ -75,7 +78,7 @@ impl VirtualRouter {
         let message = record.message.get(..usize::from(record.message_len)).unwrap_or_default();
         let endpoints = endpoints(source, destination).ok_or(Refusal::Router)?;
         let (message, _) = Message::decode(message, &endpoints).map_err(Refusal::Message)?;
-        if message.vrid == self.config.vrid { Ok((source, message)) } else { Err(Refusal::Router) }
+        if message.vrid == self.config.vrid { Ok(message) } else { Err(Refusal::Router) }
     }
 
     fn check_sender(&self, source: IpAddr, mac: MacAddr) -> Result<(), Refusal> {

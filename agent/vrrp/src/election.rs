@@ -98,19 +98,23 @@ pub enum State {
         active_left: bool,
     },
     /// Serving the virtual addresses.
-    Active {
-        /// When Adver_Timer fires.
-        adver_at: Instant,
-        /// Adverts that may still be sent out of turn before it does.
-        replies_left: u8,
-        /// When the virtual addresses were last announced.
-        announced_at: Instant,
-    },
+    Active(Active),
     /// Not able to serve.
     Fault {
         /// When to stand again after the virtual addresses could not be held.
         retry_at: Option<Instant>,
     },
+}
+
+/// What runs in an Active Router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Active {
+    /// When Adver_Timer fires.
+    pub adver_at: Instant,
+    /// Adverts that may still be sent out of turn before it does.
+    pub replies_left: u8,
+    /// When the virtual addresses were last announced.
+    pub announced_at: Instant,
 }
 
 impl State {
@@ -120,7 +124,7 @@ impl State {
         match self {
             Self::Initialize => StateName::Initialize,
             Self::Backup { .. } => StateName::Backup,
-            Self::Active { .. } => StateName::Active,
+            Self::Active(_) => StateName::Active,
             Self::Fault { .. } => StateName::Fault,
         }
     }
@@ -181,7 +185,7 @@ impl Election {
         match self.state {
             State::Initialize => None,
             State::Backup { active_down_at, .. } => Some(active_down_at),
-            State::Active { adver_at, .. } => Some(adver_at),
+            State::Active(active) => Some(active.adver_at),
             State::Fault { retry_at } => retry_at,
         }
     }
@@ -214,15 +218,14 @@ impl Election {
     fn startup(&mut self, now: Instant) -> Vec<Action> {
         match self.state {
             State::Initialize => self.stand(Reason::Startup, now),
-            State::Backup { .. } | State::Active { .. } | State::Fault { .. } => Vec::new(),
+            State::Backup { .. } | State::Active(_) | State::Fault { .. } => Vec::new(),
         }
     }
 
     /// Begins to take part: RFC 9568 §6.4.1.
     fn stand(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
         if let Some(&cause) = self.causes.first() {
-            let retry_at = (cause == Cause::VirtualAddresses).then(|| now + self.retry_after());
-            return vec![self.enter(State::Fault { retry_at }, Reason::Fault(cause), now)];
+            return vec![self.enter(self.faulty(now), Reason::Fault(cause), now)];
         }
         if self.parameters.is_owner() {
             return self.become_active(Reason::AddressOwner, now);
@@ -237,7 +240,7 @@ impl Election {
             State::Backup { .. } | State::Fault { .. } => {
                 vec![self.enter(State::Initialize, Reason::Shutdown, now)]
             }
-            State::Active { .. } => self.leave(State::Initialize, Reason::Shutdown, now),
+            State::Active(_) => self.leave(State::Initialize, Reason::Shutdown, now),
         }
     }
 
@@ -246,18 +249,18 @@ impl Election {
             State::Backup { active_down_at, active_left, .. } if now >= active_down_at => {
                 self.become_active(if active_left { Reason::ActiveLeft } else { Reason::ActiveSilent }, now)
             }
-            State::Active { adver_at, announced_at, .. } if now >= adver_at => {
+            State::Active(active) if now >= active.adver_at => {
                 let interval = self.parameters.advertisement_interval.duration();
                 // In step with the schedule, but never a burst to catch up.
-                let next = adver_at + interval;
+                let next = active.adver_at + interval;
                 let adver_at = if next > now { next } else { now + interval };
-                self.state = State::Active { adver_at, replies_left: REPLIES_PER_INTERVAL, announced_at };
+                self.state = State::Active(Active { adver_at, replies_left: REPLIES_PER_INTERVAL, ..active });
                 vec![Action::Advertise(Some(self.parameters.priority))]
             }
             State::Fault { retry_at: Some(retry_at) } if now >= retry_at => {
                 self.recovered(Cause::VirtualAddresses, now)
             }
-            State::Initialize | State::Backup { .. } | State::Active { .. } | State::Fault { .. } => Vec::new(),
+            State::Initialize | State::Backup { .. } | State::Active(_) | State::Fault { .. } => Vec::new(),
         }
     }
 
@@ -266,23 +269,24 @@ impl Election {
             State::Initialize | State::Fault { .. } => Vec::new(),
             State::Backup { active_down_at, active_adver_interval, active_left } => {
                 self.state = match advert.priority {
-                    None => State::Backup {
-                        active_down_at: advert.received_at + skew_time(self.parameters.priority, active_adver_interval),
-                        active_adver_interval,
-                        active_left: true,
-                    },
+                    None => {
+                        let left_at = advert.received_at + skew_time(self.parameters.priority, active_adver_interval);
+                        // Said again, it gives no more time: a stream of goodbyes must not put the takeover off.
+                        let active_down_at = if active_left { active_down_at.min(left_at) } else { left_at };
+                        State::Backup { active_down_at, active_adver_interval, active_left: true }
+                    }
                     Some(priority) if !self.parameters.preempts() || priority >= self.parameters.priority => {
                         self.backup(self.parameters.learn(advert.max_advertise_interval), advert.received_at)
                     }
                     // Discarded: the timer runs on. RFC 9568 §6.4.2.
-                    Some(_) => State::Backup { active_down_at, active_adver_interval, active_left },
+                    Some(_) => self.state,
                 };
                 Vec::new()
             }
-            State::Active { adver_at, replies_left, announced_at } => match advert.priority {
-                None => self.answer_leaving(adver_at, replies_left, announced_at, now),
+            State::Active(active) => match advert.priority {
+                None => self.answer_leaving(active, now),
                 Some(priority) if self.loses_to(priority, advert.source) => self.yield_to(advert, priority, now),
-                Some(_) => self.answer_losing(adver_at, replies_left, announced_at, now),
+                Some(_) => self.answer_losing(active, now),
             },
         }
     }
@@ -304,37 +308,25 @@ impl Election {
     ///
     /// Once the answers of this interval are used up the timer is left alone too: forged adverts would otherwise
     /// postpone the regular one for ever.
-    fn answer_leaving(
-        &mut self,
-        adver_at: Instant,
-        replies_left: u8,
-        announced_at: Instant,
-        now: Instant,
-    ) -> Vec<Action> {
-        let Some(replies_left) = replies_left.checked_sub(1) else { return Vec::new() };
-        let adver_at = adver_at.max(now + self.parameters.advertisement_interval.duration());
-        self.state = State::Active { adver_at, replies_left, announced_at };
+    fn answer_leaving(&mut self, active: Active, now: Instant) -> Vec<Action> {
+        let Some(replies_left) = active.replies_left.checked_sub(1) else { return Vec::new() };
+        let adver_at = active.adver_at.max(now + self.parameters.advertisement_interval.duration());
+        self.state = State::Active(Active { adver_at, replies_left, ..active });
         vec![Action::Advertise(Some(self.parameters.priority))]
     }
 
     /// Answers a losing advert, so that its sender gives way and switches learn the way here. RFC 9568 §6.4.3.
     ///
     /// Its sender may have announced the addresses as its own, so they are announced again.
-    fn answer_losing(
-        &mut self,
-        adver_at: Instant,
-        replies_left: u8,
-        announced_at: Instant,
-        now: Instant,
-    ) -> Vec<Action> {
-        let Some(replies_left) = replies_left.checked_sub(1) else { return Vec::new() };
+    fn answer_losing(&mut self, active: Active, now: Instant) -> Vec<Action> {
+        let Some(replies_left) = active.replies_left.checked_sub(1) else { return Vec::new() };
+        let mut active = Active { replies_left, ..active };
         let mut actions = vec![Action::Advertise(Some(self.parameters.priority))];
-        let due = now >= announced_at + ANNOUNCEMENT_GAP;
-        if due {
+        if now >= active.announced_at + ANNOUNCEMENT_GAP {
+            active.announced_at = now;
             actions.push(Action::Announce);
         }
-        let announced_at = if due { now } else { announced_at };
-        self.state = State::Active { adver_at, replies_left, announced_at };
+        self.state = State::Active(active);
         actions
     }
 
@@ -343,16 +335,21 @@ impl Election {
         if new && cause == Cause::VirtualAddresses {
             self.failed_terms = self.failed_terms.saturating_add(1);
         }
-        let retry_at = (cause == Cause::VirtualAddresses).then(|| now + self.retry_after());
         match self.state {
-            State::Initialize => Vec::new(),
-            State::Fault { retry_at: earlier } => {
-                self.state = State::Fault { retry_at: earlier.or(retry_at) };
+            State::Initialize | State::Fault { retry_at: Some(_) } => Vec::new(),
+            State::Fault { retry_at: None } => {
+                self.state = self.faulty(now);
                 Vec::new()
             }
-            State::Backup { .. } => vec![self.enter(State::Fault { retry_at }, Reason::Fault(cause), now)],
-            State::Active { .. } => self.leave(State::Fault { retry_at }, Reason::Fault(cause), now),
+            State::Backup { .. } => vec![self.enter(self.faulty(now), Reason::Fault(cause), now)],
+            State::Active(_) => self.leave(self.faulty(now), Reason::Fault(cause), now),
         }
+    }
+
+    /// Fault, from which only the failure to hold the addresses needs a timer to be got over.
+    fn faulty(&self, now: Instant) -> State {
+        let retries = self.causes.contains(&Cause::VirtualAddresses);
+        State::Fault { retry_at: retries.then(|| now + self.retry_after()) }
     }
 
     fn recovered(&mut self, cause: Cause, now: Instant) -> Vec<Action> {
@@ -363,7 +360,7 @@ impl Election {
                 self.state = State::Fault { retry_at: None };
                 Vec::new()
             }
-            State::Initialize | State::Backup { .. } | State::Active { .. } | State::Fault { .. } => Vec::new(),
+            State::Initialize | State::Backup { .. } | State::Active(_) | State::Fault { .. } => Vec::new(),
         }
     }
 
@@ -373,11 +370,11 @@ impl Election {
 
     /// RFC 9568 §6.4.1, §6.4.2: the advert first, then the addresses.
     fn become_active(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
-        let state = State::Active {
+        let state = State::Active(Active {
             adver_at: now + self.parameters.advertisement_interval.duration(),
             replies_left: REPLIES_PER_INTERVAL,
             announced_at: now,
-        };
+        });
         let report = self.enter(state, reason, now);
         vec![Action::Advertise(Some(self.parameters.priority)), Action::TakeAddresses, report]
     }

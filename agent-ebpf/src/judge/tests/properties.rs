@@ -51,7 +51,7 @@ fn is_well_formed_ipv6(packet: &[u8]) -> bool {
     packet.len() >= 64
         && packet[0] & 0xf0 == 0x60
         && packet[6..8] == [112, 255]
-        && packet[8..40] == [IPV6.source, GROUP_IPV6].concat()
+        && packet[8..40] == [IPV6.source, GROUP_IPV6.octets()].concat()
         && packet[40..42] == [0x31, 57]
         && packet[43] > 0
         && usize::from(packet[4]) * 256 + usize::from(packet[5]) == 8 + 16 * usize::from(packet[43])

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
-use vrrp_wire::{Centiseconds, Family, Priority, Vrid, abi::MESSAGE_MAX};
+use vrrp_wire::{Centiseconds, Family, Priority, Vrid, abi::MESSAGE_MAX, judge::HEADER_LEN};
 
 use super::{check_unique, repeated};
 use crate::config::{
@@ -17,8 +17,6 @@ use crate::config::{
 const DEFAULT_INTERVAL: Centiseconds = Centiseconds::new(100).unwrap();
 /// Where the list of nodes is too long for a priority each.
 const LOWEST: Priority = Priority::new(1).unwrap();
-/// Bytes of an advertisement before its addresses. RFC 9568 §5.2.
-const HEADER_LEN: usize = 8;
 /// The largest count of addresses that an advertisement can say. RFC 9568 §5.2.5.
 const COUNT_MAX: usize = 255;
 
@@ -148,7 +146,12 @@ impl<'f> Router<'f> {
 
     fn check_length(&self, report: &mut Report<'_>) {
         let Some(listed) = self.entry.addresses.given() else { return };
-        let max = ((MESSAGE_MAX - HEADER_LEN) / self.family.address_len()).min(COUNT_MAX);
+        // An IPv6 header is 20 bytes longer, and no advert may be fragmented at an MTU of 1500.
+        let message_max = match self.family {
+            Family::Ipv4 => MESSAGE_MAX,
+            Family::Ipv6 => MESSAGE_MAX - 20,
+        };
+        let max = ((message_max - HEADER_LEN) / self.family.address_len()).min(COUNT_MAX);
         if self.addresses.len() > max {
             let note = match self.family {
                 Family::Ipv4 => "",
@@ -175,7 +178,11 @@ impl<'f> Router<'f> {
             if let Some(foreign) = self.addresses.iter().find(|address| !owns(member.node, address.addr())) {
                 let what =
                     format!("255 is for the owner of all addresses, and {foreign} is not {:?}'s own", member.name);
-                report.error(member.place, Fault::new(what, "give at most 254"));
+                let remedy = match self.family {
+                    Family::Ipv4 => "give at most 254",
+                    Family::Ipv6 => "give at most 254, or list the node's link_local among the addresses",
+                };
+                report.error(member.place, Fault::new(what, remedy));
             }
         }
     }

@@ -291,15 +291,15 @@ fn an_advert_holds_so_many_addresses() {
     };
     let listed = r#"["10.77.0.100/24", "fd77::100/64"]"#;
     valid(&[(listed, &ipv4(255))]);
-    valid(&[(listed, &ipv6(91))]);
+    valid(&[(listed, &ipv6(89))]);
     assert_eq!(
         mistakes(&[(listed, &ipv4(256))]),
         ["20: virtual_router \"web-a\": addresses: 256 IPv4 addresses do not fit into one advert"]
     );
     assert_eq!(
-        mistakes(&[(listed, &ipv6(92))]),
+        mistakes(&[(listed, &ipv6(90))]),
         [
-            "20: virtual_router \"web-a\": addresses: 93 IPv6 addresses (one of them link-local) do not fit into one advert"
+            "20: virtual_router \"web-a\": addresses: 91 IPv6 addresses (one of them link-local) do not fit into one advert"
         ]
     );
 }

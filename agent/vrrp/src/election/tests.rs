@@ -168,6 +168,17 @@ fn skew_time_follows_the_learned_interval() {
     assert_eq!(election.deadline().unwrap().since(START), Duration::from_nanos(6_093_750));
 }
 
+/// A stream of goodbyes does not put the takeover off.
+#[test]
+fn repeated_goodbyes_give_no_more_time() {
+    let mut election = backup();
+    for at_ms in 0..600 {
+        let now = START + Duration::from_millis(at_ms);
+        election.handle(advert("10.77.0.1", 0, now), now);
+        assert_eq!(election.deadline(), Some(us(609_375)), "{at_ms} ms");
+    }
+}
+
 /// §6.4.2, §6.4.3: leaving on purpose.
 #[test]
 fn shutdown_says_goodbye_only_when_active() {

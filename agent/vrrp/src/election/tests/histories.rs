@@ -67,6 +67,11 @@ proptest! {
                 prop_assert!(election.deadline().is_some());
                 prop_assert_eq!(election.causes().count(), 0);
             }
+            if state == StateName::Fault {
+                prop_assert!(election.causes().count() > 0);
+                let curable = election.causes().any(|cause| cause == Cause::VirtualAddresses);
+                prop_assert_eq!(election.deadline().is_some(), curable, "stuck after {:?}", event);
+            }
         }
     }
 }
