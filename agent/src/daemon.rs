@@ -85,9 +85,11 @@ async fn supervise(
     let outcome = tokio::select! {
         ended = &mut elections => return ended.unwrap_or_else(panicked),
         stopped = link_watch => Err(anyhow!("interfaces are no longer watched: {}", describe(stopped))),
-        Some(stopped) = tasks.join_next() => {
-            Err(anyhow!("virtual addresses are no longer looked after: {}", describe(stopped)))
-        }
+        Some(stopped) = tasks.join_next() => match stopped {
+            // A task ends when the elections have: they say why.
+            Ok(outcome) => return elections.await.unwrap_or_else(panicked).and(outcome),
+            Err(panic) => Err(panic).context("a task that looks after virtual addresses panicked"),
+        },
         () = signals.stop() => Ok(()),
     };
     mailbox.send(Mail::Shutdown).await;

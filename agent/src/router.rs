@@ -395,7 +395,8 @@ impl VirtualRouter {
     fn report(&mut self, transition: Transition) {
         self.tally.transitions += 1;
         self.last_transition = Some(transition);
-        let Transition { from, to, reason, .. } = transition;
+        let Transition { from, to, .. } = transition;
+        let reason = self.reason().unwrap_or_default();
         info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");
     }
 

@@ -64,7 +64,9 @@ impl Process {
     #[must_use]
     pub fn is_running(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        self.status.is_none() && matches!(waitid(Id::Pid(self.pid()), flags), Ok(WaitStatus::StillAlive))
+        // Only a clear answer counts: an interrupted question is none.
+        let ended = waitid(Id::Pid(self.pid()), flags);
+        self.status.is_none() && !matches!(ended, Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)))
     }
 
     /// Waits until it has said `text`; fails when it ends before.

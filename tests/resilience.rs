@@ -1,0 +1,206 @@
+//! What must not disturb a cluster: stalls, adverts that are refused, floods, a log that nobody reads, changes of the
+//! interface.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::IpAddr,
+    os::unix::net::UnixStream,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use harness::{
+    Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Process, decode,
+    frame::{Advert, Checksum},
+    lab, until, vipd,
+};
+use vrrp_wire::{Family, MacAddr};
+
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+/// An IPv4 advert of `priority` that comes from a node's own address and MAC address.
+fn advert_of(cluster: &Cluster, node: usize, priority: u8) -> Advert {
+    let source = IpAddr::from([10, 77, 0, u8::try_from(node + 1).unwrap_or(u8::MAX)]);
+    let [vip, _] = Cluster::addresses(0);
+    Advert::new(cluster.nodes[node].mac(), source, Cluster::VRIDS[0], priority, &[vip])
+}
+
+/// Adverts of a peer whose checksum is wrong are refused, and their stamps are no sign of life either: the Backup takes
+/// over while they keep coming.
+#[test]
+fn refused_adverts_do_not_delay_a_takeover() -> Result<()> {
+    let lab = lab!();
+    for attach in ["auto", "off"] {
+        let guard = format!("attach = \"{attach}\"");
+        let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { guard: &guard, ..ClusterConfig::default() })?;
+        cluster.start(1)?;
+        let broken = Advert { checksum: Checksum::Is(0xbad0), ..advert_of(&cluster, 0, 200) }.frame();
+        let sender = Injector::new(&cluster.nodes[0])?;
+        until("the Backup to take over", GENEROUS, || {
+            sender.send(&broken)?;
+            // An agent that has not started yet has no status.
+            let Ok(status) = cluster.agent(1)?.status() else { return Ok(None) };
+            let refused = status.tally("web-a", Family::Ipv4, "adverts_refused").unwrap_or(0);
+            let is_active = status.state("web-a", Family::Ipv4) == Some("Active");
+            Ok((is_active && refused > 10).then_some(()))
+        })
+        .with_context(|| format!("attach = {attach}"))?;
+    }
+    Ok(())
+}
+
+/// An Active that was stopped while a better router took over yields once when it wakes, and does not take over in
+/// between, though the oldest adverts in its ring buffer are long past.
+#[test]
+fn an_active_that_was_stopped_yields_once() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "10ms", ..ClusterConfig::default() })?;
+    cluster.start(1)?;
+    cluster.settle_on(0, 1)?;
+    let before = cluster.agent(1)?.status()?.transitions().context("no transitions")?;
+    cluster.agent(1)?.process.stop()?;
+    cluster.start(0)?;
+    cluster.agent(0)?.wait_for_state("web-a", Family::Ipv6, "Active")?;
+    let counters = format!("{}/counters", cluster.agent(1)?.pin_dir());
+    until("the ring buffer to overflow", GENEROUS, || {
+        let dump: serde_json::Value = serde_json::from_str(&lab.bpftool(&["-j", "map", "dump", "pinned", &counters])?)?;
+        let entries = dump.as_array().context("bpftool printed no list")?;
+        let lost = |entry: &serde_json::Value| entry["formatted"]["value"]["record_lost"].as_u64().unwrap_or(0);
+        Ok((entries.iter().map(lost).sum::<u64>() > 100).then_some(()))
+    })?;
+    cluster.agent(1)?.process.cont()?;
+    for family in FAMILIES {
+        cluster.agent(1)?.wait_for_state("web-a", family, "Backup")?;
+    }
+    cluster.settle_on(0, 0)?;
+    let after = cluster.agent(1)?.status()?.transitions().context("no transitions")?;
+    ensure!(after == before + 2, "{} state changes instead of one for each family", after - before);
+    Ok(())
+}
+
+/// Nobody reads the agent's log any more: elections go on, and so do answers on the control socket.
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    let file = lab.write("unread.toml", &cluster.config)?;
+    let mut command = cluster.nodes[0].namespace().command(vipd()?);
+    command.arg("run").arg("--config").arg(file).args(["--node", "n1", "--instance", "unread"]);
+    command.env("VIPD_LOG", "trace").stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut agent = command.spawn()?;
+    // One line, then the reader is gone: every later one meets a closed pipe.
+    agent.stderr.take().context("no pipe")?.read_exact(&mut [0; 16])?;
+    let outcome = cluster.settle_on(0, 0).and_then(|()| {
+        cluster.lan.cut("n1")?;
+        until("n1 to notice that its link is down", GENEROUS, || {
+            let mut ask = cluster.nodes[0].namespace().command(vipd()?);
+            let output = ask.args(["status", "--json", "--instance", "unread"]).output()?;
+            Ok(String::from_utf8_lossy(&output.stdout).contains("\"Fault\"").then_some(()))
+        })
+    });
+    agent.kill()?;
+    agent.wait()?;
+    outcome
+}
+
+/// In socket mode the agent reads every forged frame itself. A flood of them must not keep it from advertising.
+#[test]
+fn a_flood_does_not_silence_an_agent_without_xdp() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    let guarded = cluster.config.clone();
+    cluster.config = guarded.replace("[guard]", "[guard]\nattach = \"off\"");
+    cluster.start(0)?;
+    cluster.settle_on(0, 0)?;
+    cluster.config = guarded;
+    cluster.start(1)?;
+    cluster.agent(1)?.wait_for("n2 to stand by", |status| status.all_in(&["Backup"]))?;
+    let before = cluster.transitions()?;
+    let [vip, _] = Cluster::addresses(0);
+    let forged = Advert::new(cluster.attacker.mac(), [10, 77, 0, 66].into(), Cluster::VRIDS[0], 255, &[vip]).frame();
+    let flood = Injector::new(&cluster.attacker)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        flood.flood(&forged, 10_000)?;
+    }
+    let status = cluster.agent(0)?.status()?;
+    ensure!(status.counter("web-a", Family::Ipv4, "unknown_source") > 1_000, "the flood did not arrive: {status:?}");
+    ensure!(cluster.transitions()? == before, "the flood changed a state: {:?}", cluster.agent(1)?.status()?);
+    cluster.settle_on(0, 0)
+}
+
+/// The interface gets another MAC address: what clients have cached is wrong, and they are told.
+#[test]
+fn a_changed_mac_address_is_announced() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.nodes[0].run("ip", &["link", "set", "dev", Host::INTERFACE, "address", "02:00:00:00:00:99"])?;
+    let [ipv4, _] = Cluster::addresses(0);
+    let mac = MacAddr([2, 0, 0, 0, 0, 0x99]);
+    capture.wait_for("an announcement of the new MAC address", GENEROUS, |frame| {
+        decode::announcement(&frame.bytes).is_some_and(|told| (told.address, told.mac) == (ipv4, mac))
+    })?;
+    Ok(())
+}
+
+/// One of two interfaces is deleted and made anew: the agent ends with an error that says so, and takes the addresses on
+/// the other one with it.
+#[test]
+fn an_agent_that_ends_by_an_error_hands_over_too() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { preferred: &[0, 1], ..ClusterConfig::default() })?;
+    let node = cluster.nodes[0].clone();
+    let make = ["link", "add", "vsw1", "type", "veth", "peer", "name", "vsw1peer"];
+    node.run("ip", &make)?;
+    cluster.nodes[1].run("ip", &make)?;
+    cluster.config = cluster.config.replace("vrid = 52", "vrid = 52\ninterface = \"vsw1\"");
+    cluster.start(0)?;
+    cluster.start(1)?;
+    cluster.settle_on(0, 0)?;
+    node.run("ip", &["link", "del", "vsw1"])?;
+    node.run("ip", &make)?;
+    let mut agent = cluster.take(0)?;
+    until("the agent to end", GENEROUS, || Ok((!agent.process.is_running()).then_some(())))?;
+    let status = agent.process.terminate(GENEROUS)?;
+    let said = agent.process.transcript();
+    ensure!(status.code() == Some(1), "ended with {status}: {said}");
+    ensure!(said.contains("`vsw1` was made anew"), "{said}");
+    cluster.settle_on(0, 1)
+}
+
+/// What the systemd unit of a careful operator grants is enough for native XDP.
+#[test]
+fn three_capabilities_are_enough() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let file = lab.write("least.toml", &cluster.config)?;
+    let mut command = cluster.nodes[0].namespace().command("setpriv");
+    let granted = "-all,+net_admin,+net_raw,+bpf,+perfmon";
+    command.args(["--bounding-set", granted, "--inh-caps", granted]).arg(vipd()?);
+    command.arg("run").arg("--config").arg(file).args(["--node", "n1", "--instance", "least"]);
+    let agent = Process::spawn("the agent with few capabilities", command)?;
+    agent.wait_for_output("mode=native", GENEROUS)?;
+    cluster.settle_on(0, 0)
+}
+
+/// Clients that connect and say nothing, and one that talks nonsense, keep nobody from an answer for long.
+#[test]
+fn clients_of_the_control_socket_cannot_block_it() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let socket = format!("/run/vipd@{}/vipd.sock", cluster.agent(0)?.instance());
+    let silent = (0..20).map(|_| UnixStream::connect(&socket)).collect::<Result<Vec<_>, _>>()?;
+    let mut talker = UnixStream::connect(&socket)?;
+    talker.set_read_timeout(Some(GENEROUS))?;
+    talker.write_all(b"nonsense\n")?;
+    let mut answer = String::new();
+    BufReader::new(talker).read_line(&mut answer)?;
+    ensure!(answer.contains("not a request"), "{answer}");
+    cluster.agent(0)?.wait_for("an answer", |status| status.all_in(&["Active"]))?;
+    drop(silent);
+    Ok(())
+}
