@@ -6,10 +6,11 @@ use std::{
     net::IpAddr,
     os::unix::net::UnixStream,
     process::Stdio,
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use harness::{
     Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Process, decode,
     frame::{Advert, Checksum},
@@ -108,26 +109,34 @@ fn a_log_that_nobody_reads_holds_nothing_up() -> Result<()> {
 #[test]
 fn a_flood_does_not_silence_an_agent_without_xdp() -> Result<()> {
     let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
-    let guarded = cluster.config.clone();
-    cluster.config = guarded.replace("[guard]", "[guard]\nattach = \"off\"");
-    cluster.start(0)?;
-    cluster.settle_on(0, 0)?;
-    cluster.config = guarded;
-    cluster.start(1)?;
-    cluster.agent(1)?.wait_for("n2 to stand by", |status| status.all_in(&["Backup"]))?;
-    let before = cluster.transitions()?;
+    let config = ClusterConfig { interval: "10ms", guard: "attach = \"off\"", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 1, &config)?;
+    cluster.start_all()?;
+    let sent = |cluster: &Cluster| -> Result<u64> {
+        cluster.agent(0)?.status()?.tally("web-a", Family::Ipv4, "adverts_sent").context("no count of adverts")
+    };
     let [vip, _] = Cluster::addresses(0);
     let forged = Advert::new(cluster.attacker.mac(), [10, 77, 0, 66].into(), Cluster::VRIDS[0], 255, &[vip]).frame();
-    let flood = Injector::new(&cluster.attacker)?;
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(2) {
-        flood.flood(&forged, 10_000)?;
-    }
+    let (start, before) = (Instant::now(), sent(&cluster)?);
+    let flood = |host: &Host| -> Result<()> {
+        let sender = Injector::new(host)?;
+        while start.elapsed() < Duration::from_secs(3) {
+            sender.flood(&forged, 10_000)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let others = [&cluster.attacker, &cluster.client, &cluster.attacker].map(|host| scope.spawn(|| flood(host)));
+        others.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a sender panicked"))?)
+    })?;
+    let (due, sent) = (start.elapsed().as_millis() / 10, sent(&cluster)? - before);
     let status = cluster.agent(0)?.status()?;
-    ensure!(status.counter("web-a", Family::Ipv4, "unknown_source") > 1_000, "the flood did not arrive: {status:?}");
-    ensure!(cluster.transitions()? == before, "the flood changed a state: {:?}", cluster.agent(1)?.status()?);
-    cluster.settle_on(0, 0)
+    let heard = status.counter("web-a", Family::Ipv4, "unknown_source");
+    ensure!(heard > 10_000, "the flood did not arrive: {status:?}");
+    // Half is far from perfect, and more than an agent sends that reads on before it looks at the clock.
+    ensure!(u128::from(sent) > due / 2, "{sent} adverts were sent where {due} were due, amid {heard} forged ones");
+    ensure!(status.all_in(&["Active"]), "{status:?}");
+    Ok(())
 }
 
 /// The interface gets another MAC address: what clients have cached is wrong, and they are told.
@@ -136,6 +145,10 @@ fn a_changed_mac_address_is_announced() -> Result<()> {
     let lab = lab!();
     let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
     cluster.start_all()?;
+    // The announcements of the takeover are over after five seconds.
+    cluster.agent(0)?.wait_for("an Active of old standing", |status| {
+        status.router("web-a", Family::Ipv4).is_some_and(|router| router["since_ms"].as_u64() > Some(6_000))
+    })?;
     let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
     cluster.nodes[0].run("ip", &["link", "set", "dev", Host::INTERFACE, "address", "02:00:00:00:00:99"])?;
     let [ipv4, _] = Cluster::addresses(0);
