@@ -86,6 +86,29 @@ fn hold_hook(lab: &Lab, host: &Host) -> Result<Process> {
     Ok(process)
 }
 
+/// What the XDP program drops is in the agent's log when asked for, and a flood writes ten lines a second at most.
+#[test]
+fn dropped_adverts_are_logged_when_asked_for() -> Result<()> {
+    let lab = lab!();
+    for (guard, wanted) in [("log_drops = true", true), ("", false)] {
+        let mut cluster = Cluster::new(&lab, 1, &ClusterConfig { guard, ..ClusterConfig::default() })?;
+        cluster.start_all()?;
+        let [vip, _] = Cluster::addresses(0);
+        let forged =
+            Advert::new(cluster.attacker.mac(), [10, 77, 0, 66].into(), Cluster::VRIDS[0], 255, &[vip]).frame();
+        inject(&cluster.attacker, &forged, 1_000)?;
+        let agent = cluster.agent(0)?;
+        agent.wait_for("the drops", |status| status.counter("web-a", Family::Ipv4, "dropped") == 1_000)?;
+        let line = "bad advert: unknown_source";
+        if wanted {
+            agent.process.wait_for_output(line, GENEROUS)?;
+        }
+        let lines = agent.process.transcript().matches(line).count();
+        ensure!(lines <= if wanted { 100 } else { 0 }, "{lines} lines");
+    }
+    Ok(())
+}
+
 /// Addresses cannot be added: Priority 0 at once, Fault, and the reason in the status.
 #[test]
 fn an_agent_that_cannot_hold_its_addresses_steps_down() -> Result<()> {

@@ -6,7 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, decode, frame::Advert, inject, lab, until};
+use harness::{
+    Capture, Cluster, ClusterConfig, GENEROUS, Host,
+    decode::{self, Announcement, Form},
+    frame::Advert,
+    inject, lab, until,
+};
 use vrrp_wire::Family;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -54,6 +59,44 @@ fn the_next_node_takes_over_from_one_that_is_cut_off() -> Result<()> {
         for probe in &probes {
             probe.wait_answered(GENEROUS)?;
         }
+    }
+    Ok(())
+}
+
+/// What others see of a takeover: adverts from our own MAC and address with TTL 255 and class CS6, then both forms of
+/// gratuitous ARP and a Neighbor Advertisement that overrides, each more than once. RFC 9568 §5.1, §6.4.2, §7.2.
+#[test]
+fn a_takeover_looks_as_the_rfc_wants_it() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.start_all()?;
+    let (node, [ipv4, ipv6]) = (cluster.nodes[0].clone(), Cluster::addresses(0));
+    let frame =
+        capture.wait_for("an IPv4 advert", GENEROUS, |frame| is_advert(&frame.bytes, &node, Family::Ipv4, 200))?;
+    let advert = decode::advertisement(&frame.bytes).context("no advert")?;
+    ensure!(frame.bytes[..6] == [0x01, 0x00, 0x5e, 0x00, 0x00, 0x12], "{frame:?}");
+    ensure!(frame.bytes[15] == 0xc0, "type of service {:#x}", frame.bytes[15]);
+    ensure!((advert.ttl, advert.interval_cs) == (255, 10), "{advert:?}");
+    ensure!((advert.source, advert.destination) == ([10, 77, 0, 1].into(), [224, 0, 0, 18].into()), "{advert:?}");
+    ensure!(advert.addresses == [ipv4], "{advert:?}");
+    let frame =
+        capture.wait_for("an IPv6 advert", GENEROUS, |frame| is_advert(&frame.bytes, &node, Family::Ipv6, 200))?;
+    let advert = decode::advertisement(&frame.bytes).context("no advert")?;
+    ensure!(frame.bytes[..6] == [0x33, 0x33, 0x00, 0x00, 0x00, 0x12], "{frame:?}");
+    // Version, traffic class, and the first bits of the flow label.
+    ensure!(frame.bytes[14] == 0x6c && frame.bytes[15] >> 4 == 0, "traffic class in {:x?}", &frame.bytes[14..16]);
+    ensure!(advert.ttl == 255 && advert.source == node.link_local(), "{advert:?}");
+    ensure!(advert.addresses == [harness::ip("fe80::200:5eff:fe00:233"), ipv6], "{advert:?}");
+    let forms = [(ipv4, Form::Request), (ipv4, Form::Reply), (ipv6, Form::Neighbor { overrides: true })];
+    for (address, form) in forms {
+        let told = Announcement { address, mac: node.mac(), form };
+        until("an announcement and its repetition", GENEROUS, || {
+            let frames = capture.frames();
+            let count = frames.iter().filter(|frame| decode::announcement(&frame.bytes) == Some(told)).count();
+            Ok((count >= 2).then_some(()))
+        })
+        .with_context(|| format!("{told:?}"))?;
     }
     Ok(())
 }

@@ -3,11 +3,13 @@
 //! One file per command. Progress goes to standard error, results to standard output. Depends on none of our crates, so
 //! that it builds where they do not.
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
 mod lint;
 mod process;
+mod program;
 mod setup;
 mod test;
 mod tidy;
@@ -35,6 +37,8 @@ enum Command {
     Test,
     /// Show three nodes that fail over and repel an attacker, in network namespaces (needs root).
     Demo(demo::Options),
+    /// Measure the outage that a client sees when the port of the Active goes down (needs root).
+    Bench(bench::Options),
     /// Check format, lints, house rules, and dependencies where the tools for it are installed.
     Lint,
     /// Check the house rules alone: needs no build.
@@ -59,6 +63,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Build(options) => build::run(options),
         Command::Test => test::run(test::Requirement::from_environment()),
         Command::Demo(options) => demo::run(options),
+        Command::Bench(options) => bench::run(options),
         Command::Lint => lint::run(),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),

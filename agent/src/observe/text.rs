@@ -17,8 +17,8 @@ impl fmt::Display for Snapshot {
         writeln!(f)?;
         writeln!(
             f,
-            "{:<16} {:>4} {:<4} {:<10} {:>8}  SINCE    WHY",
-            "VIRTUAL ROUTER", "VRID", "", "STATE", "PRIORITY"
+            "{:<16} {:>4} {:<6} {:<10} {:>8}  {:<8} WHY",
+            "VIRTUAL ROUTER", "VRID", "FAMILY", "STATE", "PRIORITY", "SINCE"
         )?;
         for router in &self.virtual_routers {
             write_router(f, router)?;

@@ -1,0 +1,19 @@
+//! `cargo xtask bench`: how long a client is without an answer when the port of the Active goes down.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{build, program::become_program};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Arguments of the measuring program; `--help` lists them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    become_program("vipd-bench", &options.arguments, &build::Options { release: true })
+}
