@@ -226,14 +226,7 @@ fn a_full_ring_buffer_is_no_silence() -> Result<()> {
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     cluster.agent(1)?.process.stop()?;
-    let counters = format!("{}/counters", cluster.agent(1)?.pin_dir());
-    until("the ring buffer to overflow", GENEROUS, || {
-        let dump: serde_json::Value = serde_json::from_str(&lab.bpftool(&["-j", "map", "dump", "pinned", &counters])?)?;
-        let entries = dump.as_array().context("bpftool printed no list")?;
-        let lost = |entry: &serde_json::Value| entry["formatted"]["value"]["record_lost"].as_u64().unwrap_or(0);
-        // More than Active_Down_Interval's worth of adverts are missing at the end of the ring buffer.
-        Ok((entries.iter().map(lost).sum::<u64>() > 100).then_some(()))
-    })?;
+    cluster.wait_for_overflow(&lab, 1)?;
     let before = cluster.agent(0)?.status()?.transitions();
     cluster.agent(1)?.process.cont()?;
     let status = cluster.agent(1)?.wait_for("avoided takeovers", |status| {

@@ -63,13 +63,7 @@ fn an_active_that_was_stopped_yields_once() -> Result<()> {
     cluster.agent(1)?.process.stop()?;
     cluster.start(0)?;
     cluster.agent(0)?.wait_for_state("web-a", Family::Ipv6, "Active")?;
-    let counters = format!("{}/counters", cluster.agent(1)?.pin_dir());
-    until("the ring buffer to overflow", GENEROUS, || {
-        let dump: serde_json::Value = serde_json::from_str(&lab.bpftool(&["-j", "map", "dump", "pinned", &counters])?)?;
-        let entries = dump.as_array().context("bpftool printed no list")?;
-        let lost = |entry: &serde_json::Value| entry["formatted"]["value"]["record_lost"].as_u64().unwrap_or(0);
-        Ok((entries.iter().map(lost).sum::<u64>() > 100).then_some(()))
-    })?;
+    cluster.wait_for_overflow(&lab, 1)?;
     cluster.agent(1)?.process.cont()?;
     for family in FAMILIES {
         cluster.agent(1)?.wait_for_state("web-a", family, "Backup")?;

@@ -3,6 +3,7 @@
 use std::{fmt::Write, net::IpAddr};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use vrrp_wire::MacAddr;
 
 use crate::{Agent, GENEROUS, Host, HostOptions, Lab, Lan, Probe, until};
@@ -152,6 +153,17 @@ impl Cluster {
         let probes = [Probe::start(&self.client, ipv4)?, Probe::start(&self.client, ipv6)?];
         probes.iter().try_for_each(|probe| probe.wait_answered(GENEROUS))?;
         Ok(probes)
+    }
+
+    /// Waits until the ring buffer of a node's agent, which is stopped, has overflowed by more than a hundred adverts.
+    pub fn wait_for_overflow(&self, lab: &Lab, node: usize) -> Result<()> {
+        let counters = format!("{}/counters", self.agent(node)?.pin_dir());
+        until("the ring buffer to overflow", GENEROUS, || {
+            let dump: Value = serde_json::from_str(&lab.bpftool(&["-j", "map", "dump", "pinned", &counters])?)?;
+            let entries = dump.as_array().context("bpftool printed no list")?;
+            let lost = |entry: &Value| entry["formatted"]["value"]["record_lost"].as_u64().unwrap_or(0);
+            Ok((entries.iter().map(lost).sum::<u64>() > 100).then_some(()))
+        })
     }
 
     /// State changes that all running agents have counted.
