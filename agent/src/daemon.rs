@@ -92,8 +92,11 @@ async fn supervise(
         },
         () = signals.stop() => Ok(()),
     };
-    mailbox.send(Mail::Shutdown).await;
-    outcome.and(elections.await.unwrap_or_else(panicked))
+    let end = async {
+        mailbox.send(Mail::Shutdown).await;
+        elections.await.unwrap_or_else(panicked)
+    };
+    outcome.and(timeout(RELEASE_PATIENCE, end).await.context("the election thread does not end").flatten())
 }
 
 /// Waits until every task has taken its addresses off. The election thread has ended, and with it their wishes.

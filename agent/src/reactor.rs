@@ -59,18 +59,26 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Runs the elections until [`Mail::Shutdown`].
+    /// Runs the elections until [`Mail::Shutdown`] or an error, and leaves every virtual router.
     pub fn run(mut self) -> anyhow::Result<()> {
         // The kernel may put off a wake-up by 50 µs unless told otherwise.
         if let Err(error) = prctl::set_timerslack(1) {
             warn!(%error, "timers stay imprecise");
         }
-        let places: HashMap<_, _> = self.routers.iter().enumerate().map(|(at, router)| (router.key(), at)).collect();
         let now = clock::now();
         for at in 0..self.interfaces.len() {
             self.heed_link(at, now);
         }
         self.routers.iter_mut().for_each(|router| router.start(now));
+        let outcome = self.elect();
+        info!("leaving");
+        let now = clock::now();
+        self.routers.iter_mut().for_each(|router| router.stop(now));
+        outcome
+    }
+
+    fn elect(&mut self) -> anyhow::Result<()> {
+        let places: HashMap<_, _> = self.routers.iter().enumerate().map(|(at, router)| (router.key(), at)).collect();
         loop {
             self.wait().context("the election thread cannot wait for events")?;
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
@@ -160,19 +168,11 @@ impl Reactor {
                     // An asker that has gone away needs no answer.
                     let _ = asker.send(self.snapshot(now));
                 }
-                Mail::Shutdown => {
-                    info!("leaving");
-                    self.leave(now);
-                    return Ok(true);
-                }
+                Mail::Shutdown => return Ok(true),
             }
         }
         self.inbox.wake();
         Ok(false)
-    }
-
-    fn leave(&mut self, now: Instant) {
-        self.routers.iter_mut().for_each(|router| router.stop(now));
     }
 
     /// Takes in the state of an interface. One that was deleted and made anew is another: neither the program nor the
@@ -184,9 +184,7 @@ impl Reactor {
         let Some(interface) = self.interfaces.get_mut(at) else { return Ok(()) };
         let (old, new) = (interface.ifindex, link.ifindex);
         if new != 0 && new != old {
-            let name = link.interface;
-            self.leave(now);
-            bail!("interface `{name}` was made anew (index {old}, now {new}): start vipd again");
+            bail!("interface `{}` was made anew (index {old}, now {new}): start vipd again", link.interface);
         }
         interface.link = link;
         self.heed_link(at, now);

@@ -71,7 +71,7 @@ pub struct ConfigArgs {
 /// Which of several agents on one machine.
 #[derive(Debug, Args)]
 pub struct InstanceArg {
-    /// Name of this agent where several run on one machine.
+    /// Name of this agent where several run on one machine, each with interfaces of its own.
     #[arg(long, value_name = "NAME")]
     instance: Option<Instance>,
 }

@@ -122,14 +122,16 @@ impl Performer {
                 done.wish = self.release().await.then_some(wish);
             }
             Wish::Hold { term, .. } => {
-                if done.wish.and_then(Wish::term) != Some(term) {
-                    let outcome = self.take(term, wishes).await;
-                    // Superseded: the newer wish is fulfilled next.
-                    let Some(outcome) = outcome else { return done.wish = None };
-                    let held = outcome.is_ok();
-                    self.mailbox.send(Mail::Addresses { router: self.router, term, outcome }).await;
-                    if !held {
-                        return done.wish = None;
+                let is_new = done.wish.and_then(Wish::term) != Some(term);
+                if is_new {
+                    match self.take(term, wishes).await {
+                        Some(Ok(())) => {}
+                        Some(Err(failure)) => {
+                            done.wish = None;
+                            return self.report(term, Err(failure)).await;
+                        }
+                        // Superseded: the newer wish is fulfilled next.
+                        None => return done.wish = None,
                     }
                 }
                 if done.wish != Some(wish) && is_latest(term, wishes) {
@@ -137,8 +139,15 @@ impl Performer {
                     done.repeats = REPEATS.iter().map(|&after| Instant::now() + after).collect();
                 }
                 done.wish = Some(wish);
+                if is_new {
+                    self.report(term, Ok(())).await;
+                }
             }
         }
+    }
+
+    async fn report(&self, term: u64, outcome: Result<(), String>) {
+        self.mailbox.send(Mail::Addresses { router: self.router, term, outcome }).await;
     }
 
     /// Puts the addresses on the interface; `None` where the election no longer wants them.
@@ -199,7 +208,7 @@ fn is_latest(term: u64, wishes: &watch::Receiver<Wish>) -> bool {
     wishes.borrow().term() == Some(term)
 }
 
-/// Removes the addresses that an earlier run has left on the interface.
+/// Removes the addresses that an earlier run has left on the interface, which belongs to this agent alone.
 ///
 /// One of `configured` that somebody else has put there stays, and is reported: this host answers for it, whatever its
 /// state.
