@@ -9,7 +9,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 const TARGET: &str = "bpfel-unknown-none";
@@ -17,7 +17,17 @@ const PROGRAM: &str = "vipd-guard";
 /// Debian's compiler, which comes with a core library for BPF.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match provide_object() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cargo::error={error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn provide_object() -> Result<(), Box<dyn Error>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent-ebpf").canonicalize()?;
     let workspace = source.parent().ok_or("agent-ebpf has no parent folder")?;
     for input in [&source, &workspace.join("Cargo.toml"), &workspace.join("Cargo.lock")] {

@@ -3,9 +3,9 @@
 use std::{os::unix::process::CommandExt, process::Output};
 
 use anyhow::{Context, Result, ensure};
-use harness::{
-    Capture, Cluster, ClusterConfig, GENEROUS, Host, Lab, Process, decode, frame::Advert, inject, lab, vipd,
-};
+use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, Process, decode, frame::Advert, inject, lab, vipd};
+use nix::net::if_::if_nametoindex;
+use vipd::datapath::xdp::{Guard, Hook};
 use vrrp_wire::Family;
 
 /// Runs `vipd` on a node and returns what it said and how it ended.
@@ -59,7 +59,10 @@ fn generic_xdp_works_when_asked_for() -> Result<()> {
 fn another_xdp_program_is_not_replaced() -> Result<()> {
     let lab = lab!();
     let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
-    let mut foreign = hold_hook(&lab, &cluster.nodes[1])?;
+    let mut foreign = Guard::load(None)?;
+    cluster.nodes[1]
+        .namespace()
+        .enter(|| -> Result<()> { foreign.attach(if_nametoindex(Host::INTERFACE)?, Hook::Native) })??;
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     let status = cluster.agent(1)?.status()?;
@@ -70,20 +73,22 @@ fn another_xdp_program_is_not_replaced() -> Result<()> {
     let link = cluster.nodes[1].run("ip", &["link", "show", "dev", Host::INTERFACE])?;
     ensure!(link.contains("xdp"), "the foreign program is gone: {link}");
     cluster.lan.cut("n1")?;
-    cluster.settle_on(0, 1)?;
-    foreign.kill()
+    cluster.settle_on(0, 1)
 }
 
-/// A second agent, of another instance, that holds the interface's XDP hook on `host`.
-fn hold_hook(lab: &Lab, host: &Host) -> Result<Process> {
-    let config =
-        ClusterConfig::default().text(2)?.replace("vrid = 51", "vrid = 151").replace("10.77.0.101", "10.77.0.201");
-    let file = lab.write("foreign.toml", &config.replace("fd77::101", "fd77::201"))?;
-    let mut command = host.namespace().command(vipd()?);
-    command.arg("run").arg("--config").arg(file).args(["--node", host.name(), "--instance", "foreign"]);
-    let process = Process::spawn("the holder of the hook", command)?;
-    process.wait_for_output("attached", GENEROUS)?;
-    Ok(process)
+/// Two agents, of two names, on one interface would take each other's addresses for leftovers.
+#[test]
+fn an_interface_has_one_agent() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let other = cluster.config.replace("vrid = 51", "vrid = 151").replace("77.0.101", "77.0.201");
+    let file = lab.write("other.toml", &other.replace("fd77::101", "fd77::201"))?;
+    let file = file.to_str().context("not UTF-8")?;
+    let output = run(&cluster.nodes[0], &["run", "--config", file, "--node", "n1", "--instance", "other"])?;
+    ensure!(output.status.code() == Some(1), "ended with {}", output.status);
+    ensure!(stderr(&output).contains("another agent serves `vsw0`"), "{}", stderr(&output));
+    cluster.settle_on(0, 0)
 }
 
 /// What the XDP program drops is in the agent's log when asked for, and a flood writes ten lines a second at most.

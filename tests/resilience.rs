@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use harness::{
     Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Process, decode,
     frame::{Advert, Checksum},
-    lab, until, vipd,
+    ip, lab, until, vipd,
 };
 use vrrp_wire::{Family, MacAddr};
 
@@ -150,6 +150,51 @@ fn a_changed_mac_address_is_announced() -> Result<()> {
     capture.wait_for("an announcement of the new MAC address", GENEROUS, |frame| {
         decode::announcement(&frame.bytes).is_some_and(|told| (told.address, told.mac) == (ipv4, mac))
     })?;
+    Ok(())
+}
+
+/// Whatever removes a virtual address of an Active, it is put back: another program, or the kernel, which removes the
+/// secondary addresses of a subnet together with the primary one.
+#[test]
+fn an_active_keeps_its_addresses() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() })?;
+    // A subnet of their own, as the public addresses of a vSwitch have it.
+    cluster.config =
+        cluster.config.replace("10.77.0.101/24", "192.0.2.101/24").replace("10.77.0.102/24", "192.0.2.102/24");
+    let (first, second, ipv6) = (ip("192.0.2.101"), ip("192.0.2.102"), Cluster::addresses(0)[1]);
+    cluster.start(0)?;
+    let node = cluster.nodes[0].clone();
+    let holds = |addresses: &[IpAddr]| {
+        until(&format!("n1 to hold {addresses:?}"), GENEROUS, || {
+            let held = addresses.iter().map(|&address| node.has_address(address)).collect::<Result<Vec<_>>>()?;
+            Ok((!held.contains(&false)).then_some(()))
+        })
+    };
+    holds(&[first, second, ipv6])?;
+    // The first one to be added is the primary address of the subnet.
+    node.run("ip", &["addr", "del", "192.0.2.101/24", "dev", Host::INTERFACE])?;
+    holds(&[first, second])?;
+    node.run("ip", &["addr", "del", "192.0.2.102/24", "dev", Host::INTERFACE])?;
+    node.run("ip", &["addr", "del", "fd77::101/64", "dev", Host::INTERFACE])?;
+    holds(&[first, second, ipv6])?;
+    let status = cluster.agent(0)?.status()?;
+    ensure!(status.all_in(&["Active"]), "{status:?}");
+    ensure!(status.transitions() == Some(8), "not two for each virtual router: {status:?}");
+    Ok(())
+}
+
+/// The host's own connections do not leave from a virtual address, where they would break at the next failover.
+#[test]
+fn virtual_addresses_are_no_sources() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let cases = [("10.77.0.50", "src 10.77.0.1 "), ("fd77::50", "src fd77::1 "), ("fe80::50", "src fe80::ff:fe00:1 ")];
+    for (destination, source) in cases {
+        let route = cluster.nodes[0].run("ip", &["route", "get", destination, "oif", Host::INTERFACE])?;
+        ensure!(route.contains(source), "{route}");
+    }
     Ok(())
 }
 

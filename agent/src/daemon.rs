@@ -5,7 +5,13 @@ use std::{
     fs::{self, File, TryLockError},
     hash::Hash,
     io,
-    os::unix::fs::DirBuilderExt,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::DirBuilderExt,
+            net::{SocketAddr, UnixListener},
+        },
+    },
     sync::Arc,
     thread,
     time::Duration,
@@ -51,9 +57,12 @@ pub async fn run(config: Config, instance: &Instance) -> anyhow::Result<()> {
 
     let watched = watched(&config);
     let links = read_links(&handle, &watched).await?;
+    let _claims = links.iter().map(claim).collect::<anyhow::Result<Vec<_>>>()?;
     let mut datapath = Datapath::open(&config.guard, &instance.pin_dir());
+    let (disturb, disturbances) = watch::channel(());
+    let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances };
     let mut tasks = JoinSet::new();
-    let routers = build_routers(&config, &links, &handle, &mailbox, &mut datapath, &mut tasks)?;
+    let routers = build_routers(&config, &links, &host, &mut datapath, &mut tasks)?;
     let interfaces = attach(&links, &mut datapath)?;
     for link in &links {
         perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface)).await?;
@@ -65,7 +74,7 @@ pub async fn run(config: Config, instance: &Instance) -> anyhow::Result<()> {
     tokio::spawn(control::serve(listener, mailbox.clone()));
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "running as {instance}");
 
-    let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone()));
+    let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone(), disturb));
     let outcome = supervise(signals, elections, link_watch, &mailbox, &mut tasks).await;
     let released = release(tasks).await;
     let _ = fs::remove_file(instance.socket());
@@ -128,18 +137,22 @@ fn lock(instance: &Instance) -> anyhow::Result<File> {
     }
 }
 
-/// What the configuration makes worth watching. The addresses of an owner are the host's own.
+/// What the configuration makes worth watching.
 fn watched(config: &Config) -> Watched {
-    let interfaces = config.virtual_routers.iter().map(|router| router.interface.clone()).collect();
-    let foreign = config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER);
-    let virtual_addresses = foreign.flat_map(|router| &router.addresses).map(IpNet::addr).collect();
-    Watched { interfaces, virtual_addresses }
+    Watched {
+        interfaces: config.virtual_routers.iter().map(|router| router.interface.clone()).collect(),
+        virtual_addresses: moving(config).flat_map(|router| &router.addresses).map(IpNet::addr).collect(),
+    }
 }
 
 /// The virtual addresses that come and go on an interface.
 fn virtual_addresses(config: &Config, interface: &str) -> Vec<IpNet> {
-    let foreign = config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER);
-    foreign.filter(|router| router.interface == interface).flat_map(|router| router.addresses.clone()).collect()
+    moving(config).filter(|router| router.interface == interface).flat_map(|router| router.addresses.clone()).collect()
+}
+
+/// The virtual routers whose addresses come and go; those of an owner are the host's own.
+fn moving(config: &Config) -> impl Iterator<Item = &config::VirtualRouter> {
+    config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER)
 }
 
 /// The state of every interface that the configuration names; one that does not exist is an error.
@@ -161,12 +174,30 @@ fn attach(links: &[LinkState], datapath: &mut Datapath) -> anyhow::Result<Vec<In
     links.iter().map(attach).collect()
 }
 
+/// What every task that looks after addresses needs of the agent.
+struct Host {
+    handle: Handle,
+    mailbox: Mailbox,
+    disturbances: watch::Receiver<()>,
+}
+
+/// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
+/// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
+fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("vipd/interface/{}", link.ifindex))?;
+    UnixListener::bind_addr(&name).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return anyhow!("another agent serves `{}`; one interface has one agent", link.interface);
+        }
+        anyhow!("failed to claim `{}`: {error}", link.interface)
+    })
+}
+
 /// Makes the virtual routers, and for each a task that keeps its addresses.
 fn build_routers(
     config: &Config,
     links: &[LinkState],
-    handle: &Handle,
-    mailbox: &Mailbox,
+    host: &Host,
     datapath: &mut Datapath,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<VirtualRouter>> {
@@ -184,9 +215,10 @@ fn build_routers(
             addresses: entry.addresses.clone(),
             owned: entry.priority == Priority::OWNER,
             place,
-            handle: handle.clone(),
+            disturbances: host.disturbances.clone(),
+            handle: host.handle.clone(),
             announcer: sockets.announcer(link)?,
-            mailbox: mailbox.clone(),
+            mailbox: host.mailbox.clone(),
         };
         tasks.spawn(performer.run(followed));
 

@@ -17,7 +17,7 @@ use rtnetlink::{
         link::{LinkAttribute, LinkFlags, LinkMessage},
     },
 };
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tracing::{debug, warn};
 use vrrp::MacAddr;
 
@@ -109,8 +109,13 @@ pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>
     Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
 }
 
-/// Tells `mailbox` of every change since `states`, for ever.
-pub async fn watch(watched: Watched, mut states: Vec<LinkState>, mailbox: Mailbox) -> anyhow::Result<()> {
+/// Tells `mailbox` of every change since `states`, and `disturbances` whenever addresses may have been removed, for ever.
+pub async fn watch(
+    watched: Watched,
+    mut states: Vec<LinkState>,
+    mailbox: Mailbox,
+    disturbances: watch::Sender<()>,
+) -> anyhow::Result<()> {
     let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
     let (connection, handle, mut messages) =
         new_multicast_connection(&groups).context("failed to subscribe to changes of interfaces")?;
@@ -131,33 +136,57 @@ pub async fn watch(watched: Watched, mut states: Vec<LinkState>, mailbox: Mailbo
                 continue;
             }
         }
-        loop {
+        let mut news = News::default();
+        while !news.of_links {
             let (message, _) = messages.next().await.ok_or_else(|| anyhow!("netlink ended its connection"))?;
-            if matters(&message, &states) {
-                break;
+            news = news.and(&message, &states, &watched);
+            // Everything that waits is answered by the one reading.
+            while let Ok((message, _)) = messages.try_recv() {
+                news = news.and(&message, &states, &watched);
+            }
+            if std::mem::take(&mut news.of_removals) {
+                disturbances.send_replace(());
             }
         }
-        // Everything that waits is answered by the one reading.
-        while let Ok(_more) = messages.try_recv() {}
     }
 }
 
-/// Whether a notification may change what elections see: one of the interfaces in `states`, or any link of such a name.
-/// The virtual addresses that vipd adds and removes do not.
-fn matters(message: &NetlinkMessage<RouteNetlinkMessage>, states: &[LinkState]) -> bool {
-    let NetlinkPayload::InnerMessage(message) = &message.payload else {
-        // An overrun, most of all: notifications were lost.
-        return true;
-    };
-    let is_watched = |ifindex| states.iter().any(|state| state.ifindex == ifindex);
-    if let RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) = message {
-        return is_watched(address.header.index) && !is_marked(address);
+/// What notifications are about.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    /// What elections see of an interface may have changed.
+    of_links: bool,
+    /// Virtual addresses may have been removed.
+    of_removals: bool,
+}
+
+impl News {
+    /// These news and those of `message`, as far as they are of one of the interfaces in `states`, or of a link of such
+    /// a name. That a virtual address was added is none.
+    fn and(self, message: &NetlinkMessage<RouteNetlinkMessage>, states: &[LinkState], watched: &Watched) -> Self {
+        let NetlinkPayload::InnerMessage(message) = &message.payload else {
+            // An overrun, most of all: notifications were lost.
+            return Self { of_links: true, of_removals: true };
+        };
+        let is_watched = |ifindex| states.iter().any(|state| state.ifindex == ifindex);
+        let is_virtual = |message: &AddressMessage| {
+            is_marked(message) || address(message).is_some_and(|address| watched.virtual_addresses.contains(&address))
+        };
+        let (links, removals) = if let RouteNetlinkMessage::NewAddress(message) = message {
+            (is_watched(message.header.index) && !is_virtual(message), false)
+        } else if let RouteNetlinkMessage::DelAddress(message) = message {
+            let (ours, is_virtual) = (is_watched(message.header.index), is_virtual(message));
+            (ours && !is_virtual, ours && is_virtual)
+        } else if let RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) = message {
+            let is_named = |name| states.iter().any(|state| state.interface == name);
+            // A link that was down for a moment has lost its IPv6 addresses.
+            let ours = is_watched(link.header.index) || link_name(link).is_some_and(is_named);
+            (ours, ours)
+        } else {
+            (false, false)
+        };
+        Self { of_links: self.of_links || links, of_removals: self.of_removals || removals }
     }
-    if let RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) = message {
-        let is_named = |name| states.iter().any(|state| state.interface == name);
-        return is_watched(link.header.index) || link_name(link).is_some_and(is_named);
-    }
-    true
 }
 
 fn link_name(link: &LinkMessage) -> Option<&str> {

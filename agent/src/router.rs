@@ -51,7 +51,7 @@ pub struct VirtualRouter {
     /// The last advert of each sender that came through, accepted or not.
     heard: BTreeMap<PeerKey, Heard>,
     /// What was reported of each sender, and still holds.
-    warned: BTreeSet<(IpAddr, Oddity)>,
+    warned: BTreeSet<(PeerKey, Oddity)>,
     sending_fails: bool,
 }
 
@@ -82,8 +82,6 @@ impl VirtualRouter {
         places: watch::Sender<Place>,
     ) -> Self {
         let parameters = Parameters {
-            vrid: config.vrid,
-            family: config.family,
             priority: config.priority,
             advertisement_interval: config.advertisement_interval,
             preempt_mode: config.preempt,
@@ -202,12 +200,13 @@ impl VirtualRouter {
     /// Takes in an advert that the datapath admitted.
     pub fn advert(&mut self, record: &AdvertRecord, now: Instant) {
         let source = address_from_bytes(record.source, self.config.family);
-        self.note_heard(record, source);
+        let sender = self.sender(record, source);
+        self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
         match self.accept(record) {
             Ok(message) => {
                 self.tally.adverts_received += 1;
-                self.warned.remove(&(source, Oddity::Refused));
-                self.compare(source, &message);
+                self.warned.remove(&(sender, Oddity::Refused));
+                self.compare(sender, source, &message);
                 let advert = Advert {
                     source,
                     priority: message.priority,
@@ -218,21 +217,20 @@ impl VirtualRouter {
             }
             Err(reason) => {
                 self.tally.adverts_refused += 1;
-                if self.warned.insert((source, Oddity::Refused)) {
+                if self.warned.insert((sender, Oddity::Refused)) {
                     warn!(router = %self.name(), %source, %reason, "adverts of a peer are refused");
                 }
             }
         }
     }
 
-    fn note_heard(&mut self, record: &AdvertRecord, source: IpAddr) {
-        let is_listed = self.config.peers.iter().any(|peer| peer.source == PeerSource::Address(source));
-        let key = if is_listed {
+    /// The sender under the key that the allow-list has it by; an attacker cannot make up more of them.
+    fn sender(&self, record: &AdvertRecord, source: IpAddr) -> PeerKey {
+        if self.config.peers.iter().any(|peer| peer.source == PeerSource::Address(source)) {
             PeerKey { router: self.key, source: record.source }
         } else {
             PeerKey::by_mac(self.key, vrrp::MacAddr(record.source_mac))
-        };
-        self.heard.insert(key, Heard { at_ns: record.received_at_ns, source });
+        }
     }
 
     /// What the datapath last heard of each sender, oldest first.
@@ -363,32 +361,32 @@ impl VirtualRouter {
     }
 
     /// Reports what a peer's configuration has differently, once; the advert counts all the same. RFC 9568 §7.1, §8.3.2.
-    fn compare(&mut self, source: IpAddr, message: &Message) {
+    fn compare(&mut self, sender: PeerKey, source: IpAddr, message: &Message) {
         let ours: BTreeSet<_> = self.config.addresses.iter().map(ipnet::IpNet::addr).collect();
         let theirs: BTreeSet<_> = message.addresses.iter().copied().collect();
         if ours != theirs {
             self.tally.address_list_differs += 1;
         }
-        if self.finds(source, Oddity::Addresses, ours != theirs) {
+        if self.finds(sender, Oddity::Addresses, ours != theirs) {
             let missing: Vec<_> = ours.difference(&theirs).collect();
             let extra: Vec<_> = theirs.difference(&ours).collect();
             warn!(router = %self.name(), %source, ?missing, ?extra, "a peer advertises other addresses than ours");
         }
         let interval = message.max_advertise_interval;
-        if self.finds(source, Oddity::Interval, interval != self.config.advertisement_interval) {
+        if self.finds(sender, Oddity::Interval, interval != self.config.advertisement_interval) {
             warn!(router = %self.name(), %source, interval = ?interval.duration(), "a peer has another interval than ours");
         }
-        if self.finds(source, Oddity::Priority, message.priority == Some(self.config.priority)) {
+        if self.finds(sender, Oddity::Priority, message.priority == Some(self.config.priority)) {
             warn!(router = %self.name(), %source, priority = %self.config.priority, "a peer has our priority");
         }
     }
 
     /// Whether an oddity of a peer is there and was not reported before.
-    fn finds(&mut self, source: IpAddr, oddity: Oddity, present: bool) -> bool {
+    fn finds(&mut self, sender: PeerKey, oddity: Oddity, present: bool) -> bool {
         if present {
-            return self.warned.insert((source, oddity));
+            return self.warned.insert((sender, oddity));
         }
-        self.warned.remove(&(source, oddity));
+        self.warned.remove(&(sender, oddity));
         false
     }
 
@@ -406,14 +404,16 @@ impl VirtualRouter {
 
     /// Why it is in its state; in Fault, what is to be mended.
     fn reason(&self) -> Option<String> {
-        let causes: Vec<_> = self.election.causes().map(|cause| self.explain(cause)).collect();
-        if causes.is_empty() { Some(self.last_transition?.reason.to_string()) } else { Some(causes.join("; ")) }
+        if self.election.state().name() != StateName::Fault {
+            return Some(self.last_transition?.reason.to_string());
+        }
+        Some(self.election.causes().map(|cause| self.explain(cause)).collect::<Vec<_>>().join("; "))
     }
 
     fn explain(&self, cause: Cause) -> String {
         let interface = &self.config.interface;
         match cause {
-            Cause::Link => format!("interface `{interface}` is down, has no carrier, or was made anew since the start"),
+            Cause::Link => format!("interface `{interface}` is gone, down, or without carrier"),
             Cause::PrimaryAddress => match self.config.own_address {
                 OwnAddress::Configured(address) => {
                     format!("{address}, where adverts come from, is not on `{interface}`")

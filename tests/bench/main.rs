@@ -1,7 +1,7 @@
 //! `vipd-bench`: how long a client on the LAN is without an answer when the port of the Active goes down.
 //!
-//! Two nodes, one virtual router of both families, a probe every millisecond, the fault at a random phase of the
-//! advertisement interval. The limit that VRRP itself sets is Active_Down_Interval of the second node.
+//! Two nodes, one virtual router of both families, a probe every millisecond, the faults spread evenly over the
+//! phases of the advertisement interval. The limit that VRRP itself sets is Active_Down_Interval of the second node.
 
 use std::{
     io::{self, Write},

@@ -25,6 +25,10 @@ use crate::mailbox::{Mail, Mailbox};
 
 /// How long until a virtual address that could not be removed is tried again.
 const RELEASE_AGAIN: Duration = Duration::from_secs(1);
+/// How long after a sign that addresses were removed the interface is looked at: removals come in groups.
+const LOOK_AFTER: Duration = Duration::from_millis(20);
+/// How long until it is looked at again after something was amiss.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Attempts to remove the addresses when the agent ends.
 const LAST_ATTEMPTS: usize = 3;
 
@@ -74,6 +78,8 @@ pub struct Performer {
     pub owned: bool,
     /// Where they go.
     pub place: watch::Receiver<Place>,
+    /// Changes when addresses of an interface may have been removed.
+    pub disturbances: watch::Receiver<()>,
     /// For changes of addresses.
     pub handle: Handle,
     /// For announcements.
@@ -89,12 +95,23 @@ struct Done {
     wish: Option<Wish>,
     /// When the announcement is repeated.
     repeats: VecDeque<Instant>,
+    /// When to look whether the addresses are still there.
+    look_at: Option<Instant>,
+}
+
+impl Done {
+    const fn held_term(&self) -> Option<u64> {
+        match self.wish {
+            Some(wish) => wish.term(),
+            None => None,
+        }
+    }
 }
 
 impl Performer {
     /// Follows `wishes` until their sender is gone, and takes the addresses off.
-    pub async fn run(self, mut wishes: watch::Receiver<Wish>) -> anyhow::Result<()> {
-        let mut done = Done { wish: Some(Wish::Release), repeats: VecDeque::new() };
+    pub async fn run(mut self, mut wishes: watch::Receiver<Wish>) -> anyhow::Result<()> {
+        let mut done = Done { wish: Some(Wish::Release), ..Done::default() };
         loop {
             let repeat_at = done.repeats.front().copied();
             let release_again = done.wish.is_none() && *wishes.borrow() == Wish::Release;
@@ -104,8 +121,12 @@ impl Performer {
                     Ok(()) => self.fulfil(&mut wishes, &mut done).await,
                     Err(_) => return self.release_for_good().await,
                 },
+                Ok(()) = self.disturbances.changed() => {
+                    done.look_at = done.look_at.or_else(|| Some(Instant::now() + LOOK_AFTER));
+                }
                 () = sleep(RELEASE_AGAIN), if release_again => self.fulfil(&mut wishes, &mut done).await,
-                () = sleep_until(repeat_at.unwrap_or_else(Instant::now)), if repeat_at.is_some() => {
+                () = until(done.look_at), if done.look_at.is_some() => self.look(&wishes, &mut done).await,
+                () = until(repeat_at), if repeat_at.is_some() => {
                     done.repeats.pop_front();
                     self.announce();
                 }
@@ -122,8 +143,9 @@ impl Performer {
                 done.wish = self.release().await.then_some(wish);
             }
             Wish::Hold { term, .. } => {
-                let is_new = done.wish.and_then(Wish::term) != Some(term);
+                let is_new = done.held_term() != Some(term);
                 if is_new {
+                    done.repeats.clear();
                     match self.take(term, wishes).await {
                         Some(Ok(())) => {}
                         Some(Err(failure)) => {
@@ -135,8 +157,7 @@ impl Performer {
                     }
                 }
                 if done.wish != Some(wish) && is_latest(term, wishes) {
-                    self.announce();
-                    done.repeats = REPEATS.iter().map(|&after| Instant::now() + after).collect();
+                    self.announce_repeatedly(done);
                 }
                 done.wish = Some(wish);
                 if is_new {
@@ -148,6 +169,41 @@ impl Performer {
 
     async fn report(&self, term: u64, outcome: Result<(), String>) {
         self.mailbox.send(Mail::Addresses { router: self.router, term, outcome }).await;
+    }
+
+    /// Puts back what somebody else has removed while it should be held: another program, or the kernel, which removes
+    /// every secondary address together with the primary one of its subnet.
+    async fn look(&self, wishes: &watch::Receiver<Wish>, done: &mut Done) {
+        done.look_at = None;
+        let Some(term) = done.held_term().filter(|&term| !self.owned && is_latest(term, wishes)) else { return };
+        let ifindex = self.place.borrow().ifindex;
+        let missing = match address::list(&self.handle, ifindex).await {
+            Ok(present) => {
+                let is_present = |net: &IpNet| present.iter().any(|&(address, _)| address == net.addr());
+                self.addresses.iter().copied().filter(|net| !is_present(net)).collect::<Vec<_>>()
+            }
+            Err(error) => {
+                warn!(%error, "failed to read the addresses; looking again");
+                done.look_at = Some(Instant::now() + LOOK_AGAIN);
+                return;
+            }
+        };
+        if missing.is_empty() || !is_latest(term, wishes) {
+            return;
+        }
+        warn!(?missing, "virtual addresses were removed by somebody else: putting them back");
+        match self.take(term, wishes).await {
+            Some(Ok(())) => {
+                self.announce_repeatedly(done);
+                // Once a second at most, whoever removes them.
+                done.look_at = Some(Instant::now() + LOOK_AGAIN);
+            }
+            Some(Err(failure)) => {
+                done.wish = None;
+                self.report(term, Err(failure)).await;
+            }
+            None => done.wish = None,
+        }
     }
 
     /// Puts the addresses on the interface; `None` where the election no longer wants them.
@@ -195,11 +251,23 @@ impl Performer {
         bail!("virtual addresses are left on the interface: {:?}", self.addresses)
     }
 
+    fn announce_repeatedly(&self, done: &mut Done) {
+        self.announce();
+        done.repeats = REPEATS.iter().map(|&after| Instant::now() + after).collect();
+    }
+
     fn announce(&self) {
         match self.announcer.announce(&self.place.borrow(), &self.addresses) {
             Ok(()) => debug!(addresses = ?self.addresses, "announced"),
             Err(error) => warn!(%error, addresses = ?self.addresses, "failed to announce virtual addresses"),
         }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

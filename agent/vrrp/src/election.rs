@@ -156,12 +156,6 @@ impl Election {
         }
     }
 
-    /// What it was configured with.
-    #[must_use]
-    pub const fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
     /// The current state.
     #[must_use]
     pub const fn state(&self) -> &State {

@@ -42,15 +42,6 @@ impl Endpoints {
         }
     }
 
-    /// The sender.
-    #[must_use]
-    pub const fn source(&self) -> IpAddr {
-        match *self {
-            Self::Ipv4 { source, .. } => IpAddr::V4(source),
-            Self::Ipv6 { source, .. } => IpAddr::V6(source),
-        }
-    }
-
     /// One's-complement sum of the pseudo-header for a message of `len` bytes. RFC 9568 §5.2.8, RFC 8200 §8.1.
     fn pseudo_header_sum(&self, len: usize) -> u64 {
         let addresses = match self {

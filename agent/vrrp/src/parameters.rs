@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{Centiseconds, Family, Priority, Vrid};
+use crate::{Centiseconds, Priority};
 
 /// What an [`Election`](crate::election::Election) is configured with; legal by the types of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
-    /// Virtual Router Identifier.
-    pub vrid: Vrid,
-    /// IP version that the virtual router serves.
-    pub family: Family,
     /// Priority of this router; 255 where it owns the virtual addresses.
     pub priority: Priority,
     /// Time between our own adverts.

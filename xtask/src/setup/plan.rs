@@ -24,10 +24,10 @@ const WHY_C: &str = "Rust calls cc to link";
 const TOOLS: [(&str, &str, &str); 6] = [
     ("keepalived", "keepalived", "the peer of the interoperability tests; it is not started"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
-    ("nft", "nftables", "cuts traffic in a lab"),
-    ("tcpdump", "tcpdump", "shows the adverts in a lab"),
+    ("nft", "nftables", "to lose frames in a lab by hand"),
+    ("tcpdump", "tcpdump", "to read along in a lab by hand"),
     ("ip", "iproute2", "tests and demo build their network with it"),
-    ("nsenter", "util-linux", "runs programs inside a node of a lab"),
+    ("setpriv", "util-linux", "tests take capabilities away with it"),
 ];
 
 /// Every package that a plan may name.

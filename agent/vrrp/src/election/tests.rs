@@ -3,15 +3,13 @@
 mod histories;
 
 use super::*;
-use crate::{Centiseconds, Family, Vrid};
+use crate::Centiseconds;
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
 const OWN: &str = "10.77.0.2";
 
 fn parameters(priority: u8) -> Parameters {
     Parameters {
-        vrid: Vrid::new(51).unwrap(),
-        family: Family::Ipv4,
         priority: Priority::new(priority).unwrap(),
         advertisement_interval: Centiseconds::new(100).unwrap(),
         preempt_mode: true,

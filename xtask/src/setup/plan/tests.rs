@@ -8,7 +8,7 @@ fn fresh() -> Machine {
         core: BpfCore::Absent,
         linker: Linker::Absent,
         packages: ["gcc", "libc6-dev", "util-linux"].map(str::to_owned).into(),
-        programs: ["cc", "nsenter"].into(),
+        programs: ["cc", "setpriv"].into(),
     }
 }
 
