@@ -76,7 +76,7 @@ pub enum Attach {
     /// The best that the interface allows, down to a raw socket without XDP.
     #[default]
     Auto,
-    /// In the driver.
+    /// In the driver, else over a raw socket, as `Auto` has it today.
     Native,
     /// In the network stack, for any driver.
     Generic,
