@@ -4,8 +4,15 @@
 //! of a `bool`, an enum or an `Option`; padding is written out; addresses keep network byte order, an IPv4 address
 //! in the first four of sixteen bytes; integers are native, with their unit in the name.
 
+mod notes;
+mod verdict;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use self::{
+    notes::{Claim, ClaimKey, Reject, Source, SourceKey},
+    verdict::{Counters, Verdict},
+};
 use crate::units::{Family, MacAddr, Vrid};
 
 /// `address` as keys, values and records carry it.
@@ -32,51 +39,137 @@ pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
     }
 }
 
+/// Version of everything in this file. Maps that were pinned under another one are not used again.
+pub const LAYOUT: u32 = 1;
+
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
     /// [`Settings`](super::Settings), one entry.
     pub const SETTINGS: &str = "settings";
+    /// [`Heartbeat`](super::Heartbeat), one entry.
+    pub const HEARTBEAT: &str = "heartbeat";
     /// [`RouterKey`](super::RouterKey) to [`Router`](super::Router).
     pub const ROUTERS: &str = "routers";
+    /// [`RouterKey`](super::RouterKey) to [`Role`](super::Role).
+    pub const ROLES: &str = "roles";
+    /// [`RouterKey`](super::RouterKey) to [`Fence`](super::Fence).
+    pub const FENCES: &str = "fences";
+    /// When the last fence opens, in nanoseconds of CLOCK_MONOTONIC; one entry.
+    pub const FENCED_UNTIL: &str = "fenced_until";
+    /// [`VipKey`](super::VipKey) to [`RouterKey`](super::RouterKey).
+    pub const VIPS: &str = "vips";
     /// [`PeerKey`](super::PeerKey) to [`Peer`](super::Peer).
     pub const PEERS: &str = "peers";
+    /// [`PeerKey`](super::PeerKey) to the [sequence](crate::sequence) of the last advert that the daemon verified.
+    pub const MARKS: &str = "marks";
+    /// Key identifier to [`Midstates`](crate::hmac::Midstates).
+    pub const KEYS: &str = "keys";
+    /// [`Station`](super::Station) to the arrival of its last good advert, in nanoseconds of CLOCK_MONOTONIC.
+    pub const STATIONS: &str = "stations";
+    /// [`ClaimKey`](super::ClaimKey) to [`Claim`](super::Claim).
+    pub const CLAIMS: &str = "claims";
+    /// [`SourceKey`](super::SourceKey) to [`Source`](super::Source).
+    pub const SOURCES: &str = "sources";
+    /// [`Reject`](super::Reject)s of each CPU, the oldest overwritten first.
+    pub const REJECTS: &str = "rejects";
     /// [`RouterKey`](super::RouterKey) to [`Counters`](super::Counters).
     pub const COUNTERS: &str = "counters";
     /// Ring buffer of [`AdvertRecord`](super::AdvertRecord).
     pub const ADVERTS: &str = "adverts";
 
     /// All of them.
-    pub const ALL: [&str; 5] = [SETTINGS, ROUTERS, PEERS, COUNTERS, ADVERTS];
+    pub const ALL: [&str; 16] = [
+        SETTINGS,
+        HEARTBEAT,
+        ROUTERS,
+        ROLES,
+        FENCES,
+        FENCED_UNTIL,
+        VIPS,
+        PEERS,
+        MARKS,
+        KEYS,
+        STATIONS,
+        CLAIMS,
+        SOURCES,
+        REJECTS,
+        COUNTERS,
+        ADVERTS,
+    ];
 }
 
-/// Name of the XDP program in the object.
-pub const XDP_PROGRAM: &str = "vipd_guard";
+/// Names of the programs in the object.
+pub mod program {
+    /// What frames meet in the driver, or in the network stack.
+    pub const XDP: &str = "vipd_guard";
+    /// The same at the ingress of traffic control.
+    pub const INGRESS: &str = "vipd_ingress";
+    /// What this host's own frames meet on their way out.
+    pub const EGRESS: &str = "vipd_egress";
+}
 
 /// Virtual routers that the maps have room for: 255 VRIDs × 2 families on four interfaces, and a little.
 pub const ROUTERS_MAX: usize = 2048;
+/// Virtual addresses that the maps have room for.
+pub const VIPS_MAX: usize = 16_384;
 /// Peers that the maps have room for.
 pub const PEERS_MAX: usize = 16_384;
+/// Keys that the maps have room for: a full set, and another that takes its place.
+pub const KEYS_MAX: usize = 8;
+/// Ethernet addresses of peers that are remembered; the least recently used give way.
+pub const STATIONS_MAX: usize = 4096;
+/// Claims of strangers that are remembered; the least recently used give way.
+pub const CLAIMS_MAX: usize = 1024;
+/// Speakers of VRRP and CARP that are remembered; the least recently used give way.
+pub const SOURCES_MAX: usize = 4096;
+/// Bad frames that each CPU remembers.
+pub const REJECTS_MAX: usize = 64;
 /// Bytes of the ring buffer; a full one loses records, never the packet, and counts them.
 pub const RING_LEN: usize = 256 * 1024;
 
 /// Longest VRRP message that is handed over: what an unfragmented IPv4 datagram holds at an MTU of 1500.
 pub const MESSAGE_MAX: usize = 1480;
+/// Bytes of a bad frame that are kept: its headers, and the trailer of an advert with a few addresses.
+pub const REJECT_LEN: usize = 128;
 
 /// What holds for every interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
+    /// [`LAYOUT`] of the maps that this one lies beside.
+    pub layout: u32,
     /// 1: bad adverts for a configured virtual router are dropped. 0: they are counted as `would_drop` and pass.
     pub enforce: u32,
     /// 1: dropped adverts are logged through aya-log, ten a second at most.
     pub log_drops: u32,
+    /// Written out so that no byte of the value is uninitialised.
+    pub padding: u32,
+}
+
+/// The daemon's sign of life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Heartbeat {
+    /// When it was written, in nanoseconds of CLOCK_MONOTONIC.
+    pub beat_ns: u64,
+    /// What makes wall-clock time of CLOCK_MONOTONIC, in nanoseconds; 0 while nobody has said.
+    pub wall_offset_ns: u64,
+}
+
+impl Heartbeat {
+    /// Whether the daemon has been silent for longer than a virtual router bears.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_stale(&self, role: &Role, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.beat_ns) > role.stale_after_ns
+    }
 }
 
 /// A virtual router on one interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct RouterKey {
-    /// Receiving interface.
+    /// Interface that the guard is attached to.
     pub ifindex: u32,
     /// VLAN identifier that the frame must carry; 0 for untagged.
     pub vlan: u16,
@@ -101,19 +194,92 @@ impl RouterKey {
 }
 
 /// What is configured for a virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Router {
     /// The address that this node's adverts come from; all zero while it has none.
     pub own_address: [u8; 16],
+    /// Furthest that the time in a trailer may be from ours, as a difference of [sequences](crate::sequence).
+    pub window: u64,
+    /// The Ethernet address of this node on the interface.
+    pub own_mac: [u8; 6],
     /// 1: adverts come to `own_address`. 0: they come to the VRRP group.
-    pub unicast: u32,
+    pub unicast: u8,
+    /// [`Router::AUTH_OFF`], [`Router::AUTH_OPTIONAL`] or [`Router::AUTH_REQUIRED`].
+    pub auth: u8,
+    /// Link-local senders that no peer stands for: [`Router::LISTED`], [`Router::VERIFIED`] or [`Router::ANY`].
+    pub link_local: u8,
+    /// 1: the fence may close.
+    pub fence: u8,
+    /// Written out so that no byte of the value is uninitialised.
+    pub padding: [u8; 6],
+}
+
+impl Router {
+    /// A trailer makes the message too long.
+    pub const AUTH_OFF: u8 = 0;
+    /// A trailer must be right; none is needed.
+    pub const AUTH_OPTIONAL: u8 = 1;
+    /// A trailer must be there, and right.
+    pub const AUTH_REQUIRED: u8 = 2;
+
+    /// Only those are believed that peers stand for.
+    pub const LISTED: u8 = 0;
+    /// Others are believed whose trailer is right.
+    pub const VERIFIED: u8 = 1;
+    /// All are believed.
+    pub const ANY: u8 = 2;
+}
+
+/// What this node is in a virtual router, as the election last had it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Role {
+    /// Age of the heartbeat beyond which the daemon counts as hung or dead, in nanoseconds.
+    pub stale_after_ns: u64,
+    /// 1: Active.
+    pub active: u32,
     /// Written out so that no byte of the value is uninitialised.
     pub padding: u32,
 }
 
+/// Keeps the host of a hung or dead daemon from answering for what a peer has taken. Written by the kernel's program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Fence {
+    /// Closed until then, in nanoseconds of CLOCK_MONOTONIC; 0 for open.
+    pub closed_until_ns: u64,
+    /// How often it has closed.
+    pub closings: u64,
+}
+
+impl Fence {
+    /// Whether it is closed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_closed(&self, now_ns: u64) -> bool {
+        now_ns < self.closed_until_ns
+    }
+}
+
+/// A virtual address on one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct VipKey {
+    /// Interface that the guard is attached to.
+    pub ifindex: u32,
+    /// VLAN identifier; 0 for untagged.
+    pub vlan: u16,
+    /// 4 or 6.
+    pub family: u8,
+    /// Written out so that no byte of the key is uninitialised.
+    pub padding: u8,
+    /// The address.
+    pub address: [u8; 16],
+}
+
 /// A sender that may speak for a virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct PeerKey {
     /// The virtual router.
@@ -136,9 +302,9 @@ impl PeerKey {
 
 /// What is known of a peer, and what its last good advert said.
 ///
-/// Whoever judges writes the last four fields without a lock. Adverts of one peer rarely arrive on two CPUs at once; if
-/// they do, one of the two is what stays, or a count is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whoever judges writes all but the first two fields without a lock. Adverts of one peer rarely arrive on two CPUs at
+/// once; if they do, one of the two is what stays, or a count is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Peer {
     /// Ethernet address that adverts must come from where `mac_pinned` is 1.
@@ -153,6 +319,10 @@ pub struct Peer {
     pub adverts: u32,
     /// Arrival of the last good advert on the CLOCK_MONOTONIC scale, in nanoseconds; 0 for none.
     pub last_good_ns: u64,
+    /// Arrival of the first advert since then that failed authentication; 0 for none.
+    pub failing_since_ns: u64,
+    /// Arrival of the last one; 0 for none.
+    pub last_failure_ns: u64,
 }
 
 impl Peer {
@@ -163,7 +333,29 @@ impl Peer {
         self.last_interval_cs = interval_cs as u32;
         self.adverts = self.adverts.wrapping_add(1);
         self.last_good_ns = now_ns;
+        self.failing_since_ns = 0;
     }
+
+    /// Notes an advert in the name of this sender that failed authentication.
+    #[inline(always)]
+    pub const fn note_failure(&mut self, now_ns: u64) {
+        if self.failing_since_ns == 0 {
+            self.failing_since_ns = now_ns;
+        }
+        self.last_failure_ns = now_ns;
+    }
+}
+
+/// An Ethernet address that good adverts have come from, or may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Station {
+    /// Interface that the guard is attached to.
+    pub ifindex: u32,
+    /// VLAN identifier; 0 for untagged.
+    pub vlan: u16,
+    /// The address.
+    pub mac: [u8; 6],
 }
 
 /// One admitted advertisement, as it is handed to the daemon.
@@ -192,161 +384,40 @@ pub struct AdvertRecord {
     pub message: [u8; MESSAGE_MAX],
 }
 
-/// Defines [`Verdict`] and [`Counters`] from one list, so that a verdict's number is its counter's place.
-macro_rules! verdicts {
-    ($($(#[$doc:meta])* $verdict:ident => $counter:ident,)*) => {
-        /// What was found about a VRRP frame. Its number is the place of its counter in [`Counters`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum Verdict { $($(#[$doc])* $verdict,)* }
-
-        impl Verdict {
-            /// Every verdict, in the order of its counters.
-            pub const ALL: &[Self] = &[$(Self::$verdict),*];
-
-            /// The name of its counter, as bpftool, `vipd status` and the metrics print it.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$verdict => stringify!($counter),)* }
-            }
-        }
-
-        /// Frames by verdict, for one virtual router.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[repr(C)]
-        pub struct Counters {
-            $($(#[$doc])* pub $counter: u64,)*
-            /// Admitted adverts for which the ring buffer had no room.
-            pub record_lost: u64,
-            /// Frames that were dropped.
-            pub dropped: u64,
-            /// Frames that `enforce` would have dropped.
-            pub would_drop: u64,
-        }
-
-        impl Counters {
-            /// Frames with this verdict.
-            #[must_use]
-            pub const fn of(&self, verdict: Verdict) -> u64 {
-                match verdict { $(Verdict::$verdict => self.$counter,)* }
-            }
-
-            /// Counts one frame with this verdict.
-            pub const fn add(&mut self, verdict: Verdict) {
-                match verdict { $(Verdict::$verdict => self.$counter += 1,)* }
-            }
-        }
-    };
-}
-
-verdicts! {
-    /// A good advert: stamped, recorded, handed over.
-    Admitted => admitted,
-    /// No virtual router of this VRID and family is configured on this interface. Passes.
-    NotConfigured => not_configured,
-    /// Sent to another node, and seen because a switch or bridge floods. Passes.
-    OtherDestination => other_destination,
-    /// The frame ends before the message does; the host discards it as well. Passes.
-    Truncated => truncated,
-    /// Multicast where unicast is configured, or the other way round.
-    WrongDestination => wrong_destination,
-    /// IPv4 options, which no VRRP router sends.
-    IpOptions => ip_options,
-    /// A fragment, which no VRRP router sends.
-    Fragment => fragment,
-    /// IPv6 extension headers before protocol 112, which no VRRP router sends.
-    ExtensionHeader => extension_header,
-    /// TTL or Hop Limit is not 255: not from this link. RFC 9568 §5.1.1.3, §5.1.2.3.
-    Ttl => ttl,
-    /// Not the configured VRRP version. RFC 9568 §7.1.
-    Version => version,
-    /// Not an ADVERTISEMENT. RFC 9568 §5.2.2.
-    Type => packet_type,
-    /// Our own source address, received: a loop or a forgery.
-    OwnAddress => own_address,
-    /// The sender is not in the allow-list.
-    UnknownSource => unknown_source,
-    /// The sender's address is in the allow-list, with another MAC address.
-    WrongMac => wrong_mac,
-    /// The message is not as long as its address count says. RFC 9568 §7.1.
-    Length => length,
-    /// IPvX Addr Count 0. RFC 9568 §5.2.5.
-    AddressCount => address_count,
-    /// Max Advertise Interval 0. RFC 9568 §5.2.7.
-    Interval => interval,
-}
-
-impl Verdict {
-    /// Whether the frame is bad beyond doubt, and is dropped in `enforce`.
-    #[must_use]
-    pub const fn is_bad(self) -> bool {
-        !matches!(self, Self::Admitted | Self::NotConfigured | Self::OtherDestination | Self::Truncated)
-    }
-}
-
-impl Counters {
-    /// Place of `record_lost` among the counters.
-    pub const RECORD_LOST: usize = Verdict::ALL.len();
-    /// Place of `dropped`.
-    pub const DROPPED: usize = Verdict::ALL.len() + 1;
-    /// Place of `would_drop`.
-    pub const WOULD_DROP: usize = Verdict::ALL.len() + 2;
-    /// Number of counters.
-    pub const LEN: usize = Verdict::ALL.len() + 3;
-}
-
 const _: () = {
-    assert!(size_of::<Settings>() == 8);
+    assert!(size_of::<Settings>() == 16);
+    assert!(size_of::<Heartbeat>() == 16);
     assert!(size_of::<RouterKey>() == 8);
-    assert!(size_of::<Router>() == 24);
+    assert!(size_of::<Router>() == 40);
+    assert!(size_of::<Role>() == 16);
+    assert!(size_of::<Fence>() == 16);
+    assert!(size_of::<VipKey>() == 24);
     assert!(size_of::<PeerKey>() == 24);
-    assert!(size_of::<Peer>() == 24);
+    assert!(size_of::<Peer>() == 40);
+    assert!(size_of::<Station>() == 12);
     assert!(size_of::<AdvertRecord>() == 56 + MESSAGE_MAX);
-    assert!(size_of::<Counters>() == 8 * Counters::LEN);
 };
 
 #[cfg(feature = "user")]
 mod pod {
     //! What the daemon may read from maps and write into them as bytes.
 
-    use super::{Counters, Peer, PeerKey, Router, RouterKey, Settings};
+    use super::{
+        Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Reject, Role, Router, RouterKey, Settings, Source,
+        SourceKey, Station, VipKey,
+    };
+    use crate::hmac::Midstates;
 
-    // SAFETY: for each type, `#[repr(C)]`, integers and byte arrays only, and no padding (asserted by size above);
-    // every bit pattern is a value.
-    unsafe impl aya::Pod for Settings {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for RouterKey {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for Router {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for PeerKey {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for Peer {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for Counters {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The kernel counts by place, the daemon reads by name.
-    #[test]
-    fn a_verdicts_number_is_its_counters_place() {
-        for (place, &verdict) in Verdict::ALL.iter().enumerate() {
-            let mut counters = Counters::default();
-            // SAFETY: `Counters` is `LEN` consecutive `u64`s, as asserted above, and `place` is below `LEN`.
-            unsafe { *core::ptr::from_mut(&mut counters).cast::<u64>().add(place) = 7 };
-            assert_eq!(counters.of(verdict), 7, "{}", verdict.name());
-            assert_eq!(verdict as usize, place);
-        }
+    /// Implements `Pod` for types that this file defines.
+    macro_rules! pod {
+        ($($kind:ty),*) => {$(
+            // SAFETY: `#[repr(C)]`, integers and byte arrays only, and no padding (asserted by size above); every bit
+            // pattern is a value.
+            unsafe impl aya::Pod for $kind {}
+        )*};
     }
-
-    #[test]
-    fn only_what_is_bad_beyond_doubt_is_dropped() {
-        extern crate std;
-        use std::{vec, vec::Vec};
-        let pass: Vec<_> = Verdict::ALL.iter().filter(|verdict| !verdict.is_bad()).map(|v| v.name()).collect();
-        assert_eq!(pass, vec!["admitted", "not_configured", "other_destination", "truncated"]);
-    }
+    pod!(
+        Settings, Heartbeat, RouterKey, Router, Role, Fence, VipKey, PeerKey, Peer, Station, ClaimKey, Claim,
+        SourceKey, Source, Reject, Counters, Midstates
+    );
 }

@@ -7,6 +7,12 @@ pub trait Frame {
     /// Returns a reference on purpose: with `Option<[u8; N]>` LLVM may look at the bytes of a `None`, and the
     /// kernel's verifier then refuses the program.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
+
+    /// Control information of a VLAN tag that the kernel has taken out of the frame; 0 for none.
+    #[inline(always)]
+    fn stripped_tag(&self) -> u16 {
+        0
+    }
 }
 
 impl Frame for [u8] {

@@ -2,12 +2,20 @@
 //!
 //! Only facts at a fixed place are judged here; the daemon decodes the whole message and verifies its checksum.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod trailer;
 
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::DerefMut,
+};
+
+pub use self::trailer::verify;
 use crate::{
     abi::{Peer, PeerKey, Router, RouterKey, Verdict, address_bytes},
+    ethernet::link,
     frame::Frame,
-    parse::{Facts, Parsed, Shape, parse},
+    hmac::{Midstates, Workspace},
+    parse::{Facts, Shape, parse},
     units::Family,
 };
 
@@ -24,6 +32,8 @@ pub const HEADER_LEN: usize = 8;
 pub const VERSION_3: u8 = 3;
 /// Type of an ADVERTISEMENT. RFC 9568 §5.2.2.
 pub const TYPE_ADVERTISEMENT: u8 = 1;
+/// Bytes of the trailer that authenticates an advert. draft-cassen-vrrp-auth-hmac.
+pub const TRAILER_LEN: usize = 28;
 
 /// What is configured: BPF maps in the kernel, ordinary ones in the daemon.
 pub trait Tables {
@@ -31,6 +41,16 @@ pub trait Tables {
     fn router(&self, key: &RouterKey) -> Option<&Router>;
     /// The peer under `key`.
     fn peer(&self, key: &PeerKey) -> Option<&Peer>;
+    /// The [sequence](crate::sequence) of the last verified advert of a sender.
+    fn mark(&self, key: &PeerKey) -> Option<u64>;
+    /// The key of this identifier.
+    fn key(&self, id: u8) -> Option<&Midstates>;
+    /// The wall clock's time in the form of a sequence; `None` while it is not known.
+    fn wall_clock(&self) -> Option<u64>;
+    /// Room for the input of an authentication code.
+    fn workspace(&self) -> Option<impl DerefMut<Target = Workspace>>;
+    /// The code of the first `len` bytes in the workspace under `key`.
+    fn code(&self, key: &Midstates, len: usize) -> Option<[u8; 16]>;
 }
 
 /// A VRRP frame and what was found about it.
@@ -44,30 +64,45 @@ pub struct Finding {
     pub interval_cs: u16,
     /// What the headers say.
     pub facts: Facts,
+    /// Identifier of the key by which its code remains to be verified; 0 for none.
+    pub key: u8,
     /// What was found.
     pub verdict: Verdict,
 }
 
 /// Judges the frame that arrived on `ifindex`; `None` where it is not VRRP.
-#[inline(always)]
 pub fn examine<F: Frame + ?Sized, T: Tables>(frame: &F, ifindex: u32, tables: &T) -> Option<Finding> {
-    let Parsed::Vrrp(facts) = parse(frame) else { return None };
-    let key = RouterKey { ifindex, vlan: facts.vlan, family: facts.family.number(), vrid: facts.vrid };
-    let unconfigured = RouterKey::unconfigured(ifindex, facts.family);
-    let mut finding = Finding { router: key, priority: 0, interval_cs: 0, facts, verdict: Verdict::Admitted };
-    finding.verdict = match tables.router(&key) {
-        None => {
-            finding.router = unconfigured;
-            Verdict::NotConfigured
-        }
-        Some(router) => judge(frame, router, tables, &mut finding),
-    };
+    let facts = parse(frame, &link(frame)?)?;
+    let mut finding = judge(frame, facts, ifindex, tables);
+    verify(frame, &mut finding, tables);
     Some(finding)
+}
+
+/// Judges the VRRP message of `frame`, which arrived on `ifindex`, by everything but its authentication code.
+#[inline(always)]
+pub fn judge<F: Frame + ?Sized, T: Tables>(frame: &F, facts: Facts, ifindex: u32, tables: &T) -> Finding {
+    let router = RouterKey { ifindex, vlan: facts.vlan, family: facts.family.number(), vrid: facts.vrid };
+    let mut finding = Finding { router, priority: 0, interval_cs: 0, facts, key: 0, verdict: Verdict::Carp };
+    if !is_carp(frame, &finding.facts) {
+        finding.verdict = match tables.router(&router) {
+            None => Verdict::NotConfigured,
+            Some(router) => judge_headers(frame, router, tables, &mut finding),
+        };
+    }
+    if matches!(finding.verdict, Verdict::Carp | Verdict::NotConfigured) {
+        finding.router = RouterKey::unconfigured(ifindex, finding.facts.family);
+    }
+    finding
 }
 
 /// Judges an advert for the configured `router`: first its IP header, then its sender and its message.
 #[inline(always)]
-fn judge<F: Frame + ?Sized, T: Tables>(frame: &F, router: &Router, tables: &T, finding: &mut Finding) -> Verdict {
+fn judge_headers<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    router: &Router,
+    tables: &T,
+    finding: &mut Finding,
+) -> Verdict {
     let facts = &finding.facts;
     match destination(facts, router) {
         Destination::Right => {}
@@ -110,26 +145,60 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
     if facts.source == router.own_address {
         return Verdict::OwnAddress;
     }
-    let Some((_, peer)) = sender(facts, finding.router, tables) else { return Verdict::UnknownSource };
-    if peer.mac_pinned != 0 && peer.mac != facts.source_mac.0 {
-        return Verdict::WrongMac;
-    }
-    let interval_cs = u16::from_be_bytes([i0, i1]) & 0x0fff;
+    let speaker = match speaker(facts, finding.router, router, tables) {
+        Ok(speaker) => speaker,
+        Err(verdict) => return verdict,
+    };
+    finding.priority = priority;
+    finding.interval_cs = u16::from_be_bytes([i0, i1]) & 0x0fff;
     if count == 0 {
         return Verdict::AddressCount;
     }
-    if facts.message_len != HEADER_LEN + usize::from(count) * facts.family.address_len() {
+    let unsigned_len = HEADER_LEN + usize::from(count) * facts.family.address_len();
+    let is_signed = router.auth != Router::AUTH_OFF && facts.message_len == unsigned_len + TRAILER_LEN;
+    if facts.message_len != unsigned_len && !is_signed {
         return Verdict::Length;
     }
-    if interval_cs == 0 {
+    if finding.interval_cs == 0 {
         return Verdict::Interval;
     }
     if frame.bytes::<4>(facts.message_offset + facts.message_len - 4).is_none() {
         return Verdict::Truncated;
     }
-    finding.priority = priority;
-    finding.interval_cs = interval_cs;
-    Verdict::Admitted
+    if is_signed {
+        return match trailer::check(frame, facts, router.window, speaker.mark, tables) {
+            Ok(key) => {
+                finding.key = key;
+                Verdict::Unverified
+            }
+            Err(verdict) => verdict,
+        };
+    }
+    if speaker.must_sign { Verdict::AuthMissing } else { Verdict::Admitted }
+}
+
+/// A sender that may be believed.
+struct Speaker {
+    /// Sequence of its last verified advert; 0 for none.
+    mark: u64,
+    /// Only with a right trailer.
+    must_sign: bool,
+}
+
+/// Who sends, or why not to believe him.
+#[inline(always)]
+fn speaker<T: Tables>(facts: &Facts, key: RouterKey, router: &Router, tables: &T) -> Result<Speaker, Verdict> {
+    let must_sign = router.auth == Router::AUTH_REQUIRED;
+    if let Some((peer_key, peer)) = sender(facts, key, tables) {
+        if peer.mac_pinned != 0 && peer.mac != facts.source_mac.0 {
+            return Err(Verdict::WrongMac);
+        }
+        return Ok(Speaker { mark: tables.mark(&peer_key).unwrap_or(0), must_sign });
+    }
+    if !is_link_local(facts) || router.link_local == Router::LISTED {
+        return Err(Verdict::UnknownSource);
+    }
+    Ok(Speaker { mark: 0, must_sign: must_sign || router.link_local == Router::VERIFIED })
 }
 
 enum Destination {
@@ -166,6 +235,17 @@ pub fn sender<'a, T: Tables>(facts: &Facts, router: RouterKey, tables: &'a T) ->
     }
     key = PeerKey::by_mac(router, facts.source_mac);
     tables.peer(&key).map(|peer| (key, peer))
+}
+
+/// Whether this is an advert of CARP, which no VRRP advert of the same first byte can be: its fourth byte gives the
+/// length of what is authenticated, in words, and as VRRPv2's address count would make a longer message.
+#[inline(always)]
+fn is_carp<F: Frame + ?Sized>(frame: &F, facts: &Facts) -> bool {
+    const VERSION_TYPE: u8 = 0x21;
+    const AUTHENTICATED_WORDS: u8 = 7;
+    const LEN: usize = 36;
+    let Some(&[version_type, _, _, words]) = frame.bytes::<4>(facts.message_offset) else { return false };
+    facts.message_len == LEN && version_type == VERSION_TYPE && words == AUTHENTICATED_WORDS
 }
 
 #[inline(always)]

@@ -6,9 +6,14 @@
 #![no_std]
 
 pub mod abi;
+pub mod ethernet;
+pub mod fence;
 pub mod frame;
+pub mod hmac;
 pub mod judge;
+pub mod neighbor;
 pub mod parse;
+pub mod sequence;
 #[cfg(test)]
 mod testing;
 pub mod units;

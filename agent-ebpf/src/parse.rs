@@ -1,22 +1,13 @@
-//! Finds a VRRP message in an Ethernet frame and states the facts of its headers; decides nothing.
+//! Finds a VRRP message behind an Ethernet header and states the facts of its headers; decides nothing.
 
 use crate::{
+    ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Link},
     frame::Frame,
     units::{Family, MacAddr},
 };
 
-const ETHERNET_LEN: usize = 14;
-const VLAN_TAG_LEN: usize = 4;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
-
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_VLAN: u16 = 0x8100;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
-const ETHERTYPE_QINQ: u16 = 0x88a8;
-
-/// The VLAN identifier of a tag's control information; the rest is priority bits.
-const VLAN_ID_MASK: u16 = 0x0fff;
 
 /// IP protocol number of VRRP, and of CARP. RFC 9568 §5.1.1.4.
 pub const IP_PROTO_VRRP: u8 = 112;
@@ -28,15 +19,6 @@ const DESTINATION_OPTIONS: u8 = 60;
 
 /// IPv6 extension headers that are followed in search of VRRP; a longer chain is left to the host.
 const EXTENSION_HEADERS_MAX: usize = 4;
-
-/// What a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parsed {
-    /// Not VRRP, or not recognisable as VRRP: a later fragment, a header cut short, too many tags.
-    NotVrrp,
-    /// A VRRP message, at least up to its VRID.
-    Vrrp(Facts),
-}
 
 /// How the IP headers in front of the message are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,42 +58,21 @@ pub struct Facts {
     pub destination: [u8; 16],
 }
 
-/// States the facts of `frame`.
+/// The facts of `frame`, whose Ethernet header is `link`; `None` where it is not VRRP, or not recognisable as VRRP: a
+/// later fragment, a header cut short.
 #[inline(always)]
-pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
-    read(frame).map_or(Parsed::NotVrrp, Parsed::Vrrp)
-}
-
-#[inline(always)]
-fn read<F: Frame + ?Sized>(frame: &F) -> Option<Facts> {
-    let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, t0, t1] = frame.bytes::<ETHERNET_LEN>(0)?;
-    let source_mac = MacAddr([m0, m1, m2, m3, m4, m5]);
-    let mut ethertype = u16::from_be_bytes([t0, t1]);
-    let mut offset = ETHERNET_LEN;
-    let mut vlan = 0;
-    for _ in 0..2 {
-        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
-            break;
-        }
-        let &[c0, c1, t0, t1] = frame.bytes::<VLAN_TAG_LEN>(offset)?;
-        let id = u16::from_be_bytes([c0, c1]) & VLAN_ID_MASK;
-        if vlan != 0 && id != 0 {
-            return None; // A VLAN inside a VLAN belongs to no interface that vipd serves.
-        }
-        vlan |= id;
-        ethertype = u16::from_be_bytes([t0, t1]);
-        offset += VLAN_TAG_LEN;
-    }
-    match ethertype {
-        ETHERTYPE_IPV4 => read_ipv4(frame, offset, source_mac, vlan),
-        ETHERTYPE_IPV6 => read_ipv6(frame, offset, source_mac, vlan),
+pub fn parse<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Facts> {
+    match link.ethertype {
+        ETHERTYPE_IPV4 => read_ipv4(frame, link),
+        ETHERTYPE_IPV6 => read_ipv6(frame, link),
         _ => None,
     }
 }
 
 /// Reads an IPv4 header of any length. RFC 791 §3.1.
 #[inline(always)]
-fn read_ipv4<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, vlan: u16) -> Option<Facts> {
+fn read_ipv4<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Facts> {
+    let offset = link.payload_offset;
     let header = frame.bytes::<IPV4_LEN>(offset)?;
     let &[version_ihl, _, l0, l1, _, _, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
     let header_len = usize::from(version_ihl & 0x0f) * 4;
@@ -123,8 +84,8 @@ fn read_ipv4<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, v
     let message_offset = offset + header_len;
     let &[_, vrid] = frame.bytes::<2>(message_offset)?;
     Some(Facts {
-        source_mac,
-        vlan,
+        source_mac: link.source,
+        vlan: link.vlan,
         family: Family::Ipv4,
         shape: match (fragment & 0x2000 != 0, header_len > IPV4_LEN) {
             (true, _) => Shape::Fragment,
@@ -142,7 +103,8 @@ fn read_ipv4<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, v
 
 /// Reads an IPv6 header and follows its extension headers. RFC 8200 §3, §4.
 #[inline(always)]
-fn read_ipv6<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, vlan: u16) -> Option<Facts> {
+fn read_ipv6<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Facts> {
+    let offset = link.payload_offset;
     let &[version_class, _, _, _, l0, l1, mut next_header, hop_limit] = frame.bytes::<8>(offset)?;
     if version_class >> 4 != 6 {
         return None;
@@ -168,8 +130,8 @@ fn read_ipv6<F: Frame + ?Sized>(frame: &F, offset: usize, source_mac: MacAddr, v
     }
     let &[_, vrid] = frame.bytes::<2>(message_offset)?;
     Some(Facts {
-        source_mac,
-        vlan,
+        source_mac: link.source,
+        vlan: link.vlan,
         family: Family::Ipv6,
         shape,
         ttl: hop_limit,

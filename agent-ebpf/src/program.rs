@@ -1,77 +1,106 @@
-//! The XDP entry point: examine, count, stamp, record.
+//! The entry points.
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_PASS},
-    macros::xdp,
-    programs::XdpContext,
-};
-use aya_log_ebpf::warn;
-use vrrp_wire::{
-    abi::{Counters, Verdict},
-    judge::{Finding, examine},
+    bindings::{
+        __sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC,
+        xdp_action::{XDP_DROP, XDP_PASS},
+        xdp_md,
+    },
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
 };
 
 use crate::{
-    maps::{self, BpfTables, NotRecorded},
-    packet::Packet,
+    guard::{Action, Stages, arriving, leaving, stage},
+    packet::{TcPacket, XdpPacket},
 };
 
-/// Judges one frame. Never aborts, transmits or redirects.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the macro calls")]
+/// Meets what the interface receives, in the driver. Never aborts, transmits or redirects.
 #[xdp(frags)]
 fn vipd_guard(ctx: XdpContext) -> u32 {
-    let packet = Packet(&ctx);
-    let Some(finding) = examine(&packet, packet.ifindex(), &BpfTables) else { return XDP_PASS };
-    if finding.verdict == Verdict::Admitted {
-        admit(&packet, &finding);
-        return XDP_PASS;
-    }
-    maps::count(&finding.router, finding.verdict as usize);
-    if !finding.verdict.is_bad() {
-        return XDP_PASS;
-    }
-    let settings = maps::settings();
-    if settings.log_drops != 0 && maps::may_log() {
-        log(&ctx, &finding);
-    }
-    if settings.enforce != 0 {
-        maps::count(&finding.router, Counters::DROPPED);
-        XDP_DROP
-    } else {
-        maps::count(&finding.router, Counters::WOULD_DROP);
-        XDP_PASS
+    match arriving(&XdpPacket(ctx)) {
+        Action::Pass => XDP_PASS,
+        Action::Drop => XDP_DROP,
     }
 }
 
-#[inline(always)]
-fn admit(packet: &Packet<'_>, finding: &Finding) {
-    let now_ns = maps::now_ns();
-    match maps::record(packet, finding, now_ns) {
-        Ok(()) => {}
-        Err(NotRecorded::Truncated) => return maps::count(&finding.router, Verdict::Truncated as usize),
-        Err(NotRecorded::Full) => maps::count(&finding.router, Counters::RECORD_LOST),
-    }
-    maps::stamp(finding, now_ns);
-    maps::count(&finding.router, Verdict::Admitted as usize);
+/// The same in traffic control, where XDP cannot be had, and on a VLAN sub-interface.
+#[classifier]
+fn vipd_ingress(ctx: TcContext) -> i32 {
+    traffic_control(arriving(&TcPacket(ctx)))
 }
 
+/// Meets what this host sends.
+#[classifier]
+fn vipd_egress(ctx: TcContext) -> i32 {
+    traffic_control(leaving(&TcPacket(ctx)))
+}
+
+/// The stages of [`arriving`], for one kind of packet.
+///
+/// Each is a function with a name of its own: the verifier walks through it once, whatever its callers know, and it has
+/// the stack for itself.
+macro_rules! stages {
+    ($packet:ident($context:ident($raw:ty)): $find:ident, $judge:ident, $verify:ident, $conclude:ident) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn $find(ctx: $raw) -> u32 {
+            stage::find(&$packet($context::new(ctx))) as u32
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn $judge(ctx: $raw) -> u32 {
+            stage::judge(&$packet($context::new(ctx)))
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn $verify(ctx: $raw) -> u32 {
+            stage::verify(&$packet($context::new(ctx)))
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn $conclude(ctx: $raw) -> u32 {
+            stage::conclude(&$packet($context::new(ctx))) as u32
+        }
+
+        impl Stages for $packet {
+            #[inline(always)]
+            fn find(&self) -> u32 {
+                $find(self.raw())
+            }
+
+            #[inline(always)]
+            fn judge(&self) -> u32 {
+                $judge(self.raw())
+            }
+
+            #[inline(always)]
+            fn verify(&self) -> u32 {
+                $verify(self.raw())
+            }
+
+            #[inline(always)]
+            fn conclude(&self) -> u32 {
+                $conclude(self.raw())
+            }
+        }
+    };
+}
+
+stages!(XdpPacket(XdpContext(*mut xdp_md)): vipd_find_xdp, vipd_judge_xdp, vipd_verify_xdp, vipd_conclude_xdp);
+stages!(TcPacket(TcContext(*mut __sk_buff)): vipd_find_tc, vipd_judge_tc, vipd_verify_tc, vipd_conclude_tc);
+
+/// What passes goes on to the next program or filter, whosever it is.
 #[inline(always)]
-fn log(ctx: &XdpContext, finding: &Finding) {
-    let router = finding.router;
-    warn!(
-        ctx,
-        "bad advert: {} on interface {} for VRID {} over IPv{}, from {:mac}",
-        finding.verdict.name(),
-        router.ifindex,
-        router.vrid,
-        router.family,
-        finding.facts.source_mac.0
-    );
+const fn traffic_control(action: Action) -> i32 {
+    match action {
+        Action::Pass => TC_ACT_UNSPEC,
+        Action::Drop => TC_ACT_SHOT,
+    }
 }
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // Nothing in this program panics; the verifier refuses an endless loop that could be reached.
+    // Nothing in these programs panics; the verifier refuses an endless loop that could be reached.
     loop {}
 }
 

@@ -1,4 +1,6 @@
-//! Two captured adverts and the ways to spoil them, for the tables of `parse` and `judge`.
+//! Captured adverts and the ways to spoil them, for the tables of `parse` and `judge`.
+
+pub(crate) mod signed;
 
 extern crate std;
 use std::vec::Vec;

@@ -1,15 +1,23 @@
 //! One table for each reason to refuse an advert, both families in each.
 
 extern crate std;
-use std::{collections::BTreeMap, vec::Vec};
+use core::cell::RefCell;
+use std::{collections::BTreeMap, vec, vec::Vec};
 
 use super::*;
 use crate::{
-    testing::{Extension, GOLDEN, Golden, IFINDEX, IPV4, IPV6, Tag, patched, tagged, with_extensions, with_options},
+    hmac::tag,
+    testing::{
+        Extension, GOLDEN, Golden, IFINDEX, IPV4, IPV6, Tag, patched,
+        signed::{KEY_1, KEY_7},
+        tagged, with_extensions, with_options,
+    },
     units::MacAddr,
 };
 
 mod properties;
+mod sender;
+mod trailer;
 
 const OWN_IPV4: [u8; 16] = [198, 51, 100, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const OWN_IPV6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11];
@@ -20,6 +28,10 @@ const NOBODY: [u8; 16] = [0; 16];
 struct Configured {
     routers: BTreeMap<RouterKey, Router>,
     peers: BTreeMap<PeerKey, Peer>,
+    marks: BTreeMap<PeerKey, u64>,
+    keys: BTreeMap<u8, Midstates>,
+    wall_clock: Option<u64>,
+    workspace: RefCell<Workspace>,
 }
 
 impl Tables for Configured {
@@ -30,6 +42,26 @@ impl Tables for Configured {
     fn peer(&self, key: &PeerKey) -> Option<&Peer> {
         self.peers.get(key)
     }
+
+    fn mark(&self, key: &PeerKey) -> Option<u64> {
+        self.marks.get(key).copied()
+    }
+
+    fn key(&self, id: u8) -> Option<&Midstates> {
+        self.keys.get(&id)
+    }
+
+    fn wall_clock(&self) -> Option<u64> {
+        self.wall_clock
+    }
+
+    fn workspace(&self) -> Option<impl DerefMut<Target = Workspace>> {
+        Some(self.workspace.borrow_mut())
+    }
+
+    fn code(&self, key: &Midstates, len: usize) -> Option<[u8; 16]> {
+        Some(tag(&mut self.workspace.borrow_mut(), key, len))
+    }
 }
 
 impl Configured {
@@ -37,7 +69,7 @@ impl Configured {
     fn multicast() -> Self {
         let mut tables = Self::default();
         for (golden, own_address) in [(IPV4, OWN_IPV4), (IPV6, OWN_IPV6)] {
-            tables.routers.insert(golden.key(), Router { own_address, unicast: 0, padding: 0 });
+            tables.routers.insert(golden.key(), Router { own_address, ..Router::default() });
             tables.peers.insert(PeerKey { router: golden.key(), source: golden.source }, peer(None));
         }
         tables
@@ -54,20 +86,25 @@ impl Configured {
         Self { peers, ..Self::multicast() }
     }
 
+    /// The signed adverts' virtual routers, multicast, with both keys, at the time of `now`, and a window of 5 s.
+    fn authenticated(signed: &[Golden; 2], auth: u8, now: u64) -> Self {
+        let mut tables = Self { wall_clock: Some(now), ..Self::default() };
+        tables.keys.extend([(1, Midstates::new(KEY_1)), (7, Midstates::new(KEY_7))]);
+        for (golden, own_address) in signed.iter().zip([OWN_IPV4, OWN_IPV6]) {
+            let router = Router { own_address, auth, window: 5 << 32, ..Router::default() };
+            tables.routers.insert(golden.key(), router);
+            tables.peers.insert(PeerKey { router: golden.key(), source: golden.source }, peer(None));
+        }
+        tables
+    }
+
     fn verdict(&self, frame: &[u8]) -> Option<Verdict> {
         examine(frame, IFINDEX, self).map(|finding| finding.verdict)
     }
 }
 
 fn peer(pin: Option<MacAddr>) -> Peer {
-    Peer {
-        mac: pin.map_or([0; 6], |mac| mac.0),
-        mac_pinned: pin.is_some().into(),
-        last_priority: 0,
-        last_interval_cs: 0,
-        adverts: 0,
-        last_good_ns: 0,
-    }
+    Peer { mac: pin.map_or([0; 6], |mac| mac.0), mac_pinned: pin.is_some().into(), ..Peer::default() }
 }
 
 fn own_address(golden: &Golden) -> [u8; 16] {
@@ -287,7 +324,7 @@ fn an_advert_for_no_virtual_router_of_ours_is_counted_for_the_interface() {
 fn the_families_of_one_vrid_are_two_virtual_routers() {
     let mut tables = Configured::multicast();
     tables.routers.remove(&IPV6.key());
-    let router = Router { own_address: OWN_IPV4, unicast: 0, padding: 0 };
+    let router = Router { own_address: OWN_IPV4, ..Router::default() };
     tables.routers.insert(RouterKey { family: 4, ..IPV6.key() }, router);
     assert_eq!(tables.verdict(IPV6.frame), Some(Verdict::NotConfigured));
 }
@@ -296,8 +333,9 @@ fn the_families_of_one_vrid_are_two_virtual_routers() {
 fn a_virtual_router_on_a_vlan_takes_adverts_of_that_vlan_only() {
     let key = RouterKey { vlan: 4000, ..IPV4.key() };
     let tables = Configured {
-        routers: BTreeMap::from([(key, Router { own_address: OWN_IPV4, unicast: 0, padding: 0 })]),
+        routers: BTreeMap::from([(key, Router { own_address: OWN_IPV4, ..Router::default() })]),
         peers: BTreeMap::from([(PeerKey { router: key, source: IPV4.source }, peer(None))]),
+        ..Configured::default()
     };
     let cases: [(&str, &[Tag], Option<Verdict>); 5] = [
         ("its VLAN", &[[0x81, 0x00, 0x0f, 0xa0]], Some(Verdict::Admitted)),
@@ -340,90 +378,47 @@ fn adverts_come_to_the_group_or_to_our_address_as_configured() {
     }
 }
 
-#[test]
-fn our_own_address_is_not_a_peers() {
-    for golden in GOLDEN {
-        let own_address = own_address(&golden);
-        let listed = [(PeerKey { router: golden.key(), source: own_address }, None)];
-        let frame = golden.from(&own_address);
-        assert_eq!(multicast_verdict(&frame), Some(Verdict::OwnAddress));
-        assert_eq!(Configured::with_peers(&listed).verdict(&frame), Some(Verdict::OwnAddress), "although listed");
-    }
-}
+/// As ucarp sends it: version 2, type 1, VHID 55, advskew 100, authlen 7, demotion 0, advbase 1; counter; HMAC-SHA-1.
+const CARP: [u8; 36] = [
+    0x21, 55, 100, 7, 0, 1, 0x12, 0x34, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+    23, 24, 25, 26, 27, 28,
+];
 
+/// Its VHID may be a VRID of ours, or none.
 #[test]
-fn only_listed_sources_speak() {
-    let sources_ipv4 = [[198, 51, 100, 9], [0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 18], [255, 255, 255, 255]];
-    for source in sources_ipv4 {
-        assert_eq!(multicast_verdict(&IPV4.with(26, &source)), Some(Verdict::UnknownSource), "{source:?}");
-    }
-    let mut group = NOBODY;
-    group[..2].copy_from_slice(&[0xff, 0x02]);
-    let mut global = IPV6.source;
-    global[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
-    let mut link_local = IPV6.source;
-    link_local[15] ^= 1;
-    for source in [NOBODY, group, global, link_local] {
-        assert_eq!(multicast_verdict(&IPV6.from(&source)), Some(Verdict::UnknownSource), "{source:02x?}");
-    }
-}
-
-#[test]
-fn a_peer_of_one_virtual_router_does_not_speak_for_another() {
+fn carp_is_told_apart_and_counted_for_the_interface() {
     for golden in GOLDEN {
-        let other = RouterKey { vrid: 9, ..golden.key() };
-        let tables = Configured::with_peers(&[(PeerKey { router: other, source: golden.source }, None)]);
-        assert_eq!(tables.verdict(golden.frame), Some(Verdict::UnknownSource));
-    }
-}
-
-#[test]
-fn a_pinned_peer_speaks_from_its_mac_address_only() {
-    for golden in GOLDEN {
-        let key = PeerKey { router: golden.key(), source: golden.source };
-        let pinned = Configured::with_peers(&[(key, Some(golden.source_mac))]);
-        let unpinned = Configured::with_peers(&[(key, None)]);
-        assert_eq!(pinned.verdict(golden.frame), Some(Verdict::Admitted));
-        for byte in 6..12 {
-            let forged = golden.with(byte, &[golden.frame[byte] ^ 0x40]);
-            assert_eq!(pinned.verdict(&forged), Some(Verdict::WrongMac), "byte {byte}");
-            assert_eq!(unpinned.verdict(&forged), Some(Verdict::Admitted), "byte {byte}");
+        for vhid in [golden.vrid, 99] {
+            let mut frame = patched(&golden.resized(36), golden.message_at, &CARP);
+            frame[golden.message_at + 1] = vhid;
+            let finding = examine(frame.as_slice(), IFINDEX, &Configured::multicast()).unwrap();
+            assert_eq!(finding.verdict, Verdict::Carp, "{}", golden.family);
+            assert_eq!(finding.router, RouterKey { vrid: 0, ..golden.key() });
         }
     }
 }
 
 #[test]
-fn a_peer_known_by_its_mac_address_speaks_from_any_link_local_address() {
-    let tables = Configured::with_peers(&[(PeerKey::by_mac(IPV6.key(), IPV6.source_mac), Some(IPV6.source_mac))]);
-    let first_bytes = [
-        ("fe80::/16", [0xfe, 0x80], Verdict::Admitted),
-        ("end of fe80::/10", [0xfe, 0xbf], Verdict::Admitted),
-        ("fec0::", [0xfe, 0xc0], Verdict::UnknownSource),
-        ("fe7f::", [0xfe, 0x7f], Verdict::UnknownSource),
-        ("2001::", [0x20, 0x01], Verdict::UnknownSource),
-        ("ff02::", [0xff, 0x02], Verdict::UnknownSource),
-    ];
-    for (case, bytes, verdict) in first_bytes {
-        assert_eq!(tables.verdict(&IPV6.with(22, &bytes)), Some(verdict), "{case}");
+fn what_is_almost_carp_is_vrrp() {
+    // VRRPv2 with seven addresses: 8 bytes, 28 of addresses, 8 of authentication data.
+    let seven = patched(&IPV4.resized(44), IPV4.message_at, &[0x21, 55, 200, 7, 0, 1]);
+    assert_eq!(multicast_verdict(&seven), Some(Verdict::Version));
+    // And VRRPv3 with as many, which is of CARP's length.
+    let seven = patched(&IPV4.resized(36), IPV4.message_at, &[0x31, 55, 200, 7, 0, 1]);
+    assert_eq!(multicast_verdict(&seven), Some(Verdict::Admitted));
+    for golden in GOLDEN {
+        let carp = patched(&golden.resized(36), golden.message_at, &CARP);
+        let carp = patched(&carp, golden.message_at + 1, &[golden.vrid]);
+        for (case, at, byte) in [("type 2", 0, 0x22), ("authlen 6", 3, 6), ("authlen 8", 3, 8)] {
+            let frame = patched(&carp, golden.message_at + at, &[byte]);
+            assert_eq!(multicast_verdict(&frame), Some(Verdict::Version), "{case}, {}", golden.family);
+        }
+        for len in [35, 37, 40] {
+            let frame = patched(&golden.resized(len), golden.message_at, &CARP[..35]);
+            let frame = patched(&frame, golden.message_at + 1, &[golden.vrid]);
+            assert_eq!(multicast_verdict(&frame), Some(Verdict::Version), "{len} bytes over {}", golden.family);
+        }
     }
-    let forged = IPV6.with(11, &[0x02]);
-    assert_eq!(tables.verdict(&forged), Some(Verdict::UnknownSource), "another MAC address");
-}
-
-/// The map key of such a peer looks like an address; that address does not stand in for the MAC address.
-#[test]
-fn a_peer_known_by_its_mac_address_cannot_be_named_by_an_address() {
-    let key = PeerKey::by_mac(IPV6.key(), IPV6.source_mac);
-    let tables = Configured::with_peers(&[(key, Some(IPV6.source_mac))]);
-    let forged = patched(&IPV6.from(&key.source), 6, &[0x02, 0x66, 0x66, 0x66, 0x66, 0x66]);
-    assert_eq!(tables.verdict(&forged), Some(Verdict::WrongMac));
-}
-
-#[test]
-fn ipv4_peers_are_not_known_by_their_mac_address() {
-    let tables = Configured::with_peers(&[(PeerKey::by_mac(IPV4.key(), IPV4.source_mac), None)]);
-    // 254.128.0.1 begins like a link-local IPv6 address.
-    assert_eq!(tables.verdict(&IPV4.with(26, &[0xfe, 0x80, 0, 1])), Some(Verdict::UnknownSource));
 }
 
 #[test]

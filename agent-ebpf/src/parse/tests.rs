@@ -4,6 +4,7 @@ extern crate std;
 use std::vec::Vec;
 
 use super::*;
+use crate::ethernet::link;
 use crate::testing::{Extension, GOLDEN, Golden, IPV4, IPV6, Tag, patched, tagged, with_extensions, with_options};
 
 const HOP_BY_HOP_HEADER: Extension<'_> = (0, &[0, 5, 2, 0, 0, 1, 0]);
@@ -17,11 +18,12 @@ const ATOMIC_FRAGMENT: Extension<'_> = (44, &[0, 0, 0, 0, 0, 0, 1]);
 const FIRST_FRAGMENT: Extension<'_> = (44, &[0, 0, 1, 0, 0, 0, 1]);
 const LATER_FRAGMENT: Extension<'_> = (44, &[0, 0, 8, 0, 0, 0, 1]);
 
+fn read(frame: &[u8]) -> Option<Facts> {
+    parse(frame, &link(frame)?)
+}
+
 fn facts(frame: &[u8]) -> Facts {
-    match parse(frame) {
-        Parsed::Vrrp(facts) => facts,
-        Parsed::NotVrrp => panic!("not recognised: {frame:02x?}"),
-    }
+    read(frame).unwrap_or_else(|| panic!("not recognised: {frame:02x?}"))
 }
 
 fn golden_facts(golden: &Golden) -> Facts {
@@ -65,12 +67,12 @@ fn tags_give_the_vlan() {
     ];
     for golden in GOLDEN {
         for (case, tags, vlan) in cases {
-            let expected = vlan.map_or(Parsed::NotVrrp, |vlan| {
+            let expected = vlan.map(|vlan| {
                 let message_offset = golden.message_at + 4 * tags.len();
-                Parsed::Vrrp(Facts { vlan, message_offset, ..golden_facts(&golden) })
+                Facts { vlan, message_offset, ..golden_facts(&golden) }
             });
             let frame = tagged(golden.frame, tags);
-            assert_eq!(parse(frame.as_slice()), expected, "{case}, {}", golden.family);
+            assert_eq!(read(frame.as_slice()), expected, "{case}, {}", golden.family);
         }
     }
 }
@@ -84,7 +86,7 @@ fn an_ipv4_header_has_20_to_60_bytes() {
         assert_eq!(facts.shape, if words == 0 { Shape::Plain } else { Shape::Options });
     }
     for header_words in 0..5 {
-        assert_eq!(parse(IPV4.with(14, &[0x40 | header_words]).as_slice()), Parsed::NotVrrp, "IHL {header_words}");
+        assert_eq!(read(IPV4.with(14, &[0x40 | header_words]).as_slice()), None, "IHL {header_words}");
     }
 }
 
@@ -93,7 +95,7 @@ fn the_ip_version_agrees_with_the_ethertype() {
     for golden in GOLDEN {
         for version in (0..16).filter(|&version| version != golden.family.number()) {
             let first = version << 4 | golden.frame[14] & 0x0f;
-            assert_eq!(parse(golden.with(14, &[first]).as_slice()), Parsed::NotVrrp, "{}: {version}", golden.family);
+            assert_eq!(read(golden.with(14, &[first]).as_slice()), None, "{}: {version}", golden.family);
         }
     }
 }
@@ -109,10 +111,7 @@ fn ipv4_fragments_are_told_apart() {
         ("highest offset", [0x1f, 0xff], None),
     ];
     for (case, flags_and_offset, shape) in cases {
-        let found = match parse(IPV4.with(20, &flags_and_offset).as_slice()) {
-            Parsed::Vrrp(facts) => Some(facts.shape),
-            Parsed::NotVrrp => None,
-        };
+        let found = read(&IPV4.with(20, &flags_and_offset)).map(|facts| facts.shape);
         assert_eq!(found, shape, "{case}");
     }
 }
@@ -125,15 +124,15 @@ fn a_first_fragment_with_options_is_a_fragment() {
 #[test]
 fn other_protocols_are_not_vrrp() {
     for protocol in (0..=255).filter(|&protocol| protocol != 112) {
-        assert_eq!(parse(IPV4.with(23, &[protocol]).as_slice()), Parsed::NotVrrp, "IPv4 protocol {protocol}");
+        assert_eq!(read(IPV4.with(23, &[protocol]).as_slice()), None, "IPv4 protocol {protocol}");
     }
     // What follows reads as a chain of headers that does not end in 112.
     for next_header in [1, 6, 17, 50, 58, 59, 89, 113, 135, 255] {
-        assert_eq!(parse(IPV6.with(20, &[next_header]).as_slice()), Parsed::NotVrrp, "next header {next_header}");
+        assert_eq!(read(IPV6.with(20, &[next_header]).as_slice()), None, "next header {next_header}");
     }
     for ethertype in [[0x08, 0x06], [0x08, 0x01], [0x88, 0xcc], [0x00, 0x20], [0x86, 0xdc]] {
         for golden in GOLDEN {
-            assert_eq!(parse(golden.with(12, &ethertype).as_slice()), Parsed::NotVrrp, "{ethertype:02x?}");
+            assert_eq!(read(golden.with(12, &ethertype).as_slice()), None, "{ethertype:02x?}");
         }
     }
 }
@@ -158,18 +157,18 @@ fn ipv6_extension_headers_are_followed() {
     ];
     for (case, headers, shape) in cases {
         let frame = with_extensions(headers);
-        let expected = shape.map_or(Parsed::NotVrrp, |shape| {
+        let expected = shape.map(|shape| {
             let message_offset = 54 + headers.iter().map(|(_, rest)| 1 + rest.len()).sum::<usize>();
-            Parsed::Vrrp(Facts { shape, message_offset, ..golden_facts(&IPV6) })
+            Facts { shape, message_offset, ..golden_facts(&IPV6) }
         });
-        assert_eq!(parse(frame.as_slice()), expected, "{case}");
+        assert_eq!(read(frame.as_slice()), expected, "{case}");
     }
 }
 
 #[test]
 fn an_extension_header_that_reaches_beyond_the_frame_is_not_vrrp() {
     let frame = patched(&with_extensions(&[HOP_BY_HOP_HEADER]), 55, &[255]);
-    assert_eq!(parse(frame.as_slice()), Parsed::NotVrrp);
+    assert_eq!(read(frame.as_slice()), None);
 }
 
 #[test]
@@ -221,7 +220,7 @@ fn a_frame_cut_short_is_recognised_from_the_vrid_on() {
     ];
     for (frame, recognised_from) in frames {
         for len in 0..frame.len() {
-            let recognised = matches!(parse(&frame[..len]), Parsed::Vrrp(_));
+            let recognised = read(&frame[..len]).is_some();
             assert_eq!(recognised, len >= recognised_from, "{len} bytes of {frame:02x?}");
         }
     }

@@ -1,0 +1,114 @@
+//! The trailer that authenticates an advert, as draft-cassen-vrrp-auth-hmac and keepalived 2.4 have it.
+
+use core::hint::black_box;
+
+use super::{Finding, TRAILER_LEN, Tables, VERSION_3};
+use crate::{
+    abi::Verdict,
+    frame::Frame,
+    hmac::INPUT_MAX,
+    parse::Facts,
+    sequence::{is_replayed, is_within},
+};
+
+/// HMAC-SHA256, the first 128 bits of it.
+const EXTENSION_TYPE: u8 = 1;
+/// Bytes of the trailer before the code.
+const HEADER_LEN: usize = 12;
+/// Bytes of the code.
+const CODE_LEN: usize = 16;
+/// Bytes of the pseudo-header: IP version, VRRP version, VRID, 0, source address.
+const PSEUDO_HEADER_LEN: usize = 20;
+/// The word of the message that holds the checksum in its lower half.
+const CHECKSUM_WORD: usize = 4;
+
+/// Judges the trailer of a message that has one, and whose length is right, by everything but its code: the identifier
+/// of the key by which that is to be verified. `mark` is 0 for none.
+#[inline(always)]
+pub(super) fn check<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    facts: &Facts,
+    window: u64,
+    mark: u64,
+    tables: &T,
+) -> Result<u8, Verdict> {
+    let trailer = opaque(facts.message_offset + facts.message_len - TRAILER_LEN);
+    let Some(&[kind, id, r0, r1, s0, s1, s2, s3, f0, f1, c0, c1]) = frame.bytes::<HEADER_LEN>(trailer) else {
+        return Err(Verdict::Truncated);
+    };
+    if kind != EXTENSION_TYPE || r0 != 0 || r1 != 0 {
+        return Err(Verdict::AuthMalformed);
+    }
+    if tables.key(id).is_none() {
+        return Err(Verdict::AuthUnknownKey);
+    }
+    let now = tables.wall_clock().ok_or(Verdict::Unverified)?;
+    let sequence = u64::from_be_bytes([s0, s1, s2, s3, f0, f1, c0, c1]);
+    if !is_within(sequence, now, window) {
+        return Err(Verdict::AuthStale);
+    }
+    if mark != 0 && is_replayed(sequence, mark, now, window) {
+        return Err(Verdict::AuthReplayed);
+    }
+    Ok(id)
+}
+
+/// Verifies the code of an advert that [`judge`](super::judge) has left to be verified. One that is too long stays
+/// [`Verdict::Unverified`].
+#[inline(always)]
+pub fn verify<F: Frame + ?Sized, T: Tables>(frame: &F, finding: &mut Finding, tables: &T) {
+    let facts = &finding.facts;
+    let has_room = facts.message_len >= TRAILER_LEN && PSEUDO_HEADER_LEN + facts.message_len <= INPUT_MAX;
+    if finding.key == 0 || !has_room {
+        return;
+    }
+    let code = opaque(facts.message_offset + facts.message_len - CODE_LEN);
+    let Some(key) = tables.key(finding.key) else { return };
+    let Some(expected) = fill_in(frame, facts, tables).and_then(|len| tables.code(key, len)) else { return };
+    let Some(code) = frame.bytes::<CODE_LEN>(code) else { return };
+    finding.verdict = if is_equal(&expected, code) { Verdict::Admitted } else { Verdict::AuthCode };
+}
+
+/// Puts pseudo-header, message and trailer, the checksum and the code read as zero, into the workspace; returns their
+/// length.
+#[expect(clippy::many_single_char_names, reason = "the sixteen bytes of an address")]
+#[inline(always)]
+fn fill_in<F: Frame + ?Sized, T: Tables>(frame: &F, facts: &Facts, tables: &T) -> Option<usize> {
+    let mut workspace = tables.workspace()?;
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = facts.source;
+    let pseudo_header =
+        [[facts.family.number(), VERSION_3, facts.vrid, 0], [a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
+    let mut at = 0;
+    for word in pseudo_header {
+        workspace.put(at, word);
+        at += 4;
+    }
+    let covered = facts.message_len - CODE_LEN;
+    let mut offset = 0;
+    while offset < INPUT_MAX {
+        if offset >= workspace.forgotten(covered) {
+            break;
+        }
+        let &[a, b, c, d] = frame.bytes::<4>(opaque(facts.message_offset + offset))?;
+        let word = if offset == CHECKSUM_WORD { [a, b, 0, 0] } else { [a, b, c, d] };
+        workspace.put(PSEUDO_HEADER_LEN + offset, word);
+        offset += 4;
+    }
+    for at in [0, 4, 8, 12] {
+        workspace.put(PSEUDO_HEADER_LEN + offset + at, [0; 4]);
+    }
+    Some(PSEUDO_HEADER_LEN + facts.message_len)
+}
+
+/// Compares in constant time.
+#[inline(always)]
+fn is_equal(one: &[u8; 16], other: &[u8; 16]) -> bool {
+    u128::from_ne_bytes(*one) ^ u128::from_ne_bytes(*other) == 0
+}
+
+/// `offset`, of which LLVM must not know how it was computed: it would take the subtraction into the packet pointer, and
+/// the verifier bounds no pointer from below.
+#[inline(always)]
+fn opaque(offset: usize) -> usize {
+    black_box(offset)
+}
