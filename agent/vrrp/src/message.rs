@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vrrp_wire::judge::{HEADER_LEN, TYPE_ADVERTISEMENT, VERSION_3};
 
-use crate::{Centiseconds, Family, Priority, Vrid};
+use crate::{
+    Centiseconds, Family, Priority, Vrid,
+    auth::{self, Key, Sequence, TRAILER_LEN, Trailer},
+};
 
 /// First byte of every advert: version 3, type 1. RFC 9568 §5.2.1, §5.2.2.
 const VERSION_TYPE: u8 = VERSION_3 << 4 | TYPE_ADVERTISEMENT;
@@ -39,6 +42,15 @@ impl Endpoints {
         match self {
             Self::Ipv4 { .. } => Family::Ipv4,
             Self::Ipv6 { .. } => Family::Ipv6,
+        }
+    }
+
+    /// Source address.
+    #[must_use]
+    pub const fn source(&self) -> IpAddr {
+        match *self {
+            Self::Ipv4 { source, .. } => IpAddr::V4(source),
+            Self::Ipv6 { source, .. } => IpAddr::V6(source),
         }
     }
 
@@ -108,9 +120,47 @@ pub enum DecodeError {
     Checksum(u16),
 }
 
+/// An advert as it came, in its two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The message, or all bytes where what follows it is no trailer.
+    pub message: &'a [u8],
+    /// What authenticates it.
+    pub trailer: Option<&'a Trailer>,
+}
+
+/// Tells the message from its trailer: the 28 bytes beyond those that the address count makes.
+#[must_use]
+pub fn split(bytes: &[u8], family: Family) -> Parts<'_> {
+    let unsigned = Parts { message: bytes, trailer: None };
+    let Some((message, trailer)) = bytes.split_last_chunk::<TRAILER_LEN>() else { return unsigned };
+    match message.first_chunk::<HEADER_LEN>() {
+        Some(&[_, _, _, count, ..]) if message.len() == message_len(count, family) => {
+            Parts { message, trailer: Some(trailer) }
+        }
+        Some(_) | None => unsigned,
+    }
+}
+
 impl Message {
-    /// Reads an advert that came in a datagram between `endpoints`, and says what its checksum covers.
+    /// Reads an advert without a trailer that came in a datagram between `endpoints`, and says what its checksum
+    /// covers.
     pub fn decode(bytes: &[u8], endpoints: &Endpoints) -> Result<(Self, ChecksumForm), DecodeError> {
+        Self::decode_parts(bytes, &[], endpoints)
+    }
+
+    /// Reads an advert as [`Message::decode`] does, from the parts that [`split`] has found.
+    ///
+    /// Says nothing about who sent it: that takes [`Keyring::verify`](auth::Keyring::verify).
+    pub fn decode_signed(
+        message: &[u8],
+        trailer: &Trailer,
+        endpoints: &Endpoints,
+    ) -> Result<(Self, ChecksumForm), DecodeError> {
+        Self::decode_parts(message, trailer, endpoints)
+    }
+
+    fn decode_parts(bytes: &[u8], trailer: &[u8], endpoints: &Endpoints) -> Result<(Self, ChecksumForm), DecodeError> {
         let Some(&[version_type, vrid, priority, count, i0, i1, c0, c1]) = bytes.first_chunk::<HEADER_LEN>() else {
             return Err(DecodeError::TooShort(bytes.len()));
         };
@@ -121,11 +171,12 @@ impl Message {
             return Err(DecodeError::Type(version_type & 0x0f));
         }
         let family = endpoints.family();
-        let expected = HEADER_LEN + usize::from(count) * family.address_len();
+        let expected = message_len(count, family);
         if bytes.len() != expected {
             return Err(DecodeError::Length { expected, actual: bytes.len() });
         }
-        let form = checksum_form(bytes, endpoints).ok_or(DecodeError::Checksum(u16::from_be_bytes([c0, c1])))?;
+        let form =
+            checksum_form(bytes, trailer, endpoints).ok_or(DecodeError::Checksum(u16::from_be_bytes([c0, c1])))?;
         if count == 0 {
             return Err(DecodeError::AddressCount);
         }
@@ -145,38 +196,74 @@ impl Message {
     /// Addresses of the other family, and those beyond the 255th, cannot be said and are left out.
     #[must_use]
     pub fn encode(&self, endpoints: &Endpoints, form: ChecksumForm) -> Vec<u8> {
+        let mut bytes = self.encode_unchecked(endpoints.family());
+        put_checksum(&mut bytes, &[], endpoints, form);
+        bytes
+    }
+
+    /// The advert as [`Message::encode`] makes it, and the trailer that authenticates it as one of `sequence`.
+    #[must_use]
+    pub fn encode_signed(&self, endpoints: &Endpoints, form: ChecksumForm, key: &Key, sequence: Sequence) -> Vec<u8> {
+        let mut bytes = self.encode_unchecked(endpoints.family());
+        let trailer = auth::sign(key, endpoints.source(), &bytes, sequence);
+        put_checksum(&mut bytes, &trailer, endpoints, form);
+        bytes.extend(trailer);
+        bytes
+    }
+
+    /// The advert with a checksum of 0.
+    fn encode_unchecked(&self, family: Family) -> Vec<u8> {
         let addresses: Vec<u8> = self
             .addresses
             .iter()
-            .filter_map(|address| octets(address, endpoints.family()))
+            .filter_map(|address| octets(address, family))
             .take(usize::from(u8::MAX))
             .flatten()
             .collect();
-        let count = u8::try_from(addresses.len() / endpoints.family().address_len()).unwrap_or(u8::MAX);
+        let count = u8::try_from(addresses.len() / family.address_len()).unwrap_or(u8::MAX);
         let [i0, i1] = self.max_advertise_interval.get().to_be_bytes();
         let priority = self.priority.map_or(0, Priority::get);
         let mut bytes = vec![VERSION_TYPE, self.vrid.get(), priority, count, i0, i1, 0, 0];
         bytes.extend(addresses);
-        let covered = match form {
-            ChecksumForm::PseudoHeader => endpoints.pseudo_header_sum(bytes.len()),
-            ChecksumForm::MessageOnly => 0,
-        };
-        let checksum = !fold(covered + sum(&bytes));
-        if let Some(field) = bytes.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
-            field.copy_from_slice(&checksum.to_be_bytes());
-        }
         bytes
     }
 }
 
-/// The form in which the checksum of `bytes` is right; both are accepted for IPv4.
-fn checksum_form(bytes: &[u8], endpoints: &Endpoints) -> Option<ChecksumForm> {
-    let message = sum(bytes);
-    if fold(message + endpoints.pseudo_header_sum(bytes.len())) == 0xffff {
-        return Some(ChecksumForm::PseudoHeader);
+/// Bytes of a message with `count` addresses.
+fn message_len(count: u8, family: Family) -> usize {
+    HEADER_LEN + usize::from(count) * family.address_len()
+}
+
+/// Writes the checksum into `message`, where it is 0 so far.
+fn put_checksum(message: &mut [u8], trailer: &[u8], endpoints: &Endpoints, form: ChecksumForm) {
+    let checksum = !fold(covered_sum(message, trailer, endpoints, form));
+    if let Some(field) = message.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
+        field.copy_from_slice(&checksum.to_be_bytes());
     }
-    let message_only = endpoints.family() == Family::Ipv4 && fold(message) == 0xffff;
-    message_only.then_some(ChecksumForm::MessageOnly)
+}
+
+/// The form in which the checksum of `message` is right; both are accepted for IPv4.
+fn checksum_form(message: &[u8], trailer: &[u8], endpoints: &Endpoints) -> Option<ChecksumForm> {
+    let is_right = |form| fold(covered_sum(message, trailer, endpoints, form)) == 0xffff;
+    let forms: &[_] = match endpoints.family() {
+        Family::Ipv4 => &[ChecksumForm::PseudoHeader, ChecksumForm::MessageOnly],
+        Family::Ipv6 => &[ChecksumForm::PseudoHeader],
+    };
+    forms.iter().copied().find(|&form| is_right(form))
+}
+
+/// Sum of what the checksum covers. Over IPv6 that includes the trailer, since the kernel computes it over all that
+/// is sent.
+fn covered_sum(message: &[u8], trailer: &[u8], endpoints: &Endpoints, form: ChecksumForm) -> u64 {
+    let trailer = match endpoints.family() {
+        Family::Ipv4 => &[],
+        Family::Ipv6 => trailer,
+    };
+    let pseudo_header = match form {
+        ChecksumForm::PseudoHeader => endpoints.pseudo_header_sum(message.len() + trailer.len()),
+        ChecksumForm::MessageOnly => 0,
+    };
+    pseudo_header + sum(message) + sum(trailer)
 }
 
 fn decode_addresses(bytes: &[u8], family: Family) -> Vec<IpAddr> {

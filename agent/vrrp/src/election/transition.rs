@@ -37,6 +37,8 @@ pub enum Cause {
     PrimaryAddress,
     /// The virtual addresses could not be put on the interface.
     VirtualAddresses,
+    /// The clock, which signed adverts go by, may be wrong: nothing keeps it right yet.
+    Clock,
 }
 
 impl fmt::Display for Cause {
@@ -45,6 +47,7 @@ impl fmt::Display for Cause {
             Self::Link => "the link is down",
             Self::PrimaryAddress => "no address to advertise from",
             Self::VirtualAddresses => "the virtual addresses could not be held",
+            Self::Clock => "the clock is not synchronised",
         })
     }
 }

@@ -110,6 +110,69 @@ fn addresses_of_the_other_family_are_left_out() {
     assert_eq!(mixed.encode(&V4, ChecksumForm::PseudoHeader), hex("3137c80100643913c0000282"));
 }
 
+/// A message and its trailer as keepalived 2.4.3 sent them.
+const SIGNED_V4: &str = "3133c80100643935c0000264010100006b0298d7c9ed00003f4419c941693f6e776fed3476b03ce1";
+const SIGNED_V6: &str = "3133c8020064a907fe80000000000000000000000000010020010db8000000000000000000000100\
+                         010100006b0298d7cb5b000040f418bd150c3b65b4c54a42c003f6fc";
+
+#[test]
+fn a_trailer_is_the_28_bytes_beyond_the_addresses() {
+    let (v4, v6) = (hex(SIGNED_V4), hex(SIGNED_V6));
+    // (bytes, family, length of the message, whether a trailer follows)
+    let cases = [
+        (&v4[..], Family::Ipv4, 12, true),
+        (&v6[..], Family::Ipv6, 40, true),
+        (&v4[..], Family::Ipv6, 40, false),
+        (&v6[..], Family::Ipv4, 68, false),
+        (&v4[..12], Family::Ipv4, 12, false),
+        (&v4[..39], Family::Ipv4, 39, false),
+        (&[&v4[..], &[0]].concat()[..], Family::Ipv4, 41, false),
+        (&v4[..28], Family::Ipv4, 28, false),
+        (&v4[..7], Family::Ipv4, 7, false),
+        (&[], Family::Ipv4, 0, false),
+    ];
+    for (bytes, family, message_len, has_trailer) in cases {
+        let parts = split(bytes, family);
+        assert_eq!(parts.message, &bytes[..message_len]);
+        assert_eq!(parts.trailer.is_some(), has_trailer, "{} bytes over {family}", bytes.len());
+        assert_eq!(parts.trailer.map_or(&[][..], |trailer| &trailer[..]), &bytes[message_len..]);
+    }
+}
+
+/// The checksum covers the trailer over IPv6 only.
+#[test]
+fn a_trailer_is_covered_by_the_checksum_over_ipv6() {
+    for (bytes, endpoints, is_covered) in [(hex(SIGNED_V4), V4, false), (hex(SIGNED_V6), v6(), true)] {
+        let (message, trailer) = bytes.split_last_chunk().unwrap();
+        let right = Message::decode_signed(message, trailer, &endpoints);
+        assert!(right.is_ok(), "{right:?}");
+        let mut changed = *trailer;
+        changed[27] ^= 1;
+        assert_eq!(Message::decode_signed(message, &changed, &endpoints).is_err(), is_covered);
+        assert_eq!(Message::decode(message, &endpoints).is_err(), is_covered);
+    }
+}
+
+/// Who asks for no trailer gets none past unnoticed.
+#[test]
+fn a_trailer_is_too_much_for_an_unsigned_advert() {
+    let error = DecodeError::Length { expected: 12, actual: 40 };
+    assert_eq!(Message::decode(&hex(SIGNED_V4), &V4), Err(error));
+    let error = DecodeError::Length { expected: 40, actual: 68 };
+    assert_eq!(Message::decode(&hex(SIGNED_V6), &v6()), Err(error));
+}
+
+/// The form without a pseudo-header covers the message alone, signed or not.
+#[test]
+fn a_signed_advert_may_have_either_checksum() {
+    let key = Key::new(auth::KeyId::new(1).unwrap(), &[7; 32]).unwrap();
+    let advert = message(56, 200, &["192.0.2.131"]);
+    let bytes = advert.encode_signed(&V4, ChecksumForm::MessageOnly, &key, Sequence::new(1));
+    let (encoded, trailer) = bytes.split_last_chunk().unwrap();
+    assert_eq!(encoded, hex("3138c801006443dec0000283"));
+    assert_eq!(Message::decode_signed(encoded, trailer, &V4), Ok((advert, ChecksumForm::MessageOnly)));
+}
+
 proptest! {
     #[test]
     fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -1,0 +1,134 @@
+use super::*;
+
+const WINDOW: Duration = Duration::from_secs(5);
+/// 2026-11-22, 12:45:11 UTC.
+const NOW: Duration = Duration::from_secs(0x6b02_98d7);
+const NOW_BITS: u64 = 0x6b02_98d7_0000_0000;
+const SECOND: u64 = 1 << 32;
+
+fn at(now: Duration) -> Clock {
+    Clock { now, window: WINDOW }
+}
+
+fn before(time: Duration, distance: Duration) -> Duration {
+    time.checked_sub(distance).unwrap()
+}
+
+fn issued(bits: u64) -> Issued {
+    Issued { sequence: Sequence::new(bits), restarted: None }
+}
+
+#[test]
+fn a_sequence_is_the_time_in_seconds_and_their_fraction() {
+    let cases = [
+        (Duration::ZERO, 0),
+        (Duration::from_millis(0x6800_0000 * 1000 + 500), 0x6800_0000_8000_0000),
+        (Duration::from_nanos(1_999_999_999), 0x0000_0001_ffff_0000),
+        (Duration::from_secs(1 << 32), 0),
+        (Duration::MAX, 0xffff_ffff_ffff_0000),
+    ];
+    for (wall, bits) in cases {
+        assert_eq!(Sequence::from_wall(wall).get(), bits, "{wall:?}");
+    }
+    assert_eq!(Sequence::new(u64::MAX).next(), Sequence::new(0));
+    assert!(Sequence::new(0).is_after(Sequence::new(u64::MAX)));
+    assert!(!Sequence::new(7).is_after(Sequence::new(7)));
+    assert_eq!(Sequence::new(0x6b02_98d7_c9ed_0003).to_string(), "6b0298d7.c9ed.0003");
+}
+
+#[test]
+fn skew_has_a_side() {
+    let cases = [
+        (NOW_BITS, Skew::Ahead(Duration::ZERO)),
+        (NOW_BITS + 0xffff, Skew::Ahead(Duration::ZERO)),
+        (NOW_BITS + SECOND / 2, Skew::Ahead(Duration::from_millis(500))),
+        (NOW_BITS - SECOND / 4, Skew::Behind(Duration::from_millis(250))),
+        (NOW_BITS - 3600 * SECOND, Skew::Behind(Duration::from_hours(1))),
+    ];
+    for (bits, skew) in cases {
+        assert_eq!(Sequence::new(bits).skew(NOW), skew, "{bits:#x}");
+    }
+    assert_eq!(Skew::Behind(WINDOW).distance(), WINDOW);
+    assert_eq!(Skew::Ahead(Duration::from_millis(1500)).to_string(), "1.500 s ahead of");
+}
+
+#[test]
+fn the_counter_tells_adverts_of_one_instant_apart() {
+    let mut signer = Signer::new();
+    assert_eq!(signer.last(), None);
+    for counter in 0..3 {
+        assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + counter));
+    }
+    assert_eq!(signer.last(), Some(Sequence::new(NOW_BITS + 2)));
+    assert_eq!(signer.next(&at(NOW + Duration::from_secs(1))), issued(NOW_BITS + SECOND));
+}
+
+/// A counter that overflows runs into the time, where the order stays right.
+#[test]
+fn a_full_counter_carries() {
+    let mut signer = Signer::resume(Sequence::new(NOW_BITS + 0xffff));
+    assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 0x1_0000));
+}
+
+#[test]
+fn a_clock_that_goes_back_within_the_window_is_waited_for() {
+    let mut signer = Signer::new();
+    signer.next(&at(NOW));
+    assert_eq!(signer.next(&at(before(NOW, Duration::from_secs(2)))), issued(NOW_BITS + 1));
+    assert_eq!(signer.next(&at(before(NOW, WINDOW))), issued(NOW_BITS + 2));
+    assert_eq!(signer.next(&at(NOW + Duration::from_secs(1))), issued(NOW_BITS + SECOND));
+}
+
+#[test]
+fn a_clock_that_goes_back_further_starts_the_sequence_again() {
+    let hour = Duration::from_hours(1);
+    let mut signer = Signer::new();
+    signer.next(&at(NOW + hour));
+    assert_eq!(signer.next(&at(NOW)), Issued { sequence: Sequence::new(NOW_BITS), restarted: Some(hour) });
+    assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 1));
+    assert_eq!(signer.next(&at(NOW + hour)), issued(NOW_BITS + 3600 * SECOND));
+}
+
+#[test]
+fn what_was_kept_counts_unless_it_lies_beyond_the_window() {
+    let kept = |ahead: u64| Sequence::new(NOW_BITS + ahead);
+    let cases = [
+        ("long ago", Sequence::new(NOW_BITS - 3600 * SECOND), issued(NOW_BITS)),
+        ("now", kept(0), issued(NOW_BITS + 1)),
+        ("ahead", kept(3 * SECOND), issued(NOW_BITS + 3 * SECOND + 1)),
+        ("the edge", kept(5 * SECOND), issued(NOW_BITS + 5 * SECOND + 1)),
+        (
+            "past the edge",
+            kept(6 * SECOND),
+            Issued { sequence: Sequence::new(NOW_BITS), restarted: Some(Duration::from_secs(6)) },
+        ),
+    ];
+    for (case, last, expected) in cases {
+        assert_eq!(Signer::resume(last).next(&at(NOW)), expected, "{case}");
+    }
+}
+
+/// A host whose clock starts in 1970 signs by it, and says so; the next step forward needs no word.
+#[test]
+fn a_clock_that_is_not_set_is_reported() {
+    let mut signer = Signer::resume(Sequence::new(NOW_BITS));
+    let first = signer.next(&at(Duration::from_secs(30)));
+    assert_eq!(first.sequence, Sequence::new(30 * SECOND));
+    assert_eq!(first.restarted, Some(before(NOW, Duration::from_secs(30))));
+    assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS));
+}
+
+#[test]
+fn sequences_grow_across_the_wrap() {
+    let wrap = Duration::from_secs(1 << 32);
+    let mut signer = Signer::new();
+    let mut last = signer.next(&at(before(wrap, Duration::from_millis(300)))).sequence;
+    for millis in [200, 100, 0] {
+        let next = signer.next(&at(before(wrap, Duration::from_millis(millis))));
+        assert!(next.sequence.is_after(last), "{millis} ms before");
+        assert_eq!(next.restarted, None);
+        last = next.sequence;
+    }
+    assert_eq!(last, Sequence::new(0));
+    assert_eq!(signer.next(&at(before(wrap, Duration::from_millis(100)))), issued(1));
+}
