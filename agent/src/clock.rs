@@ -1,21 +1,50 @@
-//! The one clock that elections run on.
+//! The one clock that elections run on, and what it is to the wall clock, by which adverts are authenticated.
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use nix::{
+    libc,
+    time::{ClockId, clock_gettime},
+};
 use vrrp::Instant;
 
 /// Now, on the scale of the kernel's stamps: CLOCK_MONOTONIC, which no change of the wall clock moves.
 #[must_use]
 pub fn now() -> Instant {
-    // The call fails only for a clock that the kernel does not have.
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Into::into);
-    Instant::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    Instant::from_nanos(nanoseconds(read(ClockId::CLOCK_MONOTONIC)))
 }
 
 /// The moment `span` ago.
 #[must_use]
 pub fn before_now(span: Duration) -> Instant {
-    let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-    Instant::from_nanos(now().as_nanos().saturating_sub(span))
+    Instant::from_nanos(now().as_nanos().saturating_sub(nanoseconds(span)))
+}
+
+/// Time since 1970.
+#[must_use]
+pub fn wall() -> Duration {
+    read(ClockId::CLOCK_REALTIME)
+}
+
+/// What makes [`wall`] of [`now`], in nanoseconds; it changes only when somebody sets the wall clock.
+#[must_use]
+pub fn wall_offset_ns() -> u64 {
+    nanoseconds(wall().saturating_sub(read(ClockId::CLOCK_MONOTONIC)))
+}
+
+/// Whether something keeps the wall clock right, as far as the kernel has been told.
+#[must_use]
+pub fn is_synchronised() -> bool {
+    // SAFETY: all zero is a `timex` that asks and changes nothing, and the call writes no further than it.
+    let state = unsafe { libc::adjtimex(&mut std::mem::zeroed()) };
+    state >= 0 && state != libc::TIME_ERROR
+}
+
+fn read(clock: ClockId) -> Duration {
+    // The call fails only for a clock that the kernel does not have.
+    clock_gettime(clock).map_or(Duration::ZERO, Into::into)
+}
+
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

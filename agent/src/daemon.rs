@@ -1,9 +1,8 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     fs::{self, File, TryLockError},
-    hash::Hash,
     io,
     os::{
         linux::net::SocketAddrExt,
@@ -12,7 +11,7 @@ use std::{
             net::{SocketAddr, UnixListener},
         },
     },
-    sync::Arc,
+    path::PathBuf,
     thread,
     time::Duration,
 };
@@ -27,28 +26,45 @@ use tokio::{
     time::timeout,
 };
 use tracing::{info, warn};
-use vrrp::{Family, Priority};
-use vrrp_wire::{abi::Peer, judge::HEADER_LEN};
+use vrrp::{
+    Family, Priority,
+    auth::{KeyId, TRAILER_LEN},
+};
+use vrrp_wire::judge::HEADER_LEN;
 
 use crate::{
-    config::{self, Config},
-    datapath::{Datapath, xdp},
+    authentication::Authentication,
+    config::{self, Config, Identity},
+    datapath::{Datapath, pins},
+    desk::Desk,
     instance::Instance,
+    keys,
     link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{Snapshot, control},
-    perform::{self, Performer, Place, Wish, advertise::Advertiser, announce::Announcer},
+    perform::{self, Performer, Place, Wish, sockets::Sockets},
     reactor::{Interface, Reactor},
     router::VirtualRouter,
+    sequence_file,
+    watchman::Watchman,
 };
 
 /// How long the removal of virtual addresses may take when the agent stops.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where the configuration came from, and comes from again.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// What this machine knows of itself.
+    pub identity: Identity,
+}
+
 /// Runs the agent until SIGTERM or SIGINT, then hands over and returns.
 ///
 /// Whatever ends it, virtual addresses are off the interfaces afterwards, or the error says that they are not.
-pub async fn run(config: Config, instance: &Instance) -> anyhow::Result<()> {
+pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow::Result<()> {
     let _lock = lock(instance)?;
     let signals = Signals::watch()?;
     let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
@@ -58,33 +74,63 @@ pub async fn run(config: Config, instance: &Instance) -> anyhow::Result<()> {
     let watched = watched(&config);
     let links = read_links(&handle, &watched).await?;
     let _claims = links.iter().map(claim).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut datapath = Datapath::open(&config.guard, &instance.pin_dir());
-    let (disturb, disturbances) = watch::channel(());
-    let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances };
-    let mut tasks = JoinSet::new();
-    let routers = build_routers(&config, &links, &host, &mut datapath, &mut tasks)?;
-    let interfaces = attach(&links, &mut datapath)?;
+    // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
     for link in &links {
         perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface)).await?;
     }
+    let mut desk = Desk {
+        datapath: Datapath::open(&config.guard, &instance.pin_dir()),
+        authentication: authentication(&config, instance)?,
+    };
+    let kept = keep_sequence(&desk, instance);
+    let interfaces = attach(&links, &mut desk)?;
+    let (disturb, disturbances) = watch::channel(());
+    let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances };
+    let (mut tasks, mut sockets) = (JoinSet::new(), Sockets::default());
+    let routers = build_routers(&config, &interfaces, &host, &mut desk, &mut sockets, &mut tasks)?;
+    desk.datapath.drop_leftovers()?;
 
     let listener = control::listen(&instance.socket())?;
-    let reactor = Reactor { datapath, routers, interfaces, inbox, about: about(&config) };
+    let watchman = Watchman::new(config.auth.as_ref().filter(|auth| auth.mode.signs()).map(|auth| auth.clock_grace));
+    let reactor =
+        Reactor { desk, routers, interfaces, sockets, inbox, about: about(&config), watchman, places: HashMap::new() };
     let elections = spawn_elections(reactor)?;
     tokio::spawn(control::serve(listener, mailbox.clone()));
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "running as {instance}");
 
     let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone(), disturb));
-    let outcome = supervise(signals, elections, link_watch, &mailbox, &mut tasks).await;
+    let stop = signals.stop(config, origin, &mailbox);
+    let outcome = supervise(stop, elections, link_watch, &mailbox, &mut tasks).await;
     let released = release(tasks).await;
     let _ = fs::remove_file(instance.socket());
+    if let Some(kept) = kept {
+        // It ends with the election thread, having kept the last sequence.
+        let _ = timeout(RELEASE_PATIENCE, kept).await;
+    }
     info!("stopped");
     outcome.and(released)
 }
 
+/// How adverts are authenticated, if they are: with the keys in their files, after what an earlier run has sent.
+fn authentication(config: &Config, instance: &Instance) -> anyhow::Result<Option<Authentication>> {
+    let Some(auth) = &config.auth else { return Ok(None) };
+    let kept = sequence_file::read(&instance.sequence());
+    Ok(Some(Authentication::new(auth, keys::load(auth)?, kept)?))
+}
+
+/// Keeps what is sent for the next run.
+fn keep_sequence(desk: &Desk, instance: &Instance) -> Option<JoinHandle<()>> {
+    let sent = desk.authentication.as_ref()?.sent();
+    let dir = instance.state_dir();
+    if let Err(error) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir) {
+        warn!(%error, "failed to create `{}`; the sequence of signed adverts does not survive a restart", dir.display());
+    }
+    Some(tokio::spawn(sequence_file::keep(instance.sequence(), sent)))
+}
+
 /// Waits until the agent is to end, for good or ill, and ends the elections.
 async fn supervise(
-    signals: Signals,
+    stop: impl Future<Output = ()>,
     mut elections: oneshot::Receiver<anyhow::Result<()>>,
     link_watch: JoinHandle<anyhow::Result<()>>,
     mailbox: &Mailbox,
@@ -99,7 +145,7 @@ async fn supervise(
             Ok(outcome) => return elections.await.unwrap_or_else(panicked).and(outcome),
             Err(panic) => Err(panic).context("a task that looks after virtual addresses panicked"),
         },
-        () = signals.stop() => Ok(()),
+        () = stop => Ok(()),
     };
     let end = async {
         mailbox.send(Mail::Shutdown).await;
@@ -166,9 +212,12 @@ async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<Li
 }
 
 /// Begins to hear the interfaces.
-fn attach(links: &[LinkState], datapath: &mut Datapath) -> anyhow::Result<Vec<Interface>> {
+fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>> {
+    if let Some(authentication) = &desk.authentication {
+        desk.datapath.set_keys(authentication.midstates())?;
+    }
     let attach = |link: &LinkState| {
-        let attachment = datapath.attach(&link.interface, link.ifindex)?;
+        let attachment = desk.datapath.attach(&link.interface, link.ifindex)?;
         Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment })
     };
     links.iter().map(attach).collect()
@@ -184,7 +233,7 @@ struct Host {
 /// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
 /// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
 fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(format!("vipd/interface/{}", link.ifindex))?;
+    let name = SocketAddr::from_abstract_name(format!("vipd/interface/{}", link.interface))?;
     UnixListener::bind_addr(&name).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
             return anyhow!("another agent serves `{}`; one interface has one agent", link.interface);
@@ -196,19 +245,21 @@ fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
 /// Makes the virtual routers, and for each a task that keeps its addresses.
 fn build_routers(
     config: &Config,
-    links: &[LinkState],
+    interfaces: &[Interface],
     host: &Host,
-    datapath: &mut Datapath,
+    desk: &mut Desk,
+    sockets: &mut Sockets,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Vec<VirtualRouter>> {
-    let mut sockets = Sockets::default();
     let mut routers = Vec::new();
     for (at, entry) in config.virtual_routers.iter().enumerate() {
-        let link = links.iter().find(|link| link.interface == entry.interface);
-        let link = link.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
-        check_mtu(entry, link)?;
+        let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
+        let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
+        let link = &interface.link;
+        check_mtu(entry, link, desk.authentication.is_some())?;
         let (wishes, followed) = watch::channel(Wish::default());
-        let place = Place { ifindex: link.ifindex, mac: link.mac, link_local: link.link_local() };
+        let announcer = sockets.announcer(link)?;
+        let place = Place { ifindex: link.ifindex, mac: link.mac, link_local: link.link_local(), announcer };
         let (places, place) = watch::channel(place);
         let performer = Performer {
             router: at,
@@ -217,29 +268,27 @@ fn build_routers(
             place,
             disturbances: host.disturbances.clone(),
             handle: host.handle.clone(),
-            announcer: sockets.announcer(link)?,
             mailbox: host.mailbox.clone(),
         };
         tasks.spawn(performer.run(followed));
 
         let advertiser = sockets.advertiser(link, entry.family)?;
-        let router = VirtualRouter::new(entry.clone(), link, advertiser, wishes, places);
-        router.configure(datapath)?;
-        for (key, mac) in router.peers() {
-            datapath.set_peer(key, allowed(mac))?;
-        }
+        let router = VirtualRouter::new(entry.clone(), interface, advertiser, wishes, places);
+        router.configure(desk)?;
+        router.introduce_peers(&mut desk.datapath)?;
         routers.push(router);
     }
     Ok(routers)
 }
 
 /// A fragmented advert would be dropped by every peer.
-fn check_mtu(entry: &config::VirtualRouter, link: &LinkState) -> anyhow::Result<()> {
+fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
     let header_len = match entry.family {
         Family::Ipv4 => 20,
         Family::Ipv6 => 40,
     };
-    let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len();
+    let trailer_len = if is_signed { TRAILER_LEN } else { 0 };
+    let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len() + trailer_len;
     ensure!(
         u32::try_from(datagram_len).is_ok_and(|len| len <= link.mtu),
         "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {}: put some of its {} addresses \
@@ -253,52 +302,6 @@ fn check_mtu(entry: &config::VirtualRouter, link: &LinkState) -> anyhow::Result<
     Ok(())
 }
 
-/// The sending sockets, which virtual routers share.
-#[derive(Default)]
-struct Sockets {
-    advertisers: HashMap<(u32, Family), Arc<Advertiser>>,
-    announcers: HashMap<u32, Arc<Announcer>>,
-}
-
-impl Sockets {
-    fn advertiser(&mut self, link: &LinkState, family: Family) -> anyhow::Result<Arc<Advertiser>> {
-        let open = || Advertiser::open(&link.interface, link.ifindex, family);
-        shared(&mut self.advertisers, (link.ifindex, family), open).with_context(|| no_raw_socket(link))
-    }
-
-    fn announcer(&mut self, link: &LinkState) -> anyhow::Result<Arc<Announcer>> {
-        shared(&mut self.announcers, link.ifindex, || Announcer::open(link.ifindex))
-            .with_context(|| no_raw_socket(link))
-    }
-}
-
-fn shared<K: Eq + Hash, T>(
-    opened: &mut HashMap<K, Arc<T>>,
-    key: K,
-    open: impl FnOnce() -> io::Result<T>,
-) -> io::Result<Arc<T>> {
-    Ok(match opened.entry(key) {
-        Entry::Occupied(entry) => Arc::clone(entry.get()),
-        Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(open()?))),
-    })
-}
-
-fn no_raw_socket(link: &LinkState) -> String {
-    format!("failed to open a raw socket on `{}` (it needs CAP_NET_RAW)", link.interface)
-}
-
-/// A sender that has not been heard yet.
-fn allowed(mac: Option<vrrp::MacAddr>) -> Peer {
-    Peer {
-        mac: mac.map_or([0; 6], |mac| mac.0),
-        mac_pinned: u8::from(mac.is_some()),
-        last_priority: 0,
-        last_interval_cs: 0,
-        adverts: 0,
-        last_good_ns: 0,
-    }
-}
-
 fn about(config: &Config) -> Snapshot {
     Snapshot {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -306,6 +309,8 @@ fn about(config: &Config) -> Snapshot {
         node: config.node.clone(),
         pid: std::process::id(),
         guard: config.guard.mode.to_string(),
+        authentication: None,
+        alarms: Vec::new(),
         interfaces: Vec::new(),
         virtual_routers: Vec::new(),
     }
@@ -341,16 +346,39 @@ impl Signals {
         })
     }
 
-    /// Resolves at SIGTERM or SIGINT. SIGHUP, which would end the process with its addresses held, is only reported.
-    async fn stop(mut self) {
+    /// Resolves at SIGTERM or SIGINT. At SIGHUP the keys are read again.
+    async fn stop(mut self, mut config: Config, origin: Origin, mailbox: &Mailbox) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => warn!("SIGHUP: this version cannot reload; start vipd again"),
+                _ = self.hang_up.recv() => match read_again(&config, &origin, mailbox).await {
+                    Ok(new) => config = new,
+                    Err(error) => warn!("SIGHUP: nothing has changed: {error:#}"),
+                },
             }
         }
     }
+}
+
+/// Takes over what `[auth]` says now, and the keys in its files; returns the configuration that holds from now on.
+async fn read_again(config: &Config, origin: &Origin, mailbox: &Mailbox) -> anyhow::Result<Config> {
+    let new = Config::read(&origin.path, &origin.identity)?;
+    let new = Config { warnings: config.warnings.clone(), ..new };
+    let (Some(_), Some(auth)) = (&config.auth, new.auth.clone()) else {
+        bail!("this version reads only the keys of [auth] again, and there is no [auth]; start vipd again");
+    };
+    let taken_over = Config { auth: new.auth.clone(), ..config.clone() };
+    if taken_over != new {
+        warn!("SIGHUP: this version takes over [auth] alone; start vipd again for the rest");
+    }
+    let keys = keys::load(&auth)?;
+    let (done, outcome) = oneshot::channel();
+    let ids: Vec<_> = keys.iter().map(|key| key.id().get()).collect();
+    mailbox.send(Mail::Authentication { config: auth.clone(), keys, done }).await;
+    outcome.await.context("the election thread has ended")??;
+    info!(mode = %auth.mode, keys = ?ids, active_key = auth.active_key.map(KeyId::get), "keys were read again");
+    Ok(taken_over)
 }
 
 fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> String {
@@ -365,5 +393,5 @@ fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Stri
 pub fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let _lock = lock(instance)?;
     let dir = instance.pin_dir();
-    xdp::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))
+    pins::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))
 }

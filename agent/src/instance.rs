@@ -25,6 +25,18 @@ impl Instance {
         self.run_dir().join("vipd.lock")
     }
 
+    /// Directory of what outlives a run: `/var/lib/vipd`, or `/var/lib/vipd@NAME`.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        PathBuf::from("/var/lib").join(self.to_string())
+    }
+
+    /// The last sequence of signed adverts.
+    #[must_use]
+    pub fn sequence(&self) -> PathBuf {
+        self.state_dir().join("sequence")
+    }
+
     /// Directory of the pinned maps: `/sys/fs/bpf/vipd`, or `/sys/fs/bpf/vipd@NAME`.
     #[must_use]
     pub fn pin_dir(&self) -> PathBuf {
@@ -66,6 +78,7 @@ mod tests {
         assert_eq!(plain.pin_dir(), PathBuf::from("/sys/fs/bpf/vipd"));
         let named: Instance = "n1".parse().unwrap();
         assert_eq!(named.lock(), PathBuf::from("/run/vipd@n1/vipd.lock"));
+        assert_eq!(named.sequence(), PathBuf::from("/var/lib/vipd@n1/sequence"));
         assert_eq!(named.pin_dir(), PathBuf::from("/sys/fs/bpf/vipd@n1"));
     }
 

@@ -4,12 +4,16 @@
 //! [`reactor`] thread runs the elections and waits for nobody; everything else runs on one asynchronous runtime and
 //! reaches it through the [`mailbox`].
 
+pub mod authentication;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod desk;
+pub mod inspect;
 pub mod instance;
+pub mod keys;
 pub mod link;
 pub mod mailbox;
 pub mod observe;
@@ -17,3 +21,5 @@ pub mod packet;
 pub mod perform;
 pub mod reactor;
 pub mod router;
+pub mod sequence_file;
+pub mod watchman;

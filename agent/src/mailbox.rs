@@ -6,7 +6,9 @@ use std::sync::Arc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{link::LinkState, observe::Snapshot};
+use vrrp::auth::Key;
+
+use crate::{config, link::LinkState, observe::Snapshot};
 
 /// Mail that may wait. Senders wait when it is full; the election thread never does.
 const CAPACITY: usize = 256;
@@ -24,6 +26,15 @@ pub enum Mail {
         term: u64,
         /// What went wrong, as a sentence.
         outcome: Result<(), String>,
+    },
+    /// Other keys, or another mode of authentication.
+    Authentication {
+        /// As the configuration has it.
+        config: config::Auth,
+        /// The keys that it names.
+        keys: Vec<Key>,
+        /// What became of it.
+        done: oneshot::Sender<anyhow::Result<()>>,
     },
     /// What is the state of everything?
     Status(oneshot::Sender<Snapshot>),

@@ -6,36 +6,44 @@
 use std::{
     collections::{BTreeSet, HashMap},
     os::fd::AsFd,
+    time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
     sys::{prctl, time::TimeSpec},
 };
 use tracing::{info, warn};
-use vrrp::{Family, Instant};
-use vrrp_wire::abi::RouterKey;
+use vrrp::{Family, Instant, auth::Key, election::Cause};
+use vrrp_wire::abi::{Heartbeat, RouterKey};
 
 use crate::{
-    clock,
+    clock, config,
     datapath::{Attachment, Datapath},
+    desk::Desk,
     link::LinkState,
     mailbox::{Inbox, Mail},
-    observe::{InterfaceStatus, RouterStatus, Snapshot},
+    observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
+    perform::sockets::Sockets,
     router::VirtualRouter,
+    watchman::Watchman,
 };
 
 /// Frames of each source that are handled before deadlines get their turn again.
 const FRAMES_PER_TURN: usize = 1024;
 /// Mail that is handled before deadlines get their turn again.
 const MAIL_PER_TURN: usize = 64;
+/// Longest time between two heartbeats, which tell the guard that this thread lives.
+const BEAT_EVERY_MAX: Duration = Duration::from_millis(500);
+/// How often it is looked for what ought to alarm people.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// An interface and how its adverts are judged.
 #[derive(Debug)]
 pub struct Interface {
-    /// Its index at the start, when the program and the sockets were put on it.
+    /// Its index when the guard and the sockets were put on it; 0 while there is none.
     pub ifindex: u32,
     /// Its state.
     pub link: LinkState,
@@ -46,16 +54,22 @@ pub struct Interface {
 /// All elections of this agent.
 #[derive(Debug)]
 pub struct Reactor {
-    /// Where adverts come from.
-    pub datapath: Datapath,
+    /// What virtual routers work with.
+    pub desk: Desk,
     /// The virtual routers, in the order of the configuration.
     pub routers: Vec<VirtualRouter>,
     /// The interfaces that they are on.
     pub interfaces: Vec<Interface>,
+    /// What they send through.
+    pub sockets: Sockets,
     /// News from the rest of the agent.
     pub inbox: Inbox,
     /// What a [`Snapshot`] says of the agent itself; its lists are filled in when it is asked for.
     pub about: Snapshot,
+    /// What people should know of.
+    pub watchman: Watchman,
+    /// Where each virtual router is among all.
+    pub places: HashMap<RouterKey, usize>,
 }
 
 impl Reactor {
@@ -69,36 +83,72 @@ impl Reactor {
         for at in 0..self.interfaces.len() {
             self.heed_link(at, now);
         }
-        self.routers.iter_mut().for_each(|router| router.start(now));
+        self.look_around(now);
+        self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
         let outcome = self.elect();
         info!("leaving");
         let now = clock::now();
-        self.routers.iter_mut().for_each(|router| router.stop(now));
+        self.routers.iter_mut().for_each(|router| router.stop(&mut self.desk, now));
         outcome
     }
 
     fn elect(&mut self) -> anyhow::Result<()> {
-        let places: HashMap<_, _> = self.routers.iter().enumerate().map(|(at, router)| (router.key(), at)).collect();
+        self.places = places(&self.routers);
+        let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
+        let mut look_at = clock::now();
         loop {
-            self.wait().context("the election thread cannot wait for events")?;
+            let beat_at = self.beat() + beat_every;
+            self.wait(beat_at.min(look_at)).context("the election thread cannot wait for events")?;
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
             let now = clock::now();
             let late = self.takeovers_due(now);
-            self.receive(&places);
-            if self.take_mail()? {
+            self.receive();
+            self.look_after_guard(now);
+            if self.take_mail() {
                 return Ok(());
             }
-            self.confirm_silence(&places, late, now);
-            self.routers.iter_mut().filter(|router| router.is_due(now)).for_each(|router| router.expire(now));
+            self.confirm_silence(late, now);
+            self.routers
+                .iter_mut()
+                .filter(|router| router.is_due(now))
+                .for_each(|router| router.expire(&mut self.desk, now));
+            if now >= look_at {
+                self.look_around(now);
+                look_at = now + LOOK_EVERY;
+            }
         }
     }
 
-    /// Waits for something to read or the next deadline.
-    fn wait(&self) -> nix::Result<()> {
-        let deadline = self.routers.iter().filter_map(VirtualRouter::deadline).min();
-        let timeout = deadline.map(|deadline| deadline.since(clock::now())).map(TimeSpec::from_duration);
+    /// Tells the guard that this thread lives, having acted on everything that it knew; says when.
+    fn beat(&mut self) -> Instant {
+        let now = clock::now();
+        let heartbeat = Heartbeat { beat_ns: now.as_nanos(), wall_offset_ns: clock::wall_offset_ns() };
+        if let Err(error) = self.desk.datapath.set_heartbeat(heartbeat) {
+            self.watchman.once(&format!("the guard is not told that the agent lives: {error:#}"));
+        }
+        now
+    }
+
+    fn look_around(&mut self, now: Instant) {
+        if let Some(present) = self.watchman.clock_gate(&self.desk, now) {
+            for router in &mut self.routers {
+                router.set_cause(Cause::Clock, present, &mut self.desk, now);
+            }
+        }
+        self.watchman.look(&self.routers, &self.desk, now);
+    }
+
+    /// Waits for something to read, the next deadline, or `latest`.
+    fn wait(&self, latest: Instant) -> nix::Result<()> {
+        let deadline = self
+            .routers
+            .iter()
+            .filter_map(VirtualRouter::deadline)
+            .chain(self.desk.datapath.deadline())
+            .fold(latest, Instant::min);
+        let timeout = Some(TimeSpec::from_duration(deadline.since(clock::now())));
         let mut fds: Vec<_> = std::iter::once(self.inbox.as_fd())
-            .chain(self.datapath.fds())
+            .chain(self.desk.datapath.fds())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         match ppoll(&mut fds, timeout, None) {
@@ -108,16 +158,19 @@ impl Reactor {
     }
 
     /// Hands every advert that waits to its virtual router.
-    fn receive(&mut self, places: &HashMap<RouterKey, usize>) {
-        let routers = &mut self.routers;
-        self.datapath.receive(FRAMES_PER_TURN, |record| {
-            let key = Family::from_number(record.family)
-                .zip(record.message.get(1).copied().and_then(vrrp::Vrid::new))
-                .map(|(family, vrid)| RouterKey::new(record.ifindex, family, vrid));
-            if let Some(router) = key.and_then(|key| places.get(&key)).and_then(|&at| routers.get_mut(at)) {
-                router.advert(record, clock::now());
+    fn receive(&mut self) {
+        let mut turn = Datapath::turn(FRAMES_PER_TURN);
+        while let Some(record) = self.desk.datapath.next_advert(&mut turn) {
+            let key = RouterKey {
+                ifindex: record.ifindex,
+                vlan: record.vlan,
+                family: record.family,
+                vrid: record.message.get(1).copied().unwrap_or(0),
+            };
+            if let Some(router) = self.places.get(&key).and_then(|&at| self.routers.get_mut(at)) {
+                router.advert(&record, &mut self.desk, clock::now());
             }
-        });
+        }
     }
 
     /// The virtual routers that would take over now because nothing was heard.
@@ -130,17 +183,17 @@ impl Reactor {
     ///
     /// `late` are those whose deadline had passed when this thread woke; a takeover that does not happen after all is
     /// counted.
-    fn confirm_silence(&mut self, places: &HashMap<RouterKey, usize>, mut late: BTreeSet<usize>, now: Instant) {
+    fn confirm_silence(&mut self, mut late: BTreeSet<usize>, now: Instant) {
         let due = self.takeovers_due(now);
         let stamps: Vec<_> =
-            due.iter().filter_map(|&at| Some((at, self.routers.get(at)?.stamps(&self.datapath)))).collect();
+            due.iter().filter_map(|&at| Some((at, self.routers.get(at)?.stamps(&self.desk.datapath)))).collect();
         if !stamps.is_empty() {
             // A stamp whose advert waits in the ring buffer is no news; the advert itself is.
-            self.receive(places);
+            self.receive();
         }
         for (at, stamps) in stamps {
             if let Some(router) = self.routers.get_mut(at) {
-                router.heed_stamps(stamps, now);
+                router.heed_stamps(stamps, &mut self.desk, now);
             }
         }
         late.extend(due);
@@ -152,62 +205,132 @@ impl Reactor {
     }
 
     /// Serves the mail; says whether it was the last.
-    fn take_mail(&mut self) -> anyhow::Result<bool> {
+    fn take_mail(&mut self) -> bool {
         self.inbox.clear();
         for _ in 0..MAIL_PER_TURN {
-            let Some(mail) = self.inbox.take() else { return Ok(false) };
+            let Some(mail) = self.inbox.take() else { return false };
             let now = clock::now();
             match mail {
-                Mail::Link(link) => self.link_changed(link, now)?,
+                Mail::Link(link) => self.link_changed(link, now),
                 Mail::Addresses { router, term, outcome } => {
                     if let Some(router) = self.routers.get_mut(router) {
-                        router.addresses(term, outcome, now);
+                        router.addresses(term, outcome, &mut self.desk, now);
                     }
                 }
                 Mail::Status(asker) => {
                     // An asker that has gone away needs no answer.
                     let _ = asker.send(self.snapshot(now));
                 }
-                Mail::Shutdown => return Ok(true),
+                Mail::Authentication { config, keys, done } => {
+                    // An asker that has gone away needs no answer.
+                    let _ = done.send(self.change_authentication(&config, keys));
+                }
+                Mail::Shutdown => return true,
             }
         }
         self.inbox.wake();
-        Ok(false)
+        false
     }
 
-    /// Takes in the state of an interface. One that was deleted and made anew is another: neither the program nor the
-    /// sockets are on it.
-    fn link_changed(&mut self, link: LinkState, now: Instant) -> anyhow::Result<()> {
-        let Some(at) = self.interfaces.iter().position(|known| known.link.interface == link.interface) else {
-            return Ok(());
-        };
-        let Some(interface) = self.interfaces.get_mut(at) else { return Ok(()) };
-        let (old, new) = (interface.ifindex, link.ifindex);
-        if new != 0 && new != old {
-            bail!("interface `{}` was made anew (index {old}, now {new}): start vipd again", link.interface);
-        }
+    /// Takes in the state of an interface. One that was deleted and made anew is another: the guard and the sockets have
+    /// to be put on it.
+    fn link_changed(&mut self, link: LinkState, now: Instant) {
+        let Some(at) = self.interfaces.iter().position(|known| known.link.interface == link.interface) else { return };
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
         interface.link = link;
+        let (old, new) = (interface.ifindex, interface.link.ifindex);
+        // First of all its virtual routers learn that they cannot serve.
         self.heed_link(at, now);
+        if new != old {
+            self.leave(at);
+        }
+        if new != 0 && new != old {
+            match self.settle(at, new) {
+                Ok(()) => self.heed_link(at, now),
+                Err(error) => warn!("{error:#}; its virtual routers stay in Fault until the interface changes again"),
+            }
+        }
+    }
+
+    /// Takes the guard off an interface that is gone, or has another name now.
+    fn leave(&mut self, at: usize) {
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
+        if interface.ifindex != 0 {
+            warn!(interface = interface.link.interface, index = interface.ifindex, "the interface is gone");
+            self.desk.datapath.detach(&interface.link.interface);
+            self.sockets.forget(interface.ifindex);
+            interface.ifindex = 0;
+        }
+    }
+
+    /// Puts the guard, the sockets and the virtual routers on the interface that has the name now.
+    fn settle(&mut self, at: usize, ifindex: u32) -> anyhow::Result<()> {
+        let Some(interface) = self.interfaces.get_mut(at) else { return Ok(()) };
+        let name = interface.link.interface.clone();
+        let attachment = self.desk.datapath.attach(&name, ifindex)?;
+        *interface = Interface { ifindex, link: interface.link.clone(), attachment };
+        self.resettle(&name)?;
+        info!(interface = name, index = ifindex, "the interface is back");
         Ok(())
+    }
+
+    /// Moves the virtual routers of an interface to where it is judged now.
+    fn resettle(&mut self, name: &str) -> anyhow::Result<()> {
+        let Some(interface) = self.interfaces.iter().find(|known| known.link.interface == name) else { return Ok(()) };
+        let routers = self.routers.iter_mut().filter(|router| router.interface() == name);
+        for router in routers {
+            router.settle(interface, &mut self.sockets, &mut self.desk)?;
+        }
+        self.places = places(&self.routers);
+        Ok(())
+    }
+
+    /// Takes in where the guard was taken off again and put elsewhere.
+    fn look_after_guard(&mut self, now: Instant) {
+        for (name, attachment) in self.desk.datapath.look(now) {
+            let Some(interface) = self.interfaces.iter_mut().find(|known| known.link.interface == name) else {
+                continue;
+            };
+            let has_moved = interface.attachment.scope != attachment.scope;
+            interface.attachment = attachment;
+            if has_moved && let Err(error) = self.resettle(&name) {
+                warn!("{error:#}");
+            }
+        }
     }
 
     fn heed_link(&mut self, at: usize, now: Instant) {
         let Some(interface) = self.interfaces.get(at) else { return };
+        self.desk.datapath.set_carrier(&interface.link.interface, interface.link.up);
         for router in &mut self.routers {
-            router.link(&interface.link, &mut self.datapath, now);
+            router.link(&interface.link, &mut self.desk, now);
         }
+    }
+
+    /// Takes over other keys: first the guard learns the new ones, then the old ones go, so that none is missed.
+    fn change_authentication(&mut self, config: &config::Auth, keys: Vec<Key>) -> anyhow::Result<()> {
+        let authentication = self.desk.authentication.as_mut().context("adverts are not authenticated")?;
+        authentication.change(config, keys)?;
+        let midstates = authentication.midstates();
+        self.desk.datapath.set_keys(midstates).context("failed to write the map of keys")?;
+        self.routers.iter().try_for_each(|router| router.configure(&mut self.desk))
     }
 
     fn snapshot(&self, now: Instant) -> Snapshot {
         let interfaces = self.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
-        let routers: Vec<RouterStatus> = self.routers.iter().map(|router| router.status(&self.datapath, now)).collect();
-        Snapshot { interfaces, virtual_routers: routers, ..self.about.clone() }
+        let routers: Vec<RouterStatus> =
+            self.routers.iter().map(|router| router.status(&self.desk.datapath, now)).collect();
+        let alarms = self.watchman.alarms().to_vec();
+        let authentication = self.desk.authentication.as_ref().map(authentication_status);
+        Snapshot { interfaces, virtual_routers: routers, alarms, authentication, ..self.about.clone() }
     }
 
-    fn interface_status(&self, Interface { ifindex, link, attachment }: &Interface) -> InterfaceStatus {
+    fn interface_status(&self, Interface { link, attachment, .. }: &Interface) -> InterfaceStatus {
         let not_configured = [Family::Ipv4, Family::Ipv6]
             .into_iter()
-            .map(|family| self.datapath.counters(&RouterKey::unconfigured(*ifindex, family)).not_configured)
+            .map(|family| {
+                self.desk.datapath.counters(&RouterKey::unconfigured(attachment.scope.ifindex, family)).not_configured
+            })
             .sum();
         InterfaceStatus {
             name: link.interface.clone(),
@@ -217,4 +340,9 @@ impl Reactor {
             not_configured,
         }
     }
+}
+
+/// Where each virtual router is among all.
+fn places(routers: &[VirtualRouter]) -> HashMap<RouterKey, usize> {
+    routers.iter().enumerate().map(|(at, router)| (router.key(), at)).collect()
 }

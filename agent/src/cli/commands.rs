@@ -8,10 +8,10 @@ use std::{
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Cli, Command, ConfigArgs};
+use super::{Cli, Command, ConfigArgs, keygen::keygen, rejects::rejects, speakers::speakers};
 use crate::{
     config::{Config, ConfigError, Identity},
-    daemon,
+    daemon::{self, Origin},
     instance::Instance,
     link,
     observe::control,
@@ -26,25 +26,30 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run { config, instance } => run(&config, &instance.get()),
         Command::Check { config, instance: _ } => check(&config),
         Command::Status { json, instance } => status(json, &instance.get()),
+        Command::Rejects { args, instance } => rejects(&args, &instance.get()),
+        Command::Speakers { json, instance } => speakers(json, &instance.get()),
+        Command::Keygen { output } => keygen(output.as_deref()),
         Command::Detach { instance } => detach(&instance.get()),
     }
 }
 
 fn run(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
-    let config = match read_config(args, &runtime)? {
+    let origin = origin(args, &runtime)?;
+    let config = match Config::read(&origin.path, &origin.identity) {
         Ok(config) => config,
         Err(error) => return refuse(error),
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    runtime.block_on(daemon::run(config, instance))?;
+    runtime.block_on(daemon::run(config, origin, instance))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let config = match read_config(args, &runtime()?)? {
+    let origin = origin(args, &runtime()?)?;
+    let config = match Config::read(&origin.path, &origin.identity) {
         Ok(config) => config,
         Err(error) => return refuse(error),
     };
@@ -85,8 +90,8 @@ fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("failed to start the runtime")
 }
 
-/// The configuration as this machine sees it.
-fn read_config(args: &ConfigArgs, runtime: &Runtime) -> anyhow::Result<Result<Config, ConfigError>> {
+/// Where the configuration is, and what this machine knows of itself.
+fn origin(args: &ConfigArgs, runtime: &Runtime) -> anyhow::Result<Origin> {
     let addresses = runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
         tokio::spawn(connection);
@@ -97,7 +102,7 @@ fn read_config(args: &ConfigArgs, runtime: &Runtime) -> anyhow::Result<Result<Co
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
         addresses: addresses?.0,
     };
-    Ok(Config::read(&args.config, &identity))
+    Ok(Origin { path: args.config.clone(), identity })
 }
 
 /// Prints every mistake of the configuration.

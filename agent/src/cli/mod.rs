@@ -1,6 +1,9 @@
 //! The command line: what may be typed, and nothing else.
 
 mod commands;
+mod keygen;
+mod rejects;
+mod speakers;
 
 use std::path::PathBuf;
 
@@ -49,6 +52,31 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Show the last bad frames, the newest last; also while the agent hangs, and after it was killed.
+    Rejects {
+        /// How to show them.
+        #[command(flatten)]
+        args: RejectsArgs,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Show every speaker of VRRP and CARP that was heard, and strangers that claim virtual addresses; also while the
+    /// agent hangs, and after it was killed.
+    Speakers {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Make a key for [auth]: print it, or put it into a new file.
+    Keygen {
+        /// A file to make, which only its owner can read.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Remove the pinned maps that a killed agent has left.
     Detach {
         /// Which agent.
@@ -66,6 +94,20 @@ pub struct ConfigArgs {
     /// Which node of the configuration this is; else the host name decides, else whose address is ours.
     #[arg(long, value_name = "NAME", env = "VIPD_NODE")]
     pub node: Option<String>,
+}
+
+/// How the last bad frames are shown.
+#[derive(Debug, Args)]
+pub struct RejectsArgs {
+    /// Write them into a capture file (pcapng) for tcpdump and Wireshark, the reason in a comment; `-`: standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub pcap: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// No more than the newest of them.
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
 }
 
 /// Which of several agents on one machine.

@@ -1,5 +1,6 @@
 //! The rules that hold between keys: the file as written becomes the checked form, or a list of mistakes.
 
+mod auth;
 mod identity;
 mod router;
 
@@ -9,17 +10,19 @@ use vrrp_wire::Family;
 
 use self::router::Router;
 use super::{
-    Attach, Config, Guard, Identity, Mode, Transport,
-    diagnostic::{Fault, Place, Report},
-    file::{File, Node},
+    Attach, Config, Guard, Identity, Mode, Transport, VlanGuard,
+    diagnostic::{Fault, Place, Report, Severity},
+    file::{self, File, Node},
     table::{Field, Located},
 };
 
 /// Checks all of `file`; the outcome is worth something only if `report` has no error in the end.
 pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -> Option<Config> {
     check_nodes(&file.nodes, report);
+    check_vlan(&file.guard, report);
     let routers = router::routers(file, report);
-    check_reachability(&file.nodes, &routers, report);
+    let auth = auth::check(file, &routers, report);
+    check_reachability(file, &routers, report);
     let node = identity::find(identity, &file.nodes, report)?;
     Some(Config {
         cluster: file.cluster.name.value()?.clone(),
@@ -27,8 +30,10 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         guard: Guard {
             mode: file.guard.mode.or_default(Mode::default())?,
             attach: file.guard.attach.or_default(Attach::default())?,
+            vlan: file.guard.vlan.or_default(VlanGuard::default())?,
             log_drops: file.guard.log_drops.or_default(false)?,
         },
+        auth: if file.auth.is_absent() { None } else { Some(auth?) },
         virtual_routers: routers.iter().filter_map(|router| router.seen_by(node)).collect(),
         warnings: Vec::new(),
     })
@@ -46,32 +51,64 @@ fn check_nodes(nodes: &[Node], report: &mut Report<'_>) {
     check_unique(nodes.iter().map(|node| &node.mac), report);
 }
 
-/// Every node of a virtual router must have an address to send from, and must be known to the others by one.
-fn check_reachability(nodes: &[Node], routers: &[Router<'_>], report: &mut Report<'_>) {
-    for node in nodes {
+/// Only XDP can sit on the parent of a VLAN sub-interface.
+fn check_vlan(guard: &file::Guard, report: &mut Report<'_>) {
+    let Some(vlan) = guard.vlan.given().filter(|vlan| vlan.value == VlanGuard::Parent) else { return };
+    let attach = match guard.attach.or_default(Attach::default()) {
+        Some(Attach::Tcx) => "tcx",
+        Some(Attach::Clsact) => "clsact",
+        Some(Attach::Off) => "off",
+        Some(Attach::Auto | Attach::Native | Attach::Generic) | None => return,
+    };
+    let what = format!("\"parent\" changes nothing: attach = {attach:?} puts no XDP program on the parent");
+    let remedy = r#"remove it, or write attach = "auto", "native" or "generic""#;
+    report.warning(&vlan.place, Fault::new(what, remedy));
+}
+
+/// Every node of a virtual router must have an address to send from, and should be known to the others by one.
+fn check_reachability(file: &File, routers: &[Router<'_>], report: &mut Report<'_>) {
+    for node in &file.nodes {
         let mut reported = Vec::new();
         for router in routers.iter().filter(|router| router.member(node).is_some()) {
-            let Some(transport) = router.transport else { continue };
-            let (key, missing, remedy) = match (router.family, transport) {
-                (Family::Ipv4, _) => {
-                    ("address", node.address.is_absent(), "add the node's primary IPv4 address on the interface")
-                }
-                (Family::Ipv6, Transport::Unicast) => {
-                    ("address6", node.address6.is_absent(), "add the IPv6 address that its adverts come from")
-                }
-                (Family::Ipv6, Transport::Multicast) => (
-                    "link_local",
-                    router.members.len() > 1 && node.link_local.is_absent() && node.mac.is_absent(),
-                    "add it, or mac: by one of them its adverts are told from forged ones",
-                ),
-            };
-            if missing && !reported.contains(&key) {
+            let Some((key, severity, fault)) = missing_address(node, router, &file.auth) else { continue };
+            if !reported.contains(&key) {
                 reported.push(key);
                 let place = node.heading.key(key, node.heading.line);
-                let user =
-                    format!("missing, but {} needs it for {}", router.entry.heading.table_and_line(), router.family);
-                report.error(&place, Fault::new(user, remedy));
+                match severity {
+                    Severity::Error => report.error(&place, fault),
+                    Severity::Warning => report.warning(&place, fault),
+                }
             }
+        }
+    }
+}
+
+/// Which address of `node` the file does not give, though `router` needs it, and what that means.
+fn missing_address(
+    node: &Node,
+    router: &Router<'_>,
+    auth: &Field<file::Auth>,
+) -> Option<(&'static str, Severity, Fault)> {
+    let needed_by = router.entry.heading.table_and_line();
+    let needed = || format!("missing, but {needed_by} needs it for {}", router.family);
+    match (router.family, router.transport?) {
+        (Family::Ipv4, _) => node.address.is_absent().then(|| {
+            let remedy = "add the node's primary IPv4 address on the interface";
+            ("address", Severity::Error, Fault::new(needed(), remedy))
+        }),
+        (Family::Ipv6, Transport::Unicast) => node.address6.is_absent().then(|| {
+            ("address6", Severity::Error, Fault::new(needed(), "add the IPv6 address that its adverts come from"))
+        }),
+        (Family::Ipv6, Transport::Multicast) => {
+            let unknown = router.members.len() > 1 && node.link_local.is_absent() && node.mac.is_absent();
+            (unknown && auth::enforces(auth) == Some(false)).then(|| {
+                let what = format!(
+                    "missing, so {needed_by} believes IPv6 adverts from any link-local address: anyone on the link \
+                     can forge them"
+                );
+                let remedy = "add it, or mac; or an [auth] with mode = \"enforce\"";
+                ("link_local", Severity::Warning, Fault::new(what, remedy))
+            })
         }
     }
 }

@@ -3,14 +3,19 @@
 //! Reports unknown keys, missing keys and values that are wrong by themselves; what depends on more than one key is
 //! left to `check`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use toml::de::DeTable;
+use vrrp::auth::KeyId;
 use vrrp_wire::{Centiseconds, MacAddr, Priority, Vrid};
 
 use super::{
-    Attach, Mode, Transport,
+    Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report},
     table::{Field, Located, Table},
     value,
@@ -20,6 +25,7 @@ use super::{
 pub(super) struct File {
     pub(super) cluster: Cluster,
     pub(super) guard: Guard,
+    pub(super) auth: Field<Auth>,
     pub(super) nodes: Vec<Node>,
     pub(super) virtual_routers: Vec<VirtualRouter>,
 }
@@ -33,13 +39,31 @@ pub(super) struct Cluster {
     pub(super) preempt: Field<bool>,
     pub(super) transport: Field<Transport>,
     pub(super) rfc_pure: Field<bool>,
+    pub(super) fence: Field<Fence>,
 }
 
 /// `[guard]`.
 pub(super) struct Guard {
     pub(super) mode: Field<Mode>,
     pub(super) attach: Field<Attach>,
+    pub(super) vlan: Field<VlanGuard>,
     pub(super) log_drops: Field<bool>,
+}
+
+/// `[auth]`.
+pub(super) struct Auth {
+    pub(super) heading: Place,
+    pub(super) mode: Field<AuthMode>,
+    pub(super) active_key: Field<KeyId>,
+    pub(super) keys: Field<Vec<KeyFile>>,
+    pub(super) window: Field<Duration>,
+    pub(super) clock_grace: Field<Duration>,
+}
+
+/// An element of `keys` in `[auth]`.
+pub(super) struct KeyFile {
+    pub(super) id: Field<KeyId>,
+    pub(super) file: Field<PathBuf>,
 }
 
 /// `[[node]]`.
@@ -65,6 +89,7 @@ pub(super) struct VirtualRouter {
     pub(super) advertisement_interval: Field<Centiseconds>,
     pub(super) preempt: Field<bool>,
     pub(super) transport: Field<Transport>,
+    pub(super) fence: Field<Fence>,
 }
 
 impl File {
@@ -84,6 +109,7 @@ impl File {
         Some(root.read_whole(|root| Self {
             cluster: root.table("cluster", Cluster::read),
             guard: root.table("guard", Guard::read),
+            auth: root.optional_table("auth", Auth::read),
             nodes: root.tables("node", Node::read),
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
         }))
@@ -101,6 +127,7 @@ impl Cluster {
             preempt: table.scalar("preempt", value::preempt),
             transport: table.scalar("transport", value::transport),
             rfc_pure: table.scalar("rfc_pure", value::boolean),
+            fence: table.scalar("fence", value::fence),
         }
     }
 }
@@ -110,8 +137,30 @@ impl Guard {
         Self {
             mode: table.scalar("mode", value::mode),
             attach: table.scalar("attach", value::attach),
+            vlan: table.scalar("vlan", value::vlan),
             log_drops: table.scalar("log_drops", value::boolean),
         }
+    }
+}
+
+impl Auth {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["mode", "keys"]);
+        Self {
+            heading: table.heading().clone(),
+            mode: table.scalar("mode", value::auth_mode),
+            active_key: table.scalar("active_key", value::key_id),
+            keys: table.array("keys", KeyFile::read),
+            window: table.scalar("window", value::window),
+            clock_grace: table.scalar("clock_grace", value::clock_grace),
+        }
+    }
+}
+
+impl KeyFile {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["id", "file"]);
+        Self { id: table.scalar("id", value::key_id), file: table.scalar("file", value::absolute_path) }
     }
 }
 
@@ -143,6 +192,7 @@ impl VirtualRouter {
             advertisement_interval: table.scalar("advertisement_interval", value::interval),
             preempt: table.scalar("preempt", value::preempt),
             transport: table.scalar("transport", value::transport),
+            fence: table.scalar("fence", value::fence),
         }
     }
 }

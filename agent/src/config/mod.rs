@@ -1,11 +1,13 @@
 //! The configuration: one TOML file for all nodes of a cluster, in which this node finds itself.
 //!
 //! [`Config`] is the checked form: behind it every value is legal. The way there is `file`, the tables as written,
-//! then `check`, the rules; both report every mistake they find before the configuration is refused.
+//! then `check`, the rules; both report every mistake they find before the configuration is refused. `key_files`
+//! adds what is wrong with the files that `[auth]` names.
 
 mod check;
 mod diagnostic;
 mod file;
+mod key_files;
 mod table;
 mod value;
 
@@ -20,6 +22,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use vrrp::auth::KeyId;
 use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Vrid};
 
 pub use self::diagnostic::{Diagnostic, Severity};
@@ -34,6 +37,8 @@ pub struct Config {
     pub node: String,
     /// How adverts are judged in the kernel.
     pub guard: Guard,
+    /// How adverts are signed and verified; `None` where they are neither.
+    pub auth: Option<Auth>,
     /// The virtual routers that this node takes part in, in the order of the file, IPv4 before IPv6.
     pub virtual_routers: Vec<VirtualRouter>,
     /// What works, though perhaps not as meant.
@@ -45,8 +50,10 @@ pub struct Config {
 pub struct Guard {
     /// What happens to a bad advert.
     pub mode: Mode,
-    /// How the XDP program is attached.
+    /// How the program in the kernel is attached.
     pub attach: Attach,
+    /// Where it sits for a VLAN sub-interface.
+    pub vlan: VlanGuard,
     /// Whether dropped adverts are logged, at a limited rate. Default `false`.
     pub log_drops: bool,
 }
@@ -70,18 +77,86 @@ impl fmt::Display for Mode {
     }
 }
 
-/// How the XDP program is attached.
+/// How the program in the kernel is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attach {
-    /// The best that the interface allows, down to a raw socket without XDP.
+    /// The best that the interface allows: `Native`, else `Tcx`, else `Clsact`, else a raw socket.
     #[default]
     Auto,
-    /// In the driver, else over a raw socket, as `Auto` has it today.
+    /// As XDP in the driver, else a raw socket.
     Native,
-    /// In the network stack, for any driver.
+    /// At the tcx hook of the interface, else a raw socket.
+    Tcx,
+    /// As a filter of the interface's clsact queueing discipline, else a raw socket.
+    Clsact,
+    /// As XDP in the network stack, for any driver, else a raw socket.
     Generic,
     /// Not at all: a raw socket hears the adverts.
     Off,
+}
+
+/// Where the program in the kernel sits for an interface that is a VLAN sub-interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VlanGuard {
+    /// On the sub-interface itself.
+    #[default]
+    SubInterface,
+    /// As XDP on its parent, for the frames of the VLAN; only where the NIC leaves the tags in the frames.
+    Parent,
+}
+
+/// How adverts are signed and verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// What is signed and what must be.
+    pub mode: AuthMode,
+    /// The key that signs our adverts; there wherever `mode` signs, and one of `keys`.
+    pub active_key: Option<KeyId>,
+    /// The keys that verify, in the order of the file: 1 to 4, of different ids.
+    pub keys: Vec<KeyFile>,
+    /// How far the time in a signed advert may be from ours, 1 s to 300 s. Default: three times the longest
+    /// `Advertisement_Interval` of the file, at least 5 s.
+    pub window: Duration,
+    /// How long a node whose clock is not synchronised at the start stays Backup, up to an hour. Default 60 s.
+    pub clock_grace: Duration,
+}
+
+/// What is signed and what must be, under keepalived's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Sends unsigned; accepts unsigned and correctly signed.
+    ReceiveOnly,
+    /// Sends signed; accepts unsigned and correctly signed.
+    Permissive,
+    /// Sends signed; accepts correctly signed only.
+    Enforce,
+}
+
+impl AuthMode {
+    /// Whether our adverts are signed.
+    #[must_use]
+    pub const fn signs(self) -> bool {
+        matches!(self, Self::Permissive | Self::Enforce)
+    }
+}
+
+impl fmt::Display for AuthMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ReceiveOnly => "receive-only",
+            Self::Permissive => "permissive",
+            Self::Enforce => "enforce",
+        })
+    }
+}
+
+/// A key, and where it is kept; [`keys::load`](crate::keys::load) reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    /// What signed adverts call it.
+    pub id: KeyId,
+    /// The file, an absolute path.
+    pub file: PathBuf,
 }
 
 /// One virtual router as it is on the wire: a dual-stack entry of the file is two of these, of one name and VRID.
@@ -113,8 +188,34 @@ pub struct VirtualRouter {
     pub addresses: Vec<IpNet>,
     /// The address that this node's adverts come from.
     pub own_address: OwnAddress,
-    /// The other nodes that take part, in the order of `nodes` or `priorities`.
+    /// The other nodes that take part, in the order of `nodes` or `priorities`; without those of which the file gives
+    /// neither address nor MAC address, for whom `link_local_senders` stands.
     pub peers: Vec<Peer>,
+    /// Which link-local addresses adverts may come from besides those of `peers`.
+    pub link_local_senders: LinkLocalSenders,
+    /// Whether the kernel stops answering for the addresses when a peer has taken them. `Off` for their owner.
+    pub fence: Fence,
+}
+
+/// Which link-local addresses the adverts of an IPv6 virtual router may come from besides those of its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkLocalSenders {
+    /// None: every peer is known.
+    Listed,
+    /// Any whose adverts are correctly signed.
+    Verified,
+    /// Any: whoever is on the link can forge adverts.
+    Any,
+}
+
+/// Whether the kernel stops answering for virtual addresses that a peer has taken from a node that hangs or is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fence {
+    /// It does.
+    #[default]
+    Auto,
+    /// It does not.
+    Off,
 }
 
 /// Where adverts are sent to.
@@ -184,17 +285,27 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads and checks the file at `path` for the node that `identity` is.
+    /// Reads and checks the file at `path`, and the key files that it names, for the node that `identity` is.
     pub fn read(path: &Path, identity: &Identity) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, path, identity)
+        let mut report = Report::new(path, &text);
+        let file = File::read(&mut report);
+        if let Some(file) = &file {
+            key_files::check(file, &mut report);
+        }
+        Self::conclude(file.as_ref(), identity, report)
     }
 
-    /// Checks `text`, which came from `path`, for the node that `identity` is.
+    /// Checks `text`, which came from `path`, for the node that `identity` is; no other file is looked at.
     pub fn parse(text: &str, path: &Path, identity: &Identity) -> Result<Self, ConfigError> {
         let mut report = Report::new(path, text);
-        let config = File::read(&mut report).and_then(|file| check::check(&file, identity, &mut report));
+        let file = File::read(&mut report);
+        Self::conclude(file.as_ref(), identity, report)
+    }
+
+    fn conclude(file: Option<&File>, identity: &Identity, mut report: Report<'_>) -> Result<Self, ConfigError> {
+        let config = file.and_then(|file| check::check(file, identity, &mut report));
         let diagnostics = report.into_diagnostics();
         match config {
             Some(config) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {

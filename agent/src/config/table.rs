@@ -156,13 +156,32 @@ impl<'r, 't> Table<'r, 't> {
         Table::new(self.report, entries, heading).read_whole(read)
     }
 
+    /// Reads the table `[key]` if it is there.
+    pub(super) fn optional_table<T>(&mut self, key: &'static str, read: fn(&mut Table<'_, '_>) -> T) -> Field<T> {
+        let Some((place, value)) = self.find(key) else { return Field::Absent };
+        let Some(entries) = value.get_ref().as_table() else {
+            return self.wrong(&place, value, "a table", format!("write [{key}] and its keys below it"));
+        };
+        let heading = Place { line: place.line, table: key.to_owned(), ..Place::default() };
+        Field::Given(Located { value: Table::new(self.report, entries, heading).read_whole(read), place })
+    }
+
     /// Reads each table `[[key]]`, called by its name or else by its number.
     pub(super) fn tables<T>(&mut self, key: &'static str, read: fn(&mut Table<'_, '_>) -> T) -> Vec<T> {
-        let Some((place, value)) = self.find(key) else { return Vec::new() };
-        let remedy = || format!("write [[{key}]] and its keys below it");
+        match self.array(key, read) {
+            Field::Given(tables) => tables.value,
+            Field::Absent | Field::Wrong => Vec::new(),
+        }
+    }
+
+    /// The elements of the array of tables `key`, without those that are wrong.
+    pub(super) fn array<T>(&mut self, key: &'static str, read: fn(&mut Table<'_, '_>) -> T) -> Field<Vec<T>> {
+        let Some((place, value)) = self.find(key) else { return Field::Absent };
+        let (dot, space) = if self.heading.table.is_empty() { ("", "") } else { (".", ": ") };
+        let (path, parent) = (format!("{}{dot}{key}", self.heading.table), format!("{}{space}", self.heading.table));
+        let remedy = || format!("write [[{path}]] and its keys below it");
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong::<T>(&place, value, "an array of tables", remedy());
-            return Vec::new();
+            return self.wrong(&place, value, "an array of tables", remedy());
         };
         let mut tables = Vec::new();
         for (index, element) in array.iter().enumerate() {
@@ -171,13 +190,17 @@ impl<'r, 't> Table<'r, 't> {
                 continue;
             };
             let title = match entries.get("name").and_then(|name| name.get_ref().as_str()) {
-                Some(name) if !name.is_empty() => format!("{key} {name:?}"),
-                Some(_) | None => format!("{key} {}", index + 1),
+                Some(name) if !name.is_empty() => format!("{parent}{key} {name:?}"),
+                Some(_) | None => format!("{parent}{key} {}", index + 1),
             };
             let heading = Place { table: title, key: String::new(), ..self.place(key, element) };
             tables.push(Table::new(self.report, entries, heading).read_whole(read));
         }
-        tables
+        if tables.is_empty() && !array.is_empty() {
+            Field::Wrong
+        } else {
+            Field::Given(Located { value: tables, place })
+        }
     }
 
     /// Reads the table by `read`, then reports the keys that `read` did not ask for.

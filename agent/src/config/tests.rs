@@ -1,7 +1,11 @@
 //! What a good file becomes. What a bad one is told is in `mistakes` and, for single values, in `values`.
 
+mod auth;
+mod guard;
 mod identity;
+mod key_files;
 mod mistakes;
+mod senders;
 mod values;
 
 use super::*;
@@ -108,6 +112,8 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
             source: PeerSource::Address("10.77.0.2".parse().unwrap()),
             mac: None,
         }],
+        link_local_senders: LinkLocalSenders::Listed,
+        fence: Fence::Auto,
     };
     let web_a6 = VirtualRouter {
         family: Family::Ipv6,
@@ -118,7 +124,9 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
     };
     assert_eq!(config.cluster, "ingress");
     assert_eq!(config.node, "n1");
-    assert_eq!(config.guard, Guard { mode: Mode::Enforce, attach: Attach::Auto, log_drops: false });
+    let guard = Guard { mode: Mode::Enforce, attach: Attach::Auto, vlan: VlanGuard::SubInterface, log_drops: false };
+    assert_eq!(config.guard, guard);
+    assert_eq!(config.auth, None);
     assert_eq!(config.virtual_routers[..2], [web_a, web_a6]);
     assert_eq!(config.virtual_routers[2].name, "web-b");
     assert_eq!(config.virtual_routers.len(), 4);
@@ -138,9 +146,23 @@ fn the_sample_file_is_valid_for_each_of_its_nodes() {
 
         assert_eq!(priorities(&config), expected, "{node}");
         assert_eq!(config.warnings, [], "{node}");
+        assert_eq!(config.auth, None, "{node}");
         let pin = config.virtual_routers[5].peers[0].mac.unwrap().to_string();
         assert_eq!(pin, if node == "n3" { "02:00:00:00:00:01" } else { "02:00:00:00:00:03" }, "{node}");
     }
+}
+
+/// What the sample file has behind `# ` to be taken in is correct as well.
+#[test]
+fn the_authentication_in_the_sample_file_is_valid() {
+    let text = include_str!("../../../deploy/examples/vipd.toml");
+    let (before, after) = text.split_once("# [auth]\n").unwrap();
+    let (block, after) = after.split_once("\n\n").unwrap();
+    let text = format!("{before}[auth]\n{}\n\n{after}", block.replace("# ", ""));
+
+    let auth = parse(&text, "n1").unwrap().auth.unwrap();
+    assert_eq!((auth.mode, auth.active_key, auth.keys.len()), (AuthMode::Enforce, KeyId::new(1), 1));
+    assert_eq!((auth.window, auth.clock_grace), (Duration::from_secs(5), Duration::from_mins(1)));
 }
 
 #[test]
@@ -199,16 +221,18 @@ fn an_entry_overrides_the_cluster_and_the_cluster_the_defaults() {
         (
             "interface = \"vsw0\"\n",
             "interface = \"vsw0\"\nadvertisement_interval = \"100ms\"\npreempt = false\ntransport = \"unicast\"\n\
-             [guard]\nmode = \"observe\"\nattach = \"generic\"\nlog_drops = true\n",
+             fence = \"off\"\n\
+             [guard]\nmode = \"observe\"\nattach = \"generic\"\nvlan = \"parent\"\nlog_drops = true\n",
         ),
         (
             "vrid = 51\n",
             "vrid = 51\ninterface = \"vlan.7\"\nadvertisement_interval = \"0.5s\"\npreempt = true\n\
-             transport = \"multicast\"\n",
+             transport = \"multicast\"\nfence = \"auto\"\n",
         ),
     ]);
 
-    assert_eq!(config.guard, Guard { mode: Mode::Observe, attach: Attach::Generic, log_drops: true });
+    let guard = Guard { mode: Mode::Observe, attach: Attach::Generic, vlan: VlanGuard::Parent, log_drops: true };
+    assert_eq!(config.guard, guard);
     let [own, _, inherited, _] = &config.virtual_routers[..] else { panic!("not four virtual routers") };
     assert_eq!(
         (own.interface.as_str(), own.advertisement_interval.get(), own.preempt, own.transport),
@@ -219,6 +243,7 @@ fn an_entry_overrides_the_cluster_and_the_cluster_the_defaults() {
         ("vsw0", 10, false, Transport::Unicast)
     );
     assert_eq!(own.learned_interval_max, Some(Duration::from_secs(1)));
+    assert_eq!((own.fence, inherited.fence), (Fence::Auto, Fence::Off));
 }
 
 #[test]

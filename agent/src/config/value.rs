@@ -2,14 +2,17 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+    path::PathBuf,
     time::Duration,
 };
 
 use ipnet::IpNet;
 use toml::de::DeValue;
+use vrrp::auth::KeyId;
 use vrrp_wire::{Centiseconds, MacAddr, Priority, Vrid};
 
-use super::{Attach, Mode, Transport, diagnostic::Fault};
+use super::{Attach, AuthMode, Fence, Mode, Transport, VlanGuard, diagnostic::Fault};
 
 /// Longest name of a Linux network interface, in bytes.
 const INTERFACE_NAME_MAX: usize = 15;
@@ -52,14 +55,48 @@ pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, Fault> {
 }
 
 pub(super) fn attach(value: &DeValue<'_>) -> Result<Attach, Fault> {
-    if let Some(later @ ("tcx" | "clsact")) = value.as_str() {
-        return Err(Fault::new(
-            format!("{later:?} is not supported in this version"),
-            r#"write "auto", "native", "generic" or "off""#,
-        ));
+    let xdp = [("native", Attach::Native), ("generic", Attach::Generic)];
+    let tc = [("tcx", Attach::Tcx), ("clsact", Attach::Clsact)];
+    choice(value, &[("auto", Attach::Auto), xdp[0], tc[0], tc[1], xdp[1], ("off", Attach::Off)])
+}
+
+pub(super) fn vlan(value: &DeValue<'_>) -> Result<VlanGuard, Fault> {
+    choice(value, &[("sub-interface", VlanGuard::SubInterface), ("parent", VlanGuard::Parent)])
+}
+
+pub(super) fn fence(value: &DeValue<'_>) -> Result<Fence, Fault> {
+    choice(value, &[("auto", Fence::Auto), ("off", Fence::Off)])
+}
+
+pub(super) fn auth_mode(value: &DeValue<'_>) -> Result<AuthMode, Fault> {
+    let receive_only = ("receive-only", AuthMode::ReceiveOnly);
+    choice(value, &[receive_only, ("permissive", AuthMode::Permissive), ("enforce", AuthMode::Enforce)])
+}
+
+/// The number by which a signed advert names its key.
+pub(super) fn key_id(value: &DeValue<'_>) -> Result<KeyId, Fault> {
+    let fault = || Fault::new(format!("{} is not the id of a key", shown(value)), "give a whole number from 1 to 255");
+    byte(value).and_then(KeyId::new).ok_or_else(fault)
+}
+
+/// The path of a file, which must not depend on the agent's working directory.
+pub(super) fn absolute_path(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
+    let text = text(value, "/etc/vipd/keys/1")?;
+    let path = PathBuf::from(text);
+    if !path.is_absolute() || text.contains('\0') {
+        return Err(Fault::new(format!("{text:?} is not an absolute path"), "write the whole path, from / on"));
     }
-    let (auto, native) = (("auto", Attach::Auto), ("native", Attach::Native));
-    choice(value, &[auto, native, ("generic", Attach::Generic), ("off", Attach::Off)])
+    Ok(path)
+}
+
+/// How far the time in a signed advert may be from ours.
+pub(super) fn window(value: &DeValue<'_>) -> Result<Duration, Fault> {
+    span(value, "5s", &(Duration::from_secs(1)..=Duration::from_mins(5)))
+}
+
+/// How long an unsynchronised clock keeps a node Backup.
+pub(super) fn clock_grace(value: &DeValue<'_>) -> Result<Duration, Fault> {
+    span(value, "60s", &(Duration::ZERO..=Duration::from_hours(1)))
 }
 
 pub(super) fn transport(value: &DeValue<'_>) -> Result<Transport, Fault> {
@@ -78,13 +115,7 @@ pub(super) fn priority(value: &DeValue<'_>) -> Result<Priority, Fault> {
 
 /// A time span with its unit, `ms` or `s`, that VRRP can carry.
 pub(super) fn interval(value: &DeValue<'_>) -> Result<Centiseconds, Fault> {
-    let text = text(value, "1s")?;
-    let Some(duration) = duration(text) else {
-        return Err(Fault::new(
-            format!("{text:?} is not a time span"),
-            r#"give a number and its unit, ms or s, such as "100ms" or "0.5s""#,
-        ));
-    };
+    let (text, duration) = duration(value, "1s")?;
     Centiseconds::from_duration(duration).ok_or_else(|| {
         Fault::new(
             format!("{text:?} is outside 10ms to 40.95s, or not a whole number of hundredths of a second"),
@@ -201,8 +232,30 @@ fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, Faul
     })
 }
 
-/// Exact, in whole nanoseconds: what is finer is no multiple of 10 ms either, and so is no time span here.
-fn duration(text: &str) -> Option<Duration> {
+/// A time span within `allowed`.
+fn span(value: &DeValue<'_>, example: &str, allowed: &RangeInclusive<Duration>) -> Result<Duration, Fault> {
+    let (text, duration) = duration(value, example)?;
+    if allowed.contains(&duration) {
+        return Ok(duration);
+    }
+    let (min, max) = (allowed.start().as_secs(), allowed.end().as_secs());
+    Err(Fault::new(format!("{text:?} is outside {min}s to {max}s"), format!("give a time span from {min}s to {max}s")))
+}
+
+/// A number and its unit, `ms` or `s`: as written, and the time span that it is.
+fn duration<'v>(value: &'v DeValue<'_>, example: &str) -> Result<(&'v str, Duration), Fault> {
+    let text = text(value, example)?;
+    let fault = || {
+        Fault::new(
+            format!("{text:?} is not a time span"),
+            r#"give a number and its unit, ms or s, such as "100ms" or "0.5s""#,
+        )
+    };
+    nanoseconds(text).map(|nanoseconds| (text, Duration::from_nanos(nanoseconds))).ok_or_else(fault)
+}
+
+/// Exact; what is finer than a nanosecond is no time span here.
+fn nanoseconds(text: &str) -> Option<u64> {
     let (number, decimals) = match text.strip_suffix("ms") {
         Some(number) => (number, 6),
         None => (text.strip_suffix('s')?, 9),
@@ -219,7 +272,7 @@ fn duration(text: &str) -> Option<Duration> {
     {
         return None;
     }
-    format!("{whole}{fraction:0<decimals$}").parse().map(Duration::from_nanos).ok()
+    format!("{whole}{fraction:0<decimals$}").parse().ok()
 }
 
 fn ipv6(text: &str) -> Result<Ipv6Addr, Fault> {

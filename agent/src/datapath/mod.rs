@@ -1,11 +1,20 @@
-//! Where adverts come from. Only this module knows that XDP exists: whatever the source, adverts leave it as
-//! [`AdvertRecord`]s that passed the same judgement.
+//! Where adverts come from, and the guard in the kernel. Only this module knows that XDP and traffic control exist:
+//! whatever the source, adverts leave it as [`AdvertRecord`]s that passed the same judgement.
 
+pub mod attach;
 mod bpffs;
+mod canary;
 mod drop_log;
+pub mod guard;
+mod hooks;
+pub mod netlink;
+pub mod nic;
+pub mod pins;
+mod port;
+mod preflight;
+mod rules;
 pub mod socket;
 pub mod tables;
-pub mod xdp;
 
 use std::{
     fmt,
@@ -15,23 +24,31 @@ use std::{
 
 use anyhow::Context;
 use tracing::{info, warn};
-use vrrp::Family;
-use vrrp_wire::abi::{AdvertRecord, Counters, Peer, PeerKey, Router, RouterKey, Settings};
+use vrrp::{Family, Instant};
+use vrrp_wire::abi::{AdvertRecord, LAYOUT, RouterKey, Settings};
 
 use self::{
-    socket::SocketSource,
+    attach::{Hook, Scope, rungs},
+    guard::Guard,
+    netlink::Side,
+    nic::Nic,
+    port::Port,
     tables::UserTables,
-    xdp::{Guard, Hook},
 };
-use crate::config::{self, Attach, Mode};
+use crate::{
+    clock,
+    config::{self, Attach, Mode, VlanGuard},
+};
 
 /// How the adverts of an interface are judged, and why not in a better way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// What judges.
     pub mode: AttachMode,
-    /// Why a better mode could not be had; `None` where the mode is the one asked for.
+    /// What could not be had: better modes, or a part of this one. `None` where all is as it was asked for.
     pub reason: Option<String>,
+    /// The beginning of the keys of its virtual routers.
+    pub scope: Scope,
 }
 
 /// What judges the adverts of an interface, best first.
@@ -41,8 +58,23 @@ pub enum AttachMode {
     Native,
     /// XDP in the network stack.
     Generic,
+    /// A tcx program.
+    Tcx,
+    /// A classifier.
+    Clsact,
     /// The agent, over a packet socket: nothing is dropped, and a flood reaches the agent.
     Socket,
+}
+
+impl From<Hook> for AttachMode {
+    fn from(hook: Hook) -> Self {
+        match hook {
+            Hook::Native => Self::Native,
+            Hook::Generic => Self::Generic,
+            Hook::Tcx => Self::Tcx,
+            Hook::Clsact => Self::Clsact,
+        }
+    }
 }
 
 impl fmt::Display for AttachMode {
@@ -50,17 +82,11 @@ impl fmt::Display for AttachMode {
         f.pad(match self {
             Self::Native => "native",
             Self::Generic => "generic",
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
             Self::Socket => "socket",
         })
     }
-}
-
-/// One interface.
-#[derive(Debug)]
-struct Port {
-    name: String,
-    ifindex: u32,
-    socket: Option<SocketSource>,
 }
 
 /// The source of adverts of all interfaces.
@@ -70,132 +96,201 @@ pub struct Datapath {
     tables: UserTables,
     ports: Vec<Port>,
     attach: Attach,
-    /// Why there is no XDP program; `None` where there is one, or none was asked for.
+    vlan: VlanGuard,
+    /// Why there is no guard; `None` where there is one, or none was asked for.
     no_guard: Option<String>,
 }
 
 impl Datapath {
-    /// Loads the XDP program if `attach` asks for one. Without it the agent works all the same, over packet sockets.
+    /// Loads the guard if `attach` asks for one. Without it the agent works all the same, over packet sockets.
     pub fn open(config: &config::Guard, pin_dir: &Path) -> Self {
         let mut datapath = Self {
             guard: None,
             tables: UserTables::default(),
             ports: Vec::new(),
             attach: config.attach,
+            vlan: config.vlan,
             no_guard: None,
         };
         if config.attach != Attach::Off {
             match load(config, pin_dir) {
                 Ok(guard) => datapath.guard = Some(guard),
                 Err(error) => {
-                    warn!("no XDP program: {error:#}");
+                    warn!("no guard in the kernel: {error:#}");
                     datapath.no_guard = Some(format!("{error:#}"));
                 }
             }
         }
+        if datapath.guard.is_none()
+            && let Err(error) = pins::unpin(pin_dir)
+        {
+            warn!(%error, "what an earlier run has left in `{}` stays", pin_dir.display());
+        }
         datapath
     }
 
-    /// Begins to hear the interface, in the best mode that can be had.
+    /// Begins to hear the interface, in the best mode that can be had. The keys of its virtual routers begin with the
+    /// scope in the answer.
     pub fn attach(&mut self, name: &str, ifindex: u32) -> anyhow::Result<Attachment> {
-        let attachment = self.attach_guard(ifindex);
-        let socket = match attachment.mode {
-            AttachMode::Native | AttachMode::Generic => None,
-            AttachMode::Socket => Some(
-                SocketSource::open(ifindex)
-                    .with_context(|| format!("failed to listen on `{name}` (a packet socket needs CAP_NET_RAW)"))?,
-            ),
-        };
-        self.ports.push(Port { name: name.to_owned(), ifindex, socket });
-        match &attachment.reason {
-            Some(reason) => warn!(interface = name, mode = %attachment.mode, reason, "degraded"),
-            None => info!(interface = name, mode = %attachment.mode, "attached"),
+        let nic = Nic::read(ifindex).with_context(|| format!("failed to read the properties of `{name}`"))?;
+        let (rungs, mut reasons) = rungs(self.attach, &nic, self.parent(&nic).as_ref());
+        reasons.extend(self.no_guard.clone());
+        let mut port = Port::new(name, ifindex, rungs, reasons);
+        if let Some(guard) = &mut self.guard {
+            port.prefer_inherited(guard);
         }
+        port.climb(self.guard.as_mut(), clock::now())?;
+        let attachment = port.attachment();
+        self.ports.push(port);
+        report(name, &attachment);
         Ok(attachment)
     }
 
-    fn attach_guard(&mut self, ifindex: u32) -> Attachment {
-        let hook = match self.attach {
-            Attach::Off => return Attachment { mode: AttachMode::Socket, reason: None },
-            Attach::Auto | Attach::Native => Hook::Native,
-            Attach::Generic => Hook::Generic,
+    /// The interface that `nic` is a VLAN of, where the guard is to be there, or why it cannot be.
+    fn parent(&self, nic: &Nic) -> Option<Result<Nic, String>> {
+        let vlan = nic.vlan.filter(|_| self.vlan == VlanGuard::Parent)?;
+        let Some(ifindex) = vlan.parent else {
+            return Some(Err("its parent is in another network namespace".to_owned()));
         };
-        let Some(guard) = &mut self.guard else {
-            return Attachment { mode: AttachMode::Socket, reason: self.no_guard.clone() };
-        };
-        let counted = [Family::Ipv4, Family::Ipv6]
-            .into_iter()
-            .try_for_each(|family| guard.add_counters(RouterKey::unconfigured(ifindex, family)));
-        match counted.map_err(Into::into).and_then(|()| guard.attach(ifindex, hook)) {
-            Ok(()) => {
-                let mode = match hook {
-                    Hook::Native => AttachMode::Native,
-                    Hook::Generic => AttachMode::Generic,
-                };
-                Attachment { mode, reason: None }
-            }
-            Err(error) => Attachment { mode: AttachMode::Socket, reason: Some(format!("XDP: {error:#}")) },
+        let parent = Nic::read(ifindex).map_err(|error| format!("its parent cannot be read: {error}"));
+        Some(parent.and_then(|parent| preflight::vlan_obstacle(&parent).map_or(Ok(parent), Err)))
+    }
+
+    /// Stops hearing the interface, which may be gone.
+    pub fn detach(&mut self, name: &str) {
+        let Some(at) = self.ports.iter().position(|port| port.name == name) else { return };
+        let port = self.ports.remove(at);
+        self.take_off(port.scope.ifindex);
+    }
+
+    /// Takes the programs off `ifindex`, unless an interface needs them.
+    fn take_off(&mut self, ifindex: u32) {
+        let is_needed = self.ports.iter().any(|port| port.is_guarded() && port.scope.ifindex == ifindex);
+        let Some(guard) = self.guard.as_mut().filter(|_| !is_needed) else { return };
+        for side in Side::BOTH {
+            guard.programs().detach(ifindex, side);
+        }
+        for family in [Family::Ipv4, Family::Ipv6] {
+            // Nobody looks at them any more.
+            let _ = guard.remove_counters(&RouterKey::unconfigured(ifindex, family));
         }
     }
 
-    /// Configures a virtual router, or changes it.
-    pub fn set_router(&mut self, key: RouterKey, router: Router) -> anyhow::Result<()> {
-        self.tables.set_router(key, router);
+    /// Removes what an earlier run that was killed has configured, and attached, and this one has not. To be called once
+    /// everything is configured, and no virtual address of that run is on an interface any more.
+    pub fn drop_leftovers(&mut self) -> anyhow::Result<()> {
         match &mut self.guard {
-            Some(guard) => guard.set_router(key, router).context("failed to write the map of virtual routers"),
+            Some(guard) => guard.drop_leftovers().context("failed to remove what an earlier run has configured"),
             None => Ok(()),
         }
     }
 
-    /// Adds a sender to the allow-list.
-    pub fn set_peer(&mut self, key: PeerKey, peer: Peer) -> anyhow::Result<()> {
-        self.tables.set_peer(key, peer);
-        match &mut self.guard {
-            Some(guard) => guard.set_peer(key, peer).context("failed to write the map of peers"),
-            None => Ok(()),
+    /// Takes in whether an interface is up and has carrier.
+    pub fn set_carrier(&mut self, name: &str, has_carrier: bool) {
+        if let Some(port) = self.ports.iter_mut().find(|port| port.name == name) {
+            port.has_carrier = has_carrier;
         }
     }
 
-    /// Hands the adverts that wait to `sink`, of no more than `limit` frames for each source.
-    pub fn receive(&mut self, limit: usize, mut sink: impl FnMut(&AdvertRecord)) {
-        if let Some(guard) = &mut self.guard {
-            for _ in 0..limit {
-                let Some(record) = guard.next_advert() else { break };
-                sink(&record);
+    /// Looks after programs that were attached lately: one that does harm is taken off, and the next best way taken.
+    /// Returns the interfaces where that happened; the scope of their keys may be another one then.
+    pub fn look(&mut self, now: Instant) -> Vec<(String, Attachment)> {
+        let mut changed = Vec::new();
+        for at in 0..self.ports.len() {
+            let (Some(port), Some(guard)) = (self.ports.get_mut(at), &self.guard) else { break };
+            if port.look(guard, &self.tables, now).is_none() {
+                continue;
             }
-        }
-        for port in &self.ports {
-            let Some(socket) = &port.socket else { continue };
-            // A packet socket says once that its interface went down.
-            if let Err(error) = socket.receive(&mut self.tables, limit, &mut sink) {
-                warn!(interface = port.name, %error, "failed to read adverts");
+            let mut port = self.ports.remove(at);
+            self.take_off(port.scope.ifindex);
+            if let Err(error) = port.climb(self.guard.as_mut(), now) {
+                warn!(interface = port.name, "adverts are not heard any more: {error:#}");
             }
+            report(&port.name, &port.attachment());
+            changed.push((port.name.clone(), port.attachment()));
+            self.ports.insert(at, port);
         }
+        changed
     }
 
-    /// What the last good advert of a sender said, and when it came.
+    /// When [`Datapath::look`] has something to do.
     #[must_use]
-    pub fn peer(&self, key: &PeerKey) -> Option<Peer> {
-        if self.is_guarded(key.router.ifindex) { self.guard.as_ref()?.peer(key) } else { self.tables.peer_entry(key) }
+    pub fn deadline(&self) -> Option<Instant> {
+        self.ports.iter().filter_map(Port::look_at).min()
     }
 
-    /// The counters under `key`.
+    /// The guard, where there is one.
     #[must_use]
-    pub fn counters(&self, key: &RouterKey) -> Counters {
-        match &self.guard {
-            Some(guard) if self.is_guarded(key.ifindex) => guard.counters(key),
-            Some(_) | None => self.tables.counters(key),
+    pub fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
+    }
+
+    /// The guard, where there is one, to be told what is configured.
+    pub fn guard_mut(&mut self) -> Option<&mut Guard> {
+        self.guard.as_mut()
+    }
+
+    /// The beginning of a turn, in which no source hands over more than `limit` frames.
+    #[must_use]
+    pub const fn turn(limit: usize) -> Turn {
+        Turn { limit, source: 0, left: limit }
+    }
+
+    /// The next advert that waits, as far as the turn goes.
+    pub fn next_advert(&mut self, turn: &mut Turn) -> Option<AdvertRecord> {
+        if turn.source == 0 {
+            if let Some(record) = self.guard.as_mut().filter(|_| turn.left > 0).and_then(Guard::next_advert) {
+                turn.left -= 1;
+                return Some(record);
+            }
+            turn.next_source();
         }
+        while let Some(port) = self.ports.get(turn.source - 1) {
+            if let Some(socket) = &port.socket {
+                match socket.next_advert(&mut self.tables, &mut turn.left) {
+                    Ok(Some(record)) => return Some(record),
+                    Ok(None) => {}
+                    // A packet socket says once that its interface went down.
+                    Err(error) => warn!(interface = port.name, %error, "failed to read adverts"),
+                }
+            }
+            turn.next_source();
+        }
+        None
     }
 
     fn is_guarded(&self, ifindex: u32) -> bool {
-        self.ports.iter().any(|port| port.ifindex == ifindex && port.socket.is_none())
+        self.ports.iter().any(|port| port.scope.ifindex == ifindex && port.is_guarded())
     }
 
     /// What becomes readable when an advert waits.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let sockets = self.ports.iter().filter_map(|port| port.socket.as_ref().map(AsFd::as_fd));
         self.guard.iter().map(AsFd::as_fd).chain(sockets)
+    }
+}
+
+/// How far the sources have been read in one go.
+#[derive(Debug)]
+pub struct Turn {
+    limit: usize,
+    /// The guard is 0, then come the interfaces.
+    source: usize,
+    /// Frames that this source may still hand over.
+    left: usize,
+}
+
+impl Turn {
+    const fn next_source(&mut self) {
+        self.source += 1;
+        self.left = self.limit;
+    }
+}
+
+fn report(interface: &str, Attachment { mode, reason, .. }: &Attachment) {
+    match reason {
+        Some(reason) => warn!(interface, %mode, reason, "degraded"),
+        None => info!(interface, %mode, "attached"),
     }
 }
 
@@ -208,13 +303,17 @@ fn load(config: &config::Guard, pin_dir: &Path) -> anyhow::Result<Guard> {
         }
     };
     let mut guard = Guard::load(pin_dir)?;
-    let settings =
-        Settings { enforce: u32::from(config.mode == Mode::Enforce), log_drops: u32::from(config.log_drops) };
+    let settings = Settings {
+        layout: LAYOUT,
+        enforce: u32::from(config.mode == Mode::Enforce),
+        log_drops: u32::from(config.log_drops),
+        padding: 0,
+    };
     guard.set_settings(settings).context("failed to write the settings map")?;
     if config.log_drops
-        && let Err(error) = drop_log::follow(guard.ebpf_mut())
+        && let Err(error) = drop_log::follow(guard.programs().ebpf_mut())
     {
-        warn!("what XDP drops is not logged: {error:#}");
+        warn!("what the guard drops is not logged: {error:#}");
     }
     Ok(guard)
 }

@@ -34,29 +34,37 @@ impl SocketSource {
         Ok(Self { socket: PacketSocket::receiver(ifindex, &vrrp_filter(), RECEIVE_BUFFER)?, ifindex })
     }
 
-    /// Hands every advert among the next `limit` frames to `sink`; counts and stamps each frame in `tables`.
+    /// The next advert among the next `left` frames, from which those that were read are taken; counts and stamps each
+    /// frame in `tables`.
     ///
-    /// The limit counts bad frames too, so that a flood of them cannot hold the elections up.
-    pub fn receive(
-        &self,
-        tables: &mut UserTables,
-        limit: usize,
-        sink: &mut impl FnMut(&AdvertRecord),
-    ) -> io::Result<()> {
+    /// Bad frames count too, so that a flood of them cannot hold the elections up.
+    pub fn next_advert(&self, tables: &mut UserTables, left: &mut usize) -> io::Result<Option<AdvertRecord>> {
         let mut buffer = [0; FRAME_MAX];
-        for _ in 0..limit {
-            let Some((frame, at)) = self.socket.receive(&mut buffer)? else { return Ok(()) };
+        while *left > 0 {
+            *left -= 1;
+            let Some((frame, at)) = self.socket.receive(&mut buffer)? else { return Ok(None) };
             let Some(mut finding) = examine(frame, self.ifindex, tables) else { continue };
             let record = record(frame, &finding, at.as_nanos());
-            if finding.verdict == Verdict::Admitted && record.is_none() {
+            if finding.verdict.is_handed_over() && record.is_none() {
                 finding.verdict = Verdict::Truncated;
             }
             tables.note(&finding, at.as_nanos());
-            if let (Verdict::Admitted, Some(record)) = (finding.verdict, record) {
-                sink(&record);
+            if finding.verdict.is_handed_over() {
+                return Ok(record);
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// How many of the next `limit` frames are VRRP, good or bad.
+    pub fn count(&self, tables: &UserTables, limit: usize) -> io::Result<u64> {
+        let mut buffer = [0; FRAME_MAX];
+        let mut count = 0;
+        for _ in 0..limit {
+            let Some((frame, _)) = self.socket.receive(&mut buffer)? else { break };
+            count += u64::from(examine(frame, self.ifindex, tables).is_some());
+        }
+        Ok(count)
     }
 }
 

@@ -1,9 +1,14 @@
 //! What is configured, for the judgement in user space: the same tables as the kernel's maps, in ordinary ones.
 
-use std::collections::HashMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    ops::DerefMut,
+};
 
 use vrrp_wire::{
     abi::{Counters, Peer, PeerKey, Router, RouterKey, Verdict},
+    hmac::{Midstates, Workspace, tag},
     judge::{Finding, Tables, sender},
 };
 
@@ -12,7 +17,12 @@ use vrrp_wire::{
 pub struct UserTables {
     routers: HashMap<RouterKey, Router>,
     peers: HashMap<PeerKey, Peer>,
+    marks: HashMap<PeerKey, u64>,
+    keys: BTreeMap<u8, Midstates>,
+    /// The wall clock's time in the form of a sequence, as of the frame that is being judged.
+    wall_clock: Option<u64>,
     counters: HashMap<RouterKey, Counters>,
+    workspace: RefCell<Box<Workspace>>,
 }
 
 impl Tables for UserTables {
@@ -23,6 +33,26 @@ impl Tables for UserTables {
     fn peer(&self, key: &PeerKey) -> Option<&Peer> {
         self.peers.get(key)
     }
+
+    fn mark(&self, key: &PeerKey) -> Option<u64> {
+        self.marks.get(key).copied()
+    }
+
+    fn key(&self, id: u8) -> Option<&Midstates> {
+        self.keys.get(&id)
+    }
+
+    fn wall_clock(&self) -> Option<u64> {
+        self.wall_clock
+    }
+
+    fn workspace(&self) -> Option<impl DerefMut<Target = Workspace>> {
+        std::cell::RefMut::filter_map(self.workspace.try_borrow_mut().ok()?, |boxed| Some(boxed.as_mut())).ok()
+    }
+
+    fn code(&self, key: &Midstates, len: usize) -> Option<[u8; 16]> {
+        Some(tag(&mut *self.workspace.try_borrow_mut().ok()?, key, len))
+    }
 }
 
 impl UserTables {
@@ -31,9 +61,35 @@ impl UserTables {
         self.routers.insert(key, router);
     }
 
+    /// Forgets a virtual router.
+    pub fn remove_router(&mut self, key: &RouterKey) {
+        self.routers.remove(key);
+    }
+
     /// Adds a sender to the allow-list.
     pub fn set_peer(&mut self, key: PeerKey, peer: Peer) {
         self.peers.insert(key, peer);
+    }
+
+    /// Takes a sender out of the allow-list.
+    pub fn remove_peer(&mut self, key: &PeerKey) {
+        self.peers.remove(key);
+        self.marks.remove(key);
+    }
+
+    /// Notes the sequence of the last verified advert of a sender.
+    pub fn set_mark(&mut self, key: PeerKey, sequence: u64) {
+        self.marks.insert(key, sequence);
+    }
+
+    /// Puts `keys`, by identifier, in place of those that were in use.
+    pub fn set_keys(&mut self, keys: BTreeMap<u8, Midstates>) {
+        self.keys = keys;
+    }
+
+    /// Sets the wall clock's time, in the form of a [sequence](vrrp_wire::sequence).
+    pub fn set_wall_clock(&mut self, time: u64) {
+        self.wall_clock = Some(time);
     }
 
     /// What is known of a sender.
@@ -57,12 +113,12 @@ impl UserTables {
         if finding.verdict.is_bad() {
             counters.would_drop += 1;
         }
-        if finding.verdict != Verdict::Admitted {
-            return;
-        }
         let Some((key, _)) = sender(&finding.facts, finding.router, &*self) else { return };
-        if let Some(peer) = self.peers.get_mut(&key) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if finding.verdict == Verdict::Admitted {
             peer.stamp(finding.priority, finding.interval_cs, now_ns);
+        } else if finding.verdict.is_of_authentication() {
+            peer.note_failure(now_ns);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What people get to see of the elections. Nothing here decides anything.
 
+mod alarm;
 pub mod control;
 pub mod text;
 
@@ -7,6 +8,9 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use vrrp_wire::abi::{Counters, Verdict};
+
+pub use self::alarm::{Alarm, AlarmKind};
+use crate::{authentication::Authentication, clock};
 
 /// Everything that `vipd status` shows, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,10 +25,38 @@ pub struct Snapshot {
     pub pid: u32,
     /// What becomes of bad adverts: `enforce` or `observe`.
     pub guard: String,
+    /// How adverts are authenticated; `None` where they are not.
+    pub authentication: Option<AuthenticationStatus>,
+    /// What is amiss.
+    pub alarms: Vec<Alarm>,
     /// The interfaces, by name.
     pub interfaces: Vec<InterfaceStatus>,
     /// The virtual routers, in the order of the configuration.
     pub virtual_routers: Vec<RouterStatus>,
+}
+
+/// How adverts are authenticated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuthenticationStatus {
+    /// `receive-only`, `permissive` or `enforce`.
+    pub mode: String,
+    /// The key that signs.
+    pub active_key: Option<u8>,
+    /// The keys that verify.
+    pub keys: Vec<u8>,
+    /// Whether something keeps this host's clock right.
+    pub clock_synchronised: bool,
+}
+
+/// What people see of the authentication.
+#[must_use]
+pub fn authentication_status(authentication: &Authentication) -> AuthenticationStatus {
+    AuthenticationStatus {
+        mode: authentication.mode().to_string(),
+        active_key: authentication.active_key().map(vrrp::auth::KeyId::get),
+        keys: authentication.midstates().into_keys().collect(),
+        clock_synchronised: clock::is_synchronised(),
+    }
 }
 
 /// An interface.
@@ -75,10 +107,27 @@ pub struct RouterStatus {
     pub advertisement_interval_ms: u64,
     /// The virtual addresses.
     pub addresses: Vec<String>,
+    /// What keeps this host from answering for them when it must not.
+    pub fence: FenceStatus,
     /// What the agent has counted.
     pub tally: Tally,
     /// What the guard has counted, by verdict; what is zero is left out.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// The fence of a virtual router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum FenceStatus {
+    /// Switched off, or the addresses are the host's own.
+    Off,
+    /// There is none, because no guard is in the kernel.
+    Absent,
+    /// It closes when this agent hangs or dies and a peer takes over.
+    Ready {
+        /// How often it has closed.
+        closings: u64,
+    },
 }
 
 /// What the agent counts for a virtual router.
@@ -110,6 +159,10 @@ pub fn named(counters: &Counters) -> BTreeMap<String, u64> {
             ("record_lost", counters.record_lost),
             ("dropped", counters.dropped),
             ("would_drop", counters.would_drop),
+            ("claims", counters.claims),
+            ("fenced_neighbor", counters.fenced_neighbor),
+            ("fenced_traffic", counters.fenced_traffic),
+            ("held_back", counters.held_back),
         ])
         .filter(|&(_, count)| count > 0)
         .map(|(name, count)| (name.to_owned(), count))

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{InterfaceStatus, RouterStatus, Snapshot};
+use super::{AuthenticationStatus, FenceStatus, InterfaceStatus, RouterStatus, Snapshot};
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,8 +11,15 @@ impl fmt::Display for Snapshot {
             "cluster {}, node {}, vipd {} (pid {}), guard {}",
             self.cluster, self.node, self.version, self.pid, self.guard
         )?;
+        if let Some(authentication) = &self.authentication {
+            write_authentication(f, authentication)?;
+        }
         for interface in &self.interfaces {
             write_interface(f, interface)?;
+        }
+        for alarm in &self.alarms {
+            let of = alarm.router.as_ref().map_or_else(String::new, |router| format!(" {router}"));
+            writeln!(f, "ALARM {}{of}: {}", alarm.kind, alarm.what)?;
         }
         writeln!(f)?;
         writeln!(
@@ -25,6 +32,15 @@ impl fmt::Display for Snapshot {
         }
         Ok(())
     }
+}
+
+fn write_authentication(f: &mut fmt::Formatter<'_>, authentication: &AuthenticationStatus) -> fmt::Result {
+    let keys: Vec<_> = authentication.keys.iter().map(u8::to_string).collect();
+    write!(f, "authentication {}: keys {}", authentication.mode, keys.join(", "))?;
+    if let Some(active) = authentication.active_key {
+        write!(f, ", signing with {active}")?;
+    }
+    writeln!(f, ", clock {}", if authentication.clock_synchronised { "synchronised" } else { "not synchronised" })
 }
 
 fn write_interface(f: &mut fmt::Formatter<'_>, interface: &InterfaceStatus) -> fmt::Result {
@@ -40,6 +56,8 @@ fn judge(attach: &str) -> &str {
     match attach {
         "native" => "XDP in the driver",
         "generic" => "generic XDP",
+        "tcx" => "a tcx program",
+        "clsact" => "a clsact classifier",
         _ => "the agent on a packet socket",
     }
 }
@@ -64,11 +82,26 @@ fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Resul
     if let Some(dropped) = router.counters.get("dropped").or_else(|| router.counters.get("would_drop")) {
         write!(details, "; {dropped} bad adverts")?;
     }
+    write!(details, "; {}", fence(router))?;
     writeln!(f, "    {details}")
 }
 
+fn fence(router: &RouterStatus) -> String {
+    let stopped = |name| router.counters.get(name).copied().unwrap_or(0);
+    match router.fence {
+        FenceStatus::Off => "no fence".to_owned(),
+        FenceStatus::Absent => "no fence, since no guard is in the kernel".to_owned(),
+        FenceStatus::Ready { closings: 0 } => "fence ready".to_owned(),
+        FenceStatus::Ready { closings } => format!(
+            "fence closed {closings} times, {} ARP or ND and {} other frames stopped",
+            stopped("fenced_neighbor"),
+            stopped("fenced_traffic")
+        ),
+    }
+}
+
 /// A span in the unit that reads best.
-fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),

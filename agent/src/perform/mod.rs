@@ -7,6 +7,7 @@
 pub mod address;
 pub mod advertise;
 pub mod announce;
+pub mod sockets;
 
 use std::{collections::VecDeque, net::Ipv6Addr, sync::Arc, time::Duration};
 
@@ -57,7 +58,7 @@ impl Wish {
 }
 
 /// Where the virtual addresses go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The interface.
     pub ifindex: u32,
@@ -65,6 +66,8 @@ pub struct Place {
     pub mac: MacAddr,
     /// Its link-local address, when it is known.
     pub link_local: Option<Ipv6Addr>,
+    /// For announcements there.
+    pub announcer: Arc<Announcer>,
 }
 
 /// Keeps the addresses of one virtual router as the election wants them.
@@ -82,8 +85,6 @@ pub struct Performer {
     pub disturbances: watch::Receiver<()>,
     /// For changes of addresses.
     pub handle: Handle,
-    /// For announcements.
-    pub announcer: Arc<Announcer>,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
 }
@@ -257,7 +258,8 @@ impl Performer {
     }
 
     fn announce(&self) {
-        match self.announcer.announce(&self.place.borrow(), &self.addresses) {
+        let place = self.place.borrow().clone();
+        match place.announcer.announce(&place, &self.addresses) {
             Ok(()) => debug!(addresses = ?self.addresses, "announced"),
             Err(error) => warn!(%error, addresses = ?self.addresses, "failed to announce virtual addresses"),
         }

@@ -5,16 +5,19 @@ use std::{fmt, net::IpAddr};
 
 use vrrp::{
     MacAddr,
-    message::{DecodeError, Message},
+    auth::Sequence,
+    message::{DecodeError, Message, Parts, split},
 };
 use vrrp_wire::{
-    abi::{AdvertRecord, address_from_bytes},
+    abi::{AdvertRecord, PeerKey, address_from_bytes},
     judge::{GROUP_IPV4, GROUP_IPV6, TTL},
 };
 
-use super::VirtualRouter;
+use super::{VirtualRouter, is_link_local};
 use crate::{
-    config::{PeerSource, Transport},
+    authentication::NotAuthentic,
+    config::{self, LinkLocalSenders, PeerSource, Transport},
+    desk::Desk,
     perform::advertise::endpoints,
 };
 
@@ -33,8 +36,19 @@ pub(super) enum Refusal {
     Source(IpAddr),
     /// From a node, with another MAC address than its own.
     Mac(MacAddr),
+    /// Not authentic.
+    Authentication(NotAuthentic),
     /// Not an advert.
     Message(DecodeError),
+}
+
+/// An advert that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// What it says.
+    pub(super) message: Message,
+    /// Its sequence, if it was signed.
+    pub(super) sequence: Option<Sequence>,
 }
 
 impl fmt::Display for Refusal {
@@ -46,14 +60,16 @@ impl fmt::Display for Refusal {
             Self::OwnAddress => f.write_str("from our own address"),
             Self::Source(address) => write!(f, "{address} is none of the nodes"),
             Self::Mac(mac) => write!(f, "from MAC address {mac}, which is not the node's"),
+            Self::Authentication(error) => error.fmt(f),
             Self::Message(error) => error.fmt(f),
         }
     }
 }
 
 impl VirtualRouter {
-    /// The message of `record`, if it is an advert for this virtual router from one of its nodes.
-    pub(super) fn accept(&self, record: &AdvertRecord) -> Result<Message, Refusal> {
+    /// The advert in `record`, if it is one for this virtual router from one of its nodes, which is `sender` to the
+    /// datapath.
+    pub(super) fn accept(&self, record: &AdvertRecord, sender: PeerKey, desk: &Desk) -> Result<Accepted, Refusal> {
         let family = self.config.family;
         if record.family != family.number() || record.ifindex != self.key.ifindex || record.vlan != self.key.vlan {
             return Err(Refusal::Router);
@@ -74,27 +90,47 @@ impl VirtualRouter {
         if self.own_address == Some(source) {
             return Err(Refusal::OwnAddress);
         }
-        self.check_sender(source, MacAddr(record.source_mac))?;
-        let message = record.message.get(..usize::from(record.message_len)).unwrap_or_default();
+        let must_sign = self.check_sender(source, MacAddr(record.source_mac))?;
+        let bytes = record.message.get(..usize::from(record.message_len)).unwrap_or_default();
         let endpoints = endpoints(source, destination).ok_or(Refusal::Router)?;
-        let (message, _) = Message::decode(message, &endpoints).map_err(Refusal::Message)?;
-        if message.vrid == self.config.vrid { Ok(message) } else { Err(Refusal::Router) }
+        let Parts { message, trailer } =
+            if desk.authentication.is_some() { split(bytes, family) } else { Parts { message: bytes, trailer: None } };
+        let sequence = match &desk.authentication {
+            None => None,
+            Some(authentication) => {
+                let mark = desk.datapath.mark(&sender).map(Sequence::new);
+                authentication.verify(source, message, trailer, mark).map_err(Refusal::Authentication)?
+            }
+        };
+        if must_sign && sequence.is_none() {
+            return Err(Refusal::Authentication(NotAuthentic::Unsigned));
+        }
+        let (message, _) = match trailer {
+            Some(trailer) => Message::decode_signed(message, trailer, &endpoints),
+            None => Message::decode(message, &endpoints),
+        }
+        .map_err(Refusal::Message)?;
+        if message.vrid == self.config.vrid { Ok(Accepted { message, sequence }) } else { Err(Refusal::Router) }
     }
 
-    fn check_sender(&self, source: IpAddr, mac: MacAddr) -> Result<(), Refusal> {
-        let is_link_local = matches!(source, IpAddr::V6(address) if address.is_unicast_link_local());
-        let peer = self
-            .config
-            .peers
-            .iter()
-            .find(|peer| match peer.source {
-                PeerSource::Address(address) => address == source,
-                PeerSource::Mac(pinned) => is_link_local && pinned == mac,
-            })
-            .ok_or(Refusal::Source(source))?;
-        match peer.mac {
-            Some(pinned) if pinned != mac => Err(Refusal::Mac(mac)),
-            Some(_) | None => Ok(()),
+    /// Whether the sender may speak at all; says whether only signed adverts of it count.
+    fn check_sender(&self, source: IpAddr, mac: MacAddr) -> Result<bool, Refusal> {
+        let stands_for = |peer: &&config::Peer| match peer.source {
+            PeerSource::Address(address) => address == source,
+            PeerSource::Mac(pinned) => is_link_local(source) && pinned == mac,
+        };
+        if let Some(peer) = self.config.peers.iter().find(stands_for) {
+            return match peer.mac {
+                Some(pinned) if pinned != mac => Err(Refusal::Mac(mac)),
+                Some(_) | None => Ok(false),
+            };
+        }
+        match self.config.link_local_senders {
+            LinkLocalSenders::Verified if is_link_local(source) => Ok(true),
+            LinkLocalSenders::Any if is_link_local(source) => Ok(false),
+            LinkLocalSenders::Listed | LinkLocalSenders::Verified | LinkLocalSenders::Any => {
+                Err(Refusal::Source(source))
+            }
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
+use vrrp::auth::TRAILER_LEN;
 use vrrp_wire::{Centiseconds, Family, Priority, Vrid, abi::MESSAGE_MAX, judge::HEADER_LEN};
 
-use super::{check_unique, repeated};
+use super::{auth, check_unique, repeated};
 use crate::config::{
-    OwnAddress, Peer, PeerSource, Transport, VirtualRouter,
+    Fence, LinkLocalSenders, OwnAddress, Peer, PeerSource, Transport, VirtualRouter,
     diagnostic::{Fault, Place, Report},
     file::{self, File, Node},
-    table::Located,
+    table::{Field, Located},
 };
 
 /// `Advertisement_Interval` where the file gives none.
@@ -29,8 +30,10 @@ pub(super) struct Router<'f> {
     addresses: Vec<IpNet>,
     interface: Option<&'f str>,
     preempt: Option<bool>,
-    advertisement_interval: Option<Centiseconds>,
+    pub(super) advertisement_interval: Option<Centiseconds>,
     rfc_pure: Option<bool>,
+    fence: Option<Fence>,
+    auth: &'f Field<file::Auth>,
 }
 
 /// A node as `nodes` or `priorities` lists it.
@@ -67,6 +70,7 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
     for router in &routers {
         router.check_length(report);
         router.check_owner(&file.nodes, report);
+        router.check_fence(report);
     }
     check_vrids(&routers, report);
     routers
@@ -97,6 +101,8 @@ impl<'f> Router<'f> {
                 .or(&cluster.advertisement_interval)
                 .or_default(DEFAULT_INTERVAL),
             rfc_pure: cluster.rfc_pure.or_default(false),
+            fence: entry.fence.or(&cluster.fence).or_default(Fence::default()),
+            auth: &file.auth,
         })
     }
 
@@ -109,7 +115,9 @@ impl<'f> Router<'f> {
     pub(super) fn seen_by(&self, name: &str) -> Option<VirtualRouter> {
         let own = self.members.iter().find(|member| member.name == name)?;
         let interval = self.advertisement_interval?;
-        let others = self.members.iter().filter(|member| member.name != name);
+        let others: Vec<_> = self.members.iter().filter(|member| member.name != name).collect();
+        let peers: Vec<_> = others.iter().filter_map(|member| self.peer(member)).collect();
+        let all_known = peers.len() == others.len();
         Some(VirtualRouter {
             name: self.entry.name.value()?.clone(),
             vrid: *self.entry.vrid.value()?,
@@ -122,10 +130,18 @@ impl<'f> Router<'f> {
             transport: self.transport?,
             addresses: self.addresses.clone(),
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
-            peers: others.map(|member| self.peer(member)).collect::<Option<_>>()?,
+            link_local_senders: if all_known { LinkLocalSenders::Listed } else { self.unlisted_senders()? },
+            peers,
+            fence: if own.priority == Priority::OWNER { Fence::Off } else { self.fence? },
         })
     }
 
+    /// Who may send, where the file does not give the address of every peer.
+    fn unlisted_senders(&self) -> Option<LinkLocalSenders> {
+        Some(if auth::enforces(self.auth)? { LinkLocalSenders::Verified } else { LinkLocalSenders::Any })
+    }
+
+    /// `member` as a peer; `None` where the file gives no address to know it by.
     fn peer(&self, member: &Member<'_>) -> Option<Peer> {
         let mac = member.node.mac.value().copied();
         let source = match self.source_of(member.node) {
@@ -151,7 +167,8 @@ impl<'f> Router<'f> {
             Family::Ipv4 => MESSAGE_MAX,
             Family::Ipv6 => MESSAGE_MAX - 20,
         };
-        let max = ((message_max - HEADER_LEN) / self.family.address_len()).min(COUNT_MAX);
+        let trailer_len = if self.auth.is_absent() { 0 } else { TRAILER_LEN };
+        let max = ((message_max - HEADER_LEN - trailer_len) / self.family.address_len()).min(COUNT_MAX);
         if self.addresses.len() > max {
             let note = match self.family {
                 Family::Ipv4 => "",
@@ -184,6 +201,16 @@ impl<'f> Router<'f> {
                 };
                 report.error(member.place, Fault::new(what, remedy));
             }
+        }
+    }
+
+    /// The owner of the addresses cannot be kept from answering for them.
+    fn check_fence(&self, report: &mut Report<'_>) {
+        let Some(fence) = self.entry.fence.given().filter(|fence| fence.value == Fence::Auto) else { return };
+        if let Some(owner) = self.members.iter().find(|member| member.priority == Priority::OWNER) {
+            let what = format!("{:?} owns the addresses and is never fenced", owner.name);
+            let remedy = "remove it: without it the owner is not fenced, and the other nodes are";
+            report.warning(&fence.place, Fault::new(what, remedy));
         }
     }
 }

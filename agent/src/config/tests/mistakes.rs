@@ -267,10 +267,6 @@ fn every_node_of_a_virtual_router_has_the_address_it_needs() {
         "address = \"10.77.0.2\"\n",
         &[("", "11: node \"n2\": address: missing, but virtual_router \"web-a\" (line 16) needs it for IPv4")],
     );
-    check(
-        "link_local = \"fe80::2\"\n",
-        &[("", "11: node \"n2\": link_local: missing, but virtual_router \"web-a\" (line 16) needs it for IPv6")],
-    );
     assert_eq!(
         mistakes(&[("address6 = \"fd77::2\"\n", ""), ("vrid = 52", "vrid = 52\ntransport = \"unicast\"")]),
         ["11: node \"n2\": address6: missing, but virtual_router \"web-b\" (line 22) needs it for IPv6"]
@@ -300,6 +296,16 @@ fn an_advert_holds_so_many_addresses() {
         mistakes(&[(listed, &ipv6(90))]),
         [
             "20: virtual_router \"web-a\": addresses: 91 IPv6 addresses (one of them link-local) do not fit into one advert"
+        ]
+    );
+    // A signed advert is 28 bytes longer: room for one IPv6 address less, and for all of IPv4.
+    let auth = "[auth]\nmode = \"receive-only\"\nkeys = [{ id = 1, file = \"/k\" }]\n[[node]]";
+    valid(&[(listed, &ipv4(255)), ("[[node]]", auth)]);
+    valid(&[(listed, &ipv6(88)), ("[[node]]", auth)]);
+    assert_eq!(
+        mistakes(&[(listed, &ipv6(89)), ("[[node]]", auth)]),
+        [
+            "23: virtual_router \"web-a\": addresses: 90 IPv6 addresses (one of them link-local) do not fit into one advert"
         ]
     );
 }

@@ -107,20 +107,11 @@ fn choices_name_what_there_is() {
         ("mode = \"drop\"", "\"drop\" is not one of the choices", "write \"enforce\" or \"observe\""),
         ("mode = 1", "1 is not one of the choices", "write \"enforce\" or \"observe\""),
         (
-            "attach = \"tcx\"",
-            "\"tcx\" is not supported in this version",
-            "write \"auto\", \"native\", \"generic\" or \"off\"",
-        ),
-        (
-            "attach = \"clsact\"",
-            "\"clsact\" is not supported in this version",
-            "write \"auto\", \"native\", \"generic\" or \"off\"",
-        ),
-        (
             "attach = \"xdp\"",
             "\"xdp\" is not one of the choices",
-            "write \"auto\" or \"native\" or \"generic\" or \"off\"",
+            "write \"auto\" or \"native\" or \"tcx\" or \"clsact\" or \"generic\" or \"off\"",
         ),
+        ("vlan = \"both\"", "\"both\" is not one of the choices", "write \"sub-interface\" or \"parent\""),
     ];
     for (line, what, remedy) in cases {
         let Err(ConfigError::Invalid(found)) = parse(&edited(&[("[[node]]", &guard(line))]), "n1") else {
@@ -135,6 +126,11 @@ fn choices_name_what_there_is() {
             "20: virtual_router \"web-a\": transport: \"broadcast\" is not one of the choices",
         )],
     );
+    check(
+        "vrid = 51",
+        &[("vrid = 51\nfence = true", "20: virtual_router \"web-a\": fence: true is not one of the choices")],
+    );
+    check("interface", &[("fence = \"on\"\ninterface", "3: cluster: fence: \"on\" is not one of the choices")]);
 }
 
 #[test]

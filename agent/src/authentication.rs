@@ -1,0 +1,144 @@
+//! How this agent signs its adverts and verifies those of its peers.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use tokio::sync::watch;
+use tracing::warn;
+use vrrp::auth::{AuthError, Clock, Key, KeyId, Keyring, KeyringError, Sequence, Signed, Signer, Skew, Trailer};
+use vrrp_wire::{abi::Router, hmac::Midstates, sequence::from_parts};
+
+use crate::{
+    clock,
+    config::{self, AuthMode},
+};
+
+/// Added to the last sequence that an earlier run has kept, as a difference of sequences: what it sent in its last second
+/// it may not have kept.
+const NOT_KEPT: u64 = 1 << 32;
+
+/// Signs and verifies for all virtual routers of this node.
+#[derive(Debug)]
+pub struct Authentication {
+    mode: AuthMode,
+    active_key: Option<KeyId>,
+    keyring: Keyring,
+    window: Duration,
+    signer: Signer,
+    /// The last sequence that was sent, for those who keep it.
+    sent: watch::Sender<Option<Sequence>>,
+}
+
+/// An advert without a trailer, or with a wrong one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAuthentic {
+    /// Without a trailer.
+    #[error("not signed, and only signed adverts are accepted")]
+    Unsigned,
+    /// With a wrong one.
+    #[error(transparent)]
+    Wrong(#[from] AuthError),
+}
+
+impl Authentication {
+    /// Begins with `keys`, and after the sequence that an earlier run has `kept`.
+    pub fn new(config: &config::Auth, keys: Vec<Key>, kept: Option<Sequence>) -> Result<Self, KeyringError> {
+        let after = |kept: Sequence| Signer::resume(Sequence::new(kept.get().wrapping_add(NOT_KEPT)));
+        Ok(Self {
+            mode: config.mode,
+            active_key: config.active_key,
+            keyring: Keyring::new(keys)?,
+            window: config.window,
+            signer: kept.map_or_else(Signer::new, after),
+            sent: watch::Sender::new(kept),
+        })
+    }
+
+    /// Takes over mode and keys of a configuration that was read again; what was sent stays sent.
+    pub fn change(&mut self, config: &config::Auth, keys: Vec<Key>) -> Result<(), KeyringError> {
+        self.keyring = Keyring::new(keys)?;
+        (self.mode, self.active_key, self.window) = (config.mode, config.active_key, config.window);
+        Ok(())
+    }
+
+    /// Follows the last sequence that was sent.
+    #[must_use]
+    pub fn sent(&self) -> watch::Receiver<Option<Sequence>> {
+        self.sent.subscribe()
+    }
+
+    /// What is signed and what must be.
+    #[must_use]
+    pub const fn mode(&self) -> AuthMode {
+        self.mode
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub const fn active_key(&self) -> Option<KeyId> {
+        self.active_key
+    }
+
+    /// The keys in the form that the guard computes with.
+    #[must_use]
+    pub fn midstates(&self) -> BTreeMap<u8, Midstates> {
+        self.keyring.iter().map(|key| (key.id().get(), key.midstates())).collect()
+    }
+
+    /// How far the time in a trailer may be from ours, as a difference of [sequences](vrrp_wire::sequence).
+    #[must_use]
+    pub const fn window(&self) -> u64 {
+        from_parts(self.window.as_secs(), self.window.subsec_nanos())
+    }
+
+    /// What the guard is to demand: [`Router::AUTH_OPTIONAL`] or [`Router::AUTH_REQUIRED`].
+    #[must_use]
+    pub const fn demand(&self) -> u8 {
+        match self.mode {
+            AuthMode::ReceiveOnly | AuthMode::Permissive => Router::AUTH_OPTIONAL,
+            AuthMode::Enforce => Router::AUTH_REQUIRED,
+        }
+    }
+
+    /// What the next advert is signed with; `None` where nothing is signed.
+    ///
+    /// One sequence serves all destinations of an advert: the code does not cover them.
+    pub fn sign_next(&mut self) -> Option<(&Key, Sequence)> {
+        let clock = self.clock();
+        let key = self.active_key.filter(|_| self.mode.signs()).and_then(|id| self.keyring.get(id.get()))?;
+        let issued = self.signer.next(&clock);
+        if let Some(ahead) = issued.restarted {
+            warn!(
+                "the clock is {ahead:?} behind what this node has signed before, more than peers bear: they refuse its \
+                 adverts until they have forgotten, or the clock has caught up; see that it is right"
+            );
+        }
+        self.sent.send_replace(Some(issued.sequence));
+        Some((key, issued.sequence))
+    }
+
+    /// Verifies the `trailer` of `message`, whose sender was last heard with the sequence `mark`; returns the sequence, or
+    /// `None` for an advert without a trailer where none is needed.
+    pub fn verify(
+        &self,
+        source: IpAddr,
+        message: &[u8],
+        trailer: Option<&Trailer>,
+        mark: Option<Sequence>,
+    ) -> Result<Option<Sequence>, NotAuthentic> {
+        let Some(trailer) = trailer else {
+            return if self.mode == AuthMode::Enforce { Err(NotAuthentic::Unsigned) } else { Ok(None) };
+        };
+        Ok(Some(self.keyring.verify(&Signed { source, message, trailer }, &self.clock(), mark)?))
+    }
+
+    /// How far the clock of a sender is from ours, if that is more than half of what is borne: time to mend it.
+    #[must_use]
+    pub fn alarming_skew(&self, sequence: Sequence) -> Option<Skew> {
+        let skew = sequence.skew(clock::wall());
+        (skew.distance() > self.window / 2).then_some(skew)
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { now: clock::wall(), window: self.window }
+    }
+}

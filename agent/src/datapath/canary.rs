@@ -1,0 +1,200 @@
+//! Watches the first seconds of a program on an interface: whether the interface still works, and the program sees what
+//! the interface hears. Only decides; it is told what happens, and does nothing itself.
+
+use std::time::Duration;
+
+use vrrp::Instant;
+
+/// How long a new program is watched at least.
+const WATCH_AT_LEAST: Duration = Duration::from_secs(3);
+/// Intervals that it is watched at least, and that a sender may be silent.
+const INTERVALS: u32 = 3;
+/// How long the carrier may be away: hardware that was reset negotiates the link anew, which takes seconds.
+const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
+/// Adverts that a packet socket must have heard before it counts that the program has not.
+const HEARD_AT_LEAST: u64 = 3;
+
+/// The watch over one program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Canary {
+    /// Since when it could have worked.
+    since: Instant,
+    /// The longest interval of those who were heard just before; `None` where nobody was.
+    expected: Option<Duration>,
+    had_carrier: bool,
+    lost_carrier_at: Option<Instant>,
+    /// What had been heard when it was last asked. The program has counted it by now.
+    heard_before: u64,
+}
+
+/// What is known at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Observation {
+    /// Whether the interface is up and has carrier.
+    pub(super) has_carrier: bool,
+    /// Adverts that a packet socket beside the program has heard so far, good or bad.
+    pub(super) heard: u64,
+    /// Adverts that the program has counted so far.
+    pub(super) counted: u64,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Ask again later.
+    Watch,
+    /// The program stays, and need not be watched any longer.
+    Keep,
+    /// The program has to go, and why.
+    Withdraw(String),
+}
+
+impl Canary {
+    /// Begins to watch a program that was attached at `now`, to an interface that had carrier before or had not.
+    #[must_use]
+    pub(super) fn new(now: Instant, had_carrier: bool, expected: Option<Duration>) -> Self {
+        Self { since: now, expected, had_carrier, lost_carrier_at: None, heard_before: 0 }
+    }
+
+    /// Decides by what is known now.
+    pub(super) fn poll(&mut self, now: Instant, seen: &Observation) -> Decision {
+        if let Some(fault) =
+            self.carrier(now, seen).or_else(|| self.blindness(seen)).or_else(|| self.silence(now, seen))
+        {
+            return Decision::Withdraw(fault);
+        }
+        self.heard_before = seen.heard;
+        let span = WATCH_AT_LEAST.max(self.expected.unwrap_or_default() * INTERVALS);
+        let is_over = self.lost_carrier_at.is_none() && now.since(self.since) >= span;
+        if is_over { Decision::Keep } else { Decision::Watch }
+    }
+
+    fn carrier(&mut self, now: Instant, seen: &Observation) -> Option<String> {
+        if seen.has_carrier {
+            self.had_carrier = true;
+            if self.lost_carrier_at.take().is_some() {
+                self.since = now;
+            }
+        } else if self.had_carrier {
+            let lost_at = *self.lost_carrier_at.get_or_insert(now);
+            let fault = || format!("the carrier was lost and did not come back within {CARRIER_PATIENCE:?}");
+            return (now.since(lost_at) >= CARRIER_PATIENCE).then(fault);
+        }
+        None
+    }
+
+    /// In traffic control a program sees a frame a little later than a packet socket does: hence what was heard before.
+    fn blindness(&self, seen: &Observation) -> Option<String> {
+        let (heard, counted) = (self.heard_before, seen.counted);
+        let is_blind = heard >= HEARD_AT_LEAST && counted < heard / 2;
+        is_blind.then(|| format!("of {heard} adverts that the interface heard the program has seen {counted}"))
+    }
+
+    fn silence(&self, now: Instant, seen: &Observation) -> Option<String> {
+        let limit = self.expected? * INTERVALS;
+        let is_silent = seen.has_carrier && seen.heard == 0 && seen.counted == 0 && now.since(self.since) >= limit;
+        is_silent.then(|| format!("adverts were heard before, and none for {limit:?} since"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Observation = Observation { has_carrier: true, heard: 0, counted: 0 };
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(1_000_000_000) + Duration::from_millis(millis)
+    }
+
+    fn watch(expected_ms: Option<u64>) -> Canary {
+        Canary::new(at(0), true, expected_ms.map(Duration::from_millis))
+    }
+
+    /// Asks at each of the moments; every answer but the last must be to watch on.
+    fn outcome(mut canary: Canary, history: &[(u64, Observation)]) -> Decision {
+        let mut decision = Decision::Watch;
+        for (millis, seen) in history {
+            assert_eq!(decision, Decision::Watch, "decided before {millis} ms");
+            decision = canary.poll(at(*millis), seen);
+        }
+        decision
+    }
+
+    fn withdrawn(decision: &Decision) -> &str {
+        match decision {
+            Decision::Withdraw(reason) => reason,
+            Decision::Watch | Decision::Keep => panic!("{decision:?}"),
+        }
+    }
+
+    #[test]
+    fn a_quiet_lan_is_no_fault() {
+        assert_eq!(outcome(watch(None), &[(0, QUIET), (2_999, QUIET)]), Decision::Watch);
+        assert_eq!(outcome(watch(None), &[(0, QUIET), (3_000, QUIET)]), Decision::Keep);
+    }
+
+    #[test]
+    fn a_program_that_sees_everything_stays() {
+        let seen = |heard, counted| Observation { heard, counted, ..QUIET };
+        let history = [(500, seen(5, 5)), (1_000, seen(10, 12)), (3_000, seen(30, 30))];
+        assert_eq!(outcome(watch(Some(100)), &history), Decision::Keep);
+    }
+
+    #[test]
+    fn slow_adverts_are_waited_for() {
+        let heard = Observation { heard: 1, counted: 1, ..QUIET };
+        let history = [(3_000, heard), (5_999, heard), (6_000, heard)];
+        assert_eq!(outcome(watch(Some(2_000)), &history), Decision::Keep);
+    }
+
+    #[test]
+    fn a_blind_program_goes() {
+        let deaf = |heard| Observation { heard, ..QUIET };
+        // Two may still be on their way.
+        assert_eq!(outcome(watch(None), &[(500, deaf(2)), (1_000, deaf(2)), (3_000, deaf(2))]), Decision::Keep);
+        let decision = outcome(watch(None), &[(500, deaf(2)), (1_000, deaf(3)), (1_500, deaf(4))]);
+        assert_eq!(withdrawn(&decision), "of 3 adverts that the interface heard the program has seen 0");
+    }
+
+    /// What was only just heard may not have been counted yet.
+    #[test]
+    fn what_was_just_heard_does_not_count_yet() {
+        let history = [(500, QUIET), (1_000, Observation { heard: 9, ..QUIET })];
+        assert_eq!(outcome(watch(None), &history), Decision::Watch);
+        let history = [history[0], history[1], (1_500, Observation { heard: 18, counted: 9, ..QUIET })];
+        assert_eq!(outcome(watch(None), &history), Decision::Watch);
+    }
+
+    #[test]
+    fn a_carrier_that_comes_back_was_a_reset() {
+        let down = Observation { has_carrier: false, ..QUIET };
+        // Only from then on could anybody be heard.
+        let history = [(10, down), (9_000, down), (9_500, QUIET), (12_499, QUIET)];
+        assert_eq!(outcome(watch(Some(1_000)), &history), Decision::Watch);
+        let heard = Observation { heard: 1, counted: 1, ..QUIET };
+        let history = [history[0], history[1], history[2], (12_499, heard), (12_500, heard)];
+        assert_eq!(outcome(watch(Some(1_000)), &history), Decision::Keep);
+        // Each loss has ten seconds of its own.
+        let history = [(10, down), (2_000, QUIET), (2_500, down), (12_499, down)];
+        assert_eq!(outcome(watch(None), &history), Decision::Watch);
+    }
+
+    #[test]
+    fn a_carrier_that_stays_away_is_a_fault() {
+        let down = Observation { has_carrier: false, ..QUIET };
+        let decision = outcome(watch(None), &[(10, down), (10_009, down), (10_010, down)]);
+        assert_eq!(withdrawn(&decision), "the carrier was lost and did not come back within 10s");
+        let unplugged = Canary::new(at(0), false, None);
+        assert_eq!(outcome(unplugged, &[(10, down), (3_000, down)]), Decision::Keep);
+    }
+
+    #[test]
+    fn silence_is_a_fault_where_somebody_was_heard_before() {
+        let decision = outcome(watch(Some(1_000)), &[(2_999, QUIET), (3_000, QUIET)]);
+        assert_eq!(withdrawn(&decision), "adverts were heard before, and none for 3s since");
+        // Another may speak now, or the program may have dropped what was heard before.
+        let counted = Observation { counted: 1, ..QUIET };
+        assert_eq!(outcome(watch(Some(1_000)), &[(2_999, QUIET), (3_000, counted)]), Decision::Keep);
+    }
+}

@@ -1,0 +1,146 @@
+//! What the agent tells those who judge, the guard in the kernel and the agent's own tables, and what it asks them.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use vrrp::MacAddr;
+use vrrp_wire::{
+    abi::{Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, VipKey},
+    hmac::Midstates,
+    sequence::from_nanoseconds,
+};
+
+use super::{Datapath, guard::Guard};
+
+impl Datapath {
+    /// Tells that the agent lives, and what time it is.
+    pub fn set_heartbeat(&mut self, heartbeat: Heartbeat) -> anyhow::Result<()> {
+        self.tables.set_wall_clock(from_nanoseconds(heartbeat.beat_ns + heartbeat.wall_offset_ns));
+        match &mut self.guard {
+            Some(guard) => guard.set_heartbeat(heartbeat).context("failed to write the heartbeat map"),
+            None => Ok(()),
+        }
+    }
+
+    /// Configures a virtual router, or changes it.
+    pub fn set_router(&mut self, key: RouterKey, router: Router) -> anyhow::Result<()> {
+        self.tables.set_router(key, router);
+        match &mut self.guard {
+            Some(guard) => guard.set_router(key, router).context("failed to write the map of virtual routers"),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets a virtual router, its addresses and its peers.
+    pub fn remove_router(
+        &mut self,
+        key: &RouterKey,
+        vips: impl Iterator<Item = VipKey>,
+        peers: impl Iterator<Item = PeerKey>,
+    ) {
+        self.tables.remove_router(key);
+        // What cannot be removed concerns an interface on which nothing is judged any more.
+        if let Some(guard) = &mut self.guard {
+            vips.for_each(|vip| drop(guard.remove_vip(&vip)));
+            let _ = guard.remove_router(key);
+        }
+        peers.for_each(|peer| drop(self.remove_peer(&peer)));
+    }
+
+    /// Says what this node is in a virtual router. Without a guard there is nobody who would want to know.
+    pub fn set_role(&mut self, key: RouterKey, role: Role) -> anyhow::Result<()> {
+        match &mut self.guard {
+            Some(guard) => guard.set_role(key, role).context("failed to write the map of roles"),
+            None => Ok(()),
+        }
+    }
+
+    /// Says whose a virtual address is.
+    pub fn set_vip(&mut self, key: VipKey, router: RouterKey) -> anyhow::Result<()> {
+        match &mut self.guard {
+            Some(guard) => guard.set_vip(key, router).context("failed to write the map of virtual addresses"),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a sender to the allow-list, perhaps with the only MAC address that it may have. What is known of it stays.
+    pub fn set_peer(&mut self, key: PeerKey, mac: Option<MacAddr>) -> anyhow::Result<()> {
+        let with_mac = |known: Option<Peer>| Peer {
+            mac: mac.map_or([0; 6], |mac| mac.0),
+            mac_pinned: u8::from(mac.is_some()),
+            ..known.unwrap_or_default()
+        };
+        self.tables.set_peer(key, with_mac(self.tables.peer_entry(&key)));
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        let peer = with_mac(guard.peer(&key));
+        guard.set_peer(key, peer).context("failed to write the map of peers")
+    }
+
+    /// Takes a sender out of the allow-list.
+    pub fn remove_peer(&mut self, key: &PeerKey) -> anyhow::Result<()> {
+        self.tables.remove_peer(key);
+        match &mut self.guard {
+            Some(guard) => guard.remove_peer(key).context("failed to write the map of peers"),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes the sequence of the last verified advert of a sender, which no later one may repeat.
+    pub fn set_mark(&mut self, key: PeerKey, sequence: u64) -> anyhow::Result<()> {
+        self.tables.set_mark(key, sequence);
+        match &mut self.guard {
+            Some(guard) => guard.set_mark(key, sequence).context("failed to write the map of marks"),
+            None => Ok(()),
+        }
+    }
+
+    /// The sequence of the last verified advert of a sender, in an earlier run perhaps.
+    #[must_use]
+    pub fn mark(&self, key: &PeerKey) -> Option<u64> {
+        use vrrp_wire::judge::Tables as _;
+        self.tables.mark(key).or_else(|| self.guard.as_ref()?.mark(key))
+    }
+
+    /// Puts `keys` in place of those that are in use: the new ones first, so that there is no moment without a key.
+    pub fn set_keys(&mut self, keys: BTreeMap<u8, Midstates>) -> anyhow::Result<()> {
+        if let Some(guard) = &mut self.guard {
+            for (&id, &midstates) in &keys {
+                guard.set_key(u32::from(id), midstates).context("failed to write the map of keys")?;
+            }
+            for id in guard.key_ids().context("failed to read the map of keys")? {
+                if !keys.keys().any(|&kept| u32::from(kept) == id) {
+                    guard.remove_key(id).context("failed to write the map of keys")?;
+                }
+            }
+        }
+        self.tables.set_keys(keys);
+        Ok(())
+    }
+
+    /// What the last good advert of a sender said, and when it came.
+    #[must_use]
+    pub fn peer(&self, key: &PeerKey) -> Option<Peer> {
+        if self.is_guarded(key.router.ifindex) { self.guard.as_ref()?.peer(key) } else { self.tables.peer_entry(key) }
+    }
+
+    /// The counters under `key`.
+    #[must_use]
+    pub fn counters(&self, key: &RouterKey) -> Counters {
+        match &self.guard {
+            Some(guard) if self.is_guarded(key.ifindex) => guard.counters(key),
+            Some(_) | None => self.tables.counters(key),
+        }
+    }
+
+    /// The fence of a virtual router; `None` where there is no guard.
+    #[must_use]
+    pub fn fence(&self, key: &RouterKey) -> Option<Fence> {
+        self.guard.as_ref()?.fence(key)
+    }
+
+    /// The claims of strangers to virtual addresses.
+    #[must_use]
+    pub fn claims(&self) -> Vec<(ClaimKey, Claim)> {
+        self.guard.as_ref().map(Guard::claims).unwrap_or_default()
+    }
+}

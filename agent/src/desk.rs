@@ -1,0 +1,12 @@
+//! What every virtual router of the agent works with, handed to it with each event.
+
+use crate::{authentication::Authentication, datapath::Datapath};
+
+/// What virtual routers share.
+#[derive(Debug)]
+pub struct Desk {
+    /// Where adverts come from, and where the guard is told what to let through.
+    pub datapath: Datapath,
+    /// How adverts are authenticated; `None` where they are not.
+    pub authentication: Option<Authentication>,
+}

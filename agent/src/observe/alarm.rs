@@ -1,0 +1,70 @@
+//! What people should know of before it bites.
+
+use std::{fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use vrrp::{Family, Instant, MacAddr};
+use vrrp_wire::abi::{Claim, ClaimKey, address_from_bytes};
+
+use super::milliseconds;
+
+/// One thing that is amiss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What kind of thing.
+    pub kind: AlarmKind,
+    /// The virtual router that it concerns, as `NAME/FAMILY`; `None` where it concerns the node.
+    pub router: Option<String>,
+    /// What is amiss, what follows from it, what to do.
+    pub what: String,
+}
+
+/// What kind of thing is amiss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// A known peer is heard and fails authentication: both may be Active soon. RFC 9568 §9.
+    AuthSplitRisk,
+    /// A peer's clock is far from ours.
+    ClockSkew,
+    /// Nothing keeps this host's clock right.
+    ClockNotSynchronised,
+    /// A stranger claims a virtual address by ARP or Neighbor Discovery.
+    AddressClaimed,
+}
+
+impl fmt::Display for AlarmKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AuthSplitRisk => "auth_split_risk",
+            Self::ClockSkew => "clock_skew",
+            Self::ClockNotSynchronised => "clock_not_synchronised",
+            Self::AddressClaimed => "address_claimed",
+        })
+    }
+}
+
+impl Alarm {
+    /// The alarm of a stranger's claim.
+    #[must_use]
+    pub fn claim(key: &ClaimKey, claim: &Claim, now: Instant) -> Self {
+        let family = Family::from_number(key.vip.family).unwrap_or(Family::Ipv4);
+        let address: IpAddr = address_from_bytes(key.vip.address, family);
+        let vlan = if key.vip.vlan == 0 { String::new() } else { format!(", VLAN {}", key.vip.vlan) };
+        let ago = |at_ns| milliseconds(now.since(Instant::from_nanos(at_ns))) / 1000;
+        let what = format!(
+            "{} says that {address} is his{vlan}: {} frames, first {} s and last {} s ago; find this station, it is no peer",
+            MacAddr(key.mac),
+            claim.frames,
+            ago(claim.first_ns),
+            ago(claim.last_ns)
+        );
+        Self { kind: AlarmKind::AddressClaimed, router: Some(address.to_string()), what }
+    }
+
+    /// Whether both are of one thing, perhaps at different moments.
+    #[must_use]
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        (self.kind, &self.router) == (other.kind, &other.router)
+    }
+}

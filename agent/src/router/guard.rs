@@ -1,0 +1,86 @@
+//! What a virtual router tells the guard: how to judge adverts for it, and whether its addresses may be spoken for.
+
+use std::{net::IpAddr, time::Duration};
+
+use tracing::error;
+use vrrp::election::StateName;
+use vrrp_wire::abi::{PeerKey, Role, Router, RouterKey, VipKey, address_bytes};
+
+use super::VirtualRouter;
+use crate::{
+    authentication::Authentication,
+    config::{self, Fence, LinkLocalSenders, PeerSource, Transport},
+    datapath::Datapath,
+    desk::Desk,
+};
+
+/// How old a heartbeat gets before the agent counts as hung, however long the interval is.
+const STALE_AFTER_MAX: Duration = Duration::from_secs(2);
+
+impl VirtualRouter {
+    /// Writes it into the datapath's tables; the role first, since maps of an earlier run may say that it was Active.
+    pub fn configure(&self, desk: &mut Desk) -> anyhow::Result<()> {
+        desk.datapath.set_role(self.key, self.role())?;
+        let router = Router {
+            own_address: self.own_address.map_or([0; 16], address_bytes),
+            window: desk.authentication.as_ref().map_or(0, Authentication::window),
+            own_mac: self.own_mac.0,
+            unicast: u8::from(self.config.transport == Transport::Unicast),
+            auth: desk.authentication.as_ref().map_or(Router::AUTH_OFF, Authentication::demand),
+            link_local: match self.config.link_local_senders {
+                LinkLocalSenders::Listed => Router::LISTED,
+                LinkLocalSenders::Verified => Router::VERIFIED,
+                LinkLocalSenders::Any => Router::ANY,
+            },
+            fence: u8::from(self.config.fence == Fence::Auto),
+            ..Router::default()
+        };
+        desk.datapath.set_router(self.key, router)?;
+        for address in &self.config.addresses {
+            desk.datapath.set_vip(self.vip_key(address.addr()), self.key)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`VirtualRouter::configure`] and the allow-list say.
+    pub(super) fn leave_guard(&self, desk: &mut Desk) {
+        let vips = self.config.addresses.iter().map(|address| self.vip_key(address.addr()));
+        desk.datapath.remove_router(&self.key, vips, self.peer_keys());
+    }
+
+    fn vip_key(&self, address: IpAddr) -> VipKey {
+        let RouterKey { ifindex, vlan, family, .. } = self.key;
+        VipKey { ifindex, vlan, family, address: address_bytes(address), ..VipKey::default() }
+    }
+
+    /// Writes the nodes of the configuration into the datapath's allow-list.
+    pub fn introduce_peers(&self, datapath: &mut Datapath) -> anyhow::Result<()> {
+        self.config.peers.iter().try_for_each(|peer| datapath.set_peer(self.peer_key(peer), peer.mac))
+    }
+
+    /// The key that the allow-list has a node of the configuration by.
+    pub(super) fn peer_key(&self, peer: &config::Peer) -> PeerKey {
+        match peer.source {
+            PeerSource::Address(address) => PeerKey { router: self.key, source: address_bytes(address) },
+            PeerSource::Mac(mac) => PeerKey::by_mac(self.key, mac),
+        }
+    }
+
+    /// What the guard is to know of its state.
+    fn role(&self) -> Role {
+        let interval = self.config.advertisement_interval.duration();
+        let stale_after = (interval * 5 / 2).min(STALE_AFTER_MAX);
+        Role {
+            stale_after_ns: u64::try_from(stale_after.as_nanos()).unwrap_or(u64::MAX),
+            active: u32::from(self.election.state().name() == StateName::Active),
+            ..Role::default()
+        }
+    }
+
+    /// Tells the guard the role before anything else follows from it: it lets no ARP out for a router that is not Active.
+    pub(super) fn tell_guard(&self, desk: &mut Desk) {
+        if let Err(error) = desk.datapath.set_role(self.key, self.role()) {
+            error!(router = %self.name(), "{error:#}; the fence may keep the virtual addresses from being announced");
+        }
+    }
+}

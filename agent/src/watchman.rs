@@ -1,0 +1,105 @@
+//! Looks once a second for what people should know of before it bites, and says so in the log and in the status.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tracing::{error, info, warn};
+use vrrp::Instant;
+
+use crate::{
+    clock,
+    desk::Desk,
+    observe::{Alarm, AlarmKind},
+    router::VirtualRouter,
+};
+
+/// How long after the last claim of a virtual address by a stranger it is still an alarm.
+const CLAIM_IS_NEWS: Duration = Duration::from_mins(1);
+
+/// What is amiss, and whether the clock may be gone by.
+#[derive(Debug)]
+pub struct Watchman {
+    alarms: Vec<Alarm>,
+    gate: Gate,
+    said: BTreeSet<String>,
+}
+
+/// Whether adverts may be signed by this clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// They may.
+    Open,
+    /// Not before the clock is synchronised, or this span has passed since the start.
+    Asked(Duration),
+    /// As above, until that moment.
+    Shut(Instant),
+}
+
+impl Watchman {
+    /// A watchman who lets no virtual router stand before the clock is synchronised, or `clock_grace` has passed; `None`
+    /// where nothing is signed.
+    #[must_use]
+    pub fn new(clock_grace: Option<Duration>) -> Self {
+        let gate = clock_grace.filter(|grace| !grace.is_zero()).map_or(Gate::Open, Gate::Asked);
+        Self { alarms: Vec::new(), gate, said: BTreeSet::new() }
+    }
+
+    /// What is amiss.
+    #[must_use]
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// Logs an error that may come back at every turn, once.
+    pub fn once(&mut self, what: &str) {
+        if self.said.insert(what.to_owned()) {
+            error!("{what}");
+        }
+    }
+
+    /// Whether the clock keeps virtual routers from standing, if that has changed.
+    pub fn clock_gate(&mut self, desk: &Desk, now: Instant) -> Option<bool> {
+        let is_right = desk.authentication.is_none() || clock::is_synchronised();
+        match self.gate {
+            Gate::Asked(_) if is_right => {
+                self.gate = Gate::Open;
+                None
+            }
+            Gate::Asked(grace) => {
+                warn!(
+                    "the clock is not synchronised; signed adverts go by it, so no election before it is, or {grace:?}"
+                );
+                self.gate = Gate::Shut(now + grace);
+                Some(true)
+            }
+            Gate::Shut(until) if is_right || now >= until => {
+                self.gate = Gate::Open;
+                Some(false)
+            }
+            Gate::Open | Gate::Shut(_) => None,
+        }
+    }
+
+    /// Looks for what is amiss, and logs what has changed.
+    pub fn look(&mut self, routers: &[VirtualRouter], desk: &Desk, now: Instant) {
+        let mut alarms: Vec<_> = routers.iter().flat_map(|router| router.alarms(desk, now)).collect();
+        if desk.authentication.is_some() && !clock::is_synchronised() {
+            let what =
+                "nothing keeps this host's clock right, and signed adverts go by it: run chrony or systemd-timesyncd";
+            alarms.push(Alarm { kind: AlarmKind::ClockNotSynchronised, router: None, what: what.to_owned() });
+        }
+        for (key, claim) in desk.datapath.claims() {
+            if now.since(Instant::from_nanos(claim.last_ns)) < CLAIM_IS_NEWS {
+                alarms.push(Alarm::claim(&key, &claim, now));
+            }
+        }
+        let is_new = |alarm: &&Alarm| !self.alarms.iter().any(|known| known.is_of_same(alarm));
+        for alarm in alarms.iter().filter(is_new) {
+            warn!(alarm = %alarm.kind, router = alarm.router, "{}", alarm.what);
+        }
+        let is_over = |known: &&Alarm| !alarms.iter().any(|alarm| alarm.is_of_same(known));
+        for known in self.alarms.iter().filter(is_over) {
+            info!(alarm = %known.kind, router = known.router, "over: {}", known.what);
+        }
+        self.alarms = alarms;
+    }
+}
