@@ -4,8 +4,6 @@ use std::{os::unix::process::CommandExt, process::Output};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, Process, decode, frame::Advert, inject, lab, vipd};
-use nix::net::if_::if_nametoindex;
-use vipd::datapath::xdp::{Guard, Hook};
 use vrrp_wire::Family;
 
 /// Runs `vipd` on a node and returns what it said and how it ended.
@@ -52,28 +50,6 @@ fn generic_xdp_works_when_asked_for() -> Result<()> {
     let lab = lab!();
     let config = ClusterConfig { guard: "attach = \"generic\"", ..ClusterConfig::default() };
     elects(&mut Cluster::new(&lab, 2, &config)?, "generic")
-}
-
-/// Somebody else's XDP program stays; the agent says so and works without its own.
-#[test]
-fn another_xdp_program_is_not_replaced() -> Result<()> {
-    let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
-    let mut foreign = Guard::load(None)?;
-    cluster.nodes[1]
-        .namespace()
-        .enter(|| -> Result<()> { foreign.attach(if_nametoindex(Host::INTERFACE)?, Hook::Native) })??;
-    cluster.start_all()?;
-    cluster.settle_on(0, 0)?;
-    let status = cluster.agent(1)?.status()?;
-    let interface = &status.0["interfaces"][0];
-    ensure!(interface["attach"] == "socket", "{status:?}");
-    let reason = interface["attach_reason"].as_str().unwrap_or_default();
-    ensure!(reason.contains("another XDP program"), "the reason is `{reason}`");
-    let link = cluster.nodes[1].run("ip", &["link", "show", "dev", Host::INTERFACE])?;
-    ensure!(link.contains("xdp"), "the foreign program is gone: {link}");
-    cluster.lan.cut("n1")?;
-    cluster.settle_on(0, 1)
 }
 
 /// Two agents, of two names, on one interface would take each other's addresses for leftovers.
@@ -209,21 +185,4 @@ fn two_agents_of_one_name_do_not_run_together() -> Result<()> {
     let output = run(&cluster.nodes[0], &["detach", "--instance", &instance])?;
     ensure!(output.status.code() == Some(1), "`detach` took the maps of a running agent away");
     cluster.agent(0)?.wait_for("the first agent to go on", |_| true).map(drop)
-}
-
-/// `vipd detach` removes what a killed agent has left pinned.
-#[test]
-fn detach_removes_the_pinned_maps() -> Result<()> {
-    let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
-    cluster.start_all()?;
-    let mut agent = cluster.take(0)?;
-    let pins = std::path::PathBuf::from(agent.pin_dir());
-    agent.process.kill()?;
-    ensure!(pins.join("counters").exists(), "nothing was pinned");
-    let said = agent.run(&["detach"])?;
-    ensure!(!pins.exists(), "`{}` is still there", pins.display());
-    ensure!(said.contains("removed"), "{said}");
-    ensure!(agent.run(&["detach"])?.contains("nothing"), "a second time there is nothing to remove");
-    Ok(())
 }

@@ -24,7 +24,7 @@ const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const ROUTER: &str = Cluster::ROUTERS[0];
 const VRID: u8 = Cluster::VRIDS[0];
 /// Half a second: a busy machine does not look like a dead Active, and a takeover still shows soon.
-const CONFIG: ClusterConfig<'_> = ClusterConfig { interval: "500ms", cluster: "", guard: "", preferred: &[0] };
+const CONFIG: ClusterConfig<'_> = ClusterConfig { interval: "500ms", ..ClusterConfig::DEFAULT };
 
 /// A cluster of which n1 is the Active, and how it stood at first.
 struct Siege {

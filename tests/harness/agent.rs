@@ -2,13 +2,20 @@
 
 use std::{
     env,
+    ffi::OsString,
+    fs,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use vrrp_wire::Family;
+use aya::maps::{HashMap, Map, MapData};
+use nix::{net::if_::if_nametoindex, sys::signal::Signal};
+use vrrp_wire::{
+    Family, Vrid,
+    abi::{Counters, RouterKey},
+};
 
 use crate::{GENEROUS, Host, Namespace, Process, Status, lab, until};
 
@@ -33,6 +40,8 @@ pub struct Agent {
     pub process: Process,
     namespace: Namespace,
     instance: String,
+    file: PathBuf,
+    command: Vec<OsString>,
 }
 
 impl Host {
@@ -41,15 +50,48 @@ impl Host {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let instance = format!("{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));
         let file = lab::write(&format!("{instance}.toml"), config)?;
-        let mut command = self.namespace().command(vipd()?);
-        command.arg("run").arg("--config").arg(file).args(["--node", self.name(), "--instance", &instance]);
-        command.args(extra_arguments);
-        let process = Process::spawn(&format!("vipd on {}", self.name()), command)?;
-        Ok(Agent { process, namespace: self.namespace().clone(), instance })
+        let mut command: Vec<OsString> = vec![vipd()?.into(), "run".into(), "--config".into(), file.clone().into()];
+        command.extend(["--node", self.name(), "--instance", &instance].map(Into::into));
+        command.extend(extra_arguments.iter().map(Into::into));
+        let process = spawn(self.namespace(), &instance, &command)?;
+        Ok(Agent { process, namespace: self.namespace().clone(), instance, file, command })
     }
 }
 
+fn spawn(namespace: &Namespace, instance: &str, command: &[OsString]) -> Result<Process> {
+    let (program, arguments) = command.split_first().context("no program")?;
+    let mut command = namespace.command(program);
+    command.args(arguments);
+    Process::spawn(&format!("vipd@{instance}"), command)
+}
+
 impl Agent {
+    /// Starts the daemon again after it has ended, as it was started first.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = spawn(&self.namespace, &self.instance, &self.command)?;
+        Ok(())
+    }
+
+    /// Gives the daemon another configuration, which it reads at SIGHUP or at its next start.
+    pub fn rewrite(&self, config: &str) -> Result<()> {
+        fs::write(&self.file, config).with_context(|| format!("failed to write `{}`", self.file.display()))
+    }
+
+    /// Gives the daemon another configuration, and lets it read that.
+    pub fn reload(&self, config: &str) -> Result<()> {
+        self.rewrite(config)?;
+        self.process.signal(Signal::SIGHUP)
+    }
+
+    /// What the guard has counted for a virtual router: known also while the daemon hangs, and after it was killed.
+    pub fn counters(&self, family: Family, vrid: u8) -> Result<Counters> {
+        let map = MapData::from_pin(format!("{}/counters", self.pin_dir()))?;
+        let counters: HashMap<_, RouterKey, Counters> = Map::HashMap(map).try_into()?;
+        let ifindex = self.namespace.enter(|| if_nametoindex(Host::INTERFACE))??;
+        let key = RouterKey::new(ifindex, family, Vrid::new(vrid).context("VRID 0")?);
+        counters.get(&key, 0).with_context(|| format!("no counters of VRID {vrid} over {family}"))
+    }
+
     /// The instance name.
     #[must_use]
     pub fn instance(&self) -> &str {

@@ -17,26 +17,38 @@ pub struct ClusterConfig<'a> {
     pub cluster: &'a str,
     /// Keys of `[guard]`, a line each.
     pub guard: &'a str,
+    /// Keys of `[auth]`, a line each; adverts are not signed where there is none.
+    pub auth: &'a str,
+    /// Whether the nodes' MAC addresses are pinned.
+    pub pinned: bool,
     /// The first of `nodes` of each virtual router; the others follow in turn. web-a prefers the first, and so on.
     pub preferred: &'a [usize],
 }
 
 impl Default for ClusterConfig<'_> {
-    /// One virtual router, 100 ms.
     fn default() -> Self {
-        Self { interval: "100ms", cluster: "", guard: "", preferred: &[0] }
+        Self::DEFAULT
     }
 }
 
 impl ClusterConfig<'_> {
-    /// The file for a cluster of `nodes` nodes, whose MAC addresses are pinned.
+    /// One virtual router, 100 ms, pinned MAC addresses, adverts that are not signed.
+    pub const DEFAULT: Self =
+        Self { interval: "100ms", cluster: "", guard: "", auth: "", pinned: true, preferred: &[0] };
+
+    /// The file for a cluster of `nodes` nodes.
     pub fn text(&self, nodes: usize) -> Result<String> {
         let mut text = String::new();
         writeln!(text, "[cluster]\nname = \"test\"\ninterface = \"{}\"", Host::INTERFACE)?;
         writeln!(text, "advertisement_interval = \"{}\"\n{}\n[guard]\n{}", self.interval, self.cluster, self.guard)?;
+        if !self.auth.is_empty() {
+            writeln!(text, "[auth]\n{}", self.auth)?;
+        }
         for node in 1..=nodes {
             writeln!(text, "[[node]]\nname = \"n{node}\"\naddress = \"10.77.0.{node}\"\naddress6 = \"fd77::{node}\"")?;
-            writeln!(text, "mac = \"{}\"", node_mac(node))?;
+            if self.pinned {
+                writeln!(text, "mac = \"{}\"", node_mac(node))?;
+            }
         }
         for (at, first) in self.preferred.iter().enumerate() {
             let order: Vec<_> = (0..nodes).map(|turn| format!("\"n{}\"", (first + turn) % nodes + 1)).collect();

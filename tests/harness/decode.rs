@@ -29,6 +29,17 @@ pub struct Advertisement {
     pub interval_cs: u16,
     /// Virtual addresses.
     pub addresses: Vec<IpAddr>,
+    /// The trailer, if it is signed.
+    pub signature: Option<Signature>,
+}
+
+/// What the trailer of an advert says. draft-cassen-vrrp-auth-hmac.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Identifier of the key.
+    pub key: u8,
+    /// Seconds, fraction and counter.
+    pub sequence: u64,
 }
 
 /// The advert in a frame without VLAN tag and IP options.
@@ -44,6 +55,8 @@ pub fn advertisement(frame: &[u8]) -> Option<Advertisement> {
         _ => return None,
     };
     let (&[0x31, vrid, priority, count, i0, i1, _, _], addresses) = message.split_first_chunk()? else { return None };
+    let address_len = if source.is_ipv4() { 4 } else { 16 };
+    let signature = addresses.get(address_len * usize::from(count)..).and_then(signature);
     let addresses = match source {
         IpAddr::V4(_) => (0..count).map(|n| ipv4(addresses, 4 * usize::from(n)).map(IpAddr::from)).collect(),
         IpAddr::V6(_) => (0..count).map(|n| ipv6(addresses, 16 * usize::from(n)).map(IpAddr::from)).collect(),
@@ -59,7 +72,13 @@ pub fn advertisement(frame: &[u8]) -> Option<Advertisement> {
         priority,
         interval_cs,
         addresses: addresses?,
+        signature,
     })
+}
+
+fn signature(trailer: &[u8]) -> Option<Signature> {
+    let [1, key, 0, 0, sequence @ ..] = trailer.first_chunk::<12>()? else { return None };
+    (trailer.len() == 28).then_some(Signature { key: *key, sequence: u64::from_be_bytes(*sequence) })
 }
 
 /// Who says, unasked, that it has an address.
@@ -157,7 +176,9 @@ mod tests {
             let read = advertisement(&frame).unwrap();
             assert_eq!((read.source_mac, read.source, read.ttl), (MAC, advert.source, 255));
             assert_eq!((read.vrid, read.priority, read.interval_cs), (51, 0, 100));
-            assert_eq!(read.addresses, addresses);
+            assert_eq!((read.addresses, read.signature), (addresses, None));
+            let signed = advertisement(&advert.signed(7, b"key", 0x0102_0304_0506_0708).frame()).unwrap();
+            assert_eq!(signed.signature, Some(Signature { key: 7, sequence: 0x0102_0304_0506_0708 }));
             frame.truncate(frame.len() - 1);
             assert_eq!(advertisement(&frame), None);
         }

@@ -2,8 +2,10 @@
 //!
 //! Written from the RFCs alone, so that a mistake in vipd's own code is not repeated here.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::SystemTime};
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use vrrp_wire::MacAddr;
 
 /// 224.0.0.18. RFC 9568 §5.1.1.2.
@@ -86,11 +88,10 @@ impl Advert {
     /// The VRRP message.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
-        let count = self.count.unwrap_or_else(|| u8::try_from(self.addresses.len()).unwrap_or(u8::MAX));
-        let [i0, i1] = self.interval_cs.to_be_bytes();
-        let mut message = vec![self.version << 4 | self.packet_type, self.vrid, self.priority, count, i0, i1, 0, 0];
-        for address in &self.addresses {
-            message.extend(octets(*address));
+        let mut message = self.unsigned();
+        // IPv6's is the host's, which knows nothing of trailers.
+        if self.source.is_ipv6() {
+            message.extend(&self.trailer);
         }
         let checksum = match self.checksum {
             Checksum::PseudoHeader => checksum(&[&self.pseudo_header(message.len()), &message]),
@@ -98,8 +99,45 @@ impl Advert {
             Checksum::Is(value) => value,
         };
         message[6..8].copy_from_slice(&checksum.to_be_bytes());
-        message.extend(&self.trailer);
+        if self.source.is_ipv4() {
+            message.extend(&self.trailer);
+        }
         message
+    }
+
+    /// The message without trailer, its checksum 0.
+    fn unsigned(&self) -> Vec<u8> {
+        let count = self.count.unwrap_or_else(|| u8::try_from(self.addresses.len()).unwrap_or(u8::MAX));
+        let [i0, i1] = self.interval_cs.to_be_bytes();
+        let mut message = vec![self.version << 4 | self.packet_type, self.vrid, self.priority, count, i0, i1, 0, 0];
+        for address in &self.addresses {
+            message.extend(octets(*address));
+        }
+        message
+    }
+
+    /// The same with the trailer of draft-cassen-vrrp-auth-hmac: seconds, fraction and counter in `sequence`. What is
+    /// changed afterwards is forged.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
+    #[must_use]
+    pub fn signed(mut self, key_id: u8, key: &[u8], sequence: u64) -> Self {
+        let family = if self.source.is_ipv4() { 4 } else { 6 };
+        let mut pseudo_header = vec![family, self.version, self.vrid, 0];
+        pseudo_header.extend(octets(self.source));
+        pseudo_header.resize(20, 0);
+        self.trailer = [&[1, key_id, 0, 0], &sequence.to_be_bytes()[..]].concat();
+        let code = Hmac::<Sha256>::new_from_slice(key)
+            .expect("HMAC takes keys of any length")
+            .chain_update(pseudo_header)
+            .chain_update(self.unsigned())
+            .chain_update(&self.trailer)
+            .chain_update([0; 16])
+            .finalize()
+            .into_bytes();
+        self.trailer.extend(&code[..16]);
+        self
     }
 
     /// The whole frame.
@@ -144,6 +182,14 @@ impl Advert {
     }
 }
 
+/// The sequence of an advert that is signed at `at`: seconds since 1970, 2⁻¹⁶ seconds, and no count.
+#[must_use]
+pub fn sequence(at: SystemTime) -> u64 {
+    let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(at.subsec_nanos()) << 16) / 1_000_000_000;
+    at.as_secs() << 32 | fraction << 16
+}
+
 /// The address that `text` is.
 ///
 /// # Panics
@@ -179,7 +225,7 @@ pub fn checksum(parts: &[&[u8]]) -> u16 {
     !u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
@@ -231,6 +277,40 @@ mod tests {
     fn the_checksum_may_leave_the_pseudo_header_out() {
         let advert = Advert { checksum: Checksum::MessageOnly, ..keepalived("198.51.100.10", 56, &["192.0.2.131"]) };
         assert_eq!(advert.message(), [0x31, 0x38, 0xc8, 0x01, 0x00, 0x64, 0x43, 0xde, 0xc0, 0x00, 0x02, 0x83]);
+    }
+
+    /// VRIDs 51 and 52 of keepalived 2.4.3: headers, message and trailer, IP identification and flow label taken back.
+    #[test]
+    fn a_signed_frame_equals_the_captured_one() {
+        let key: Vec<u8> = (0..32).collect();
+        let addresses = ["192.0.2.101", "192.0.2.102", "192.0.2.103"];
+        let ipv4 = keepalived("198.51.100.10", 52, &addresses);
+        let ipv4 = ipv4.signed(7, b"vipd-test-key-ascii-0123456789abcdef", 0x6b02_98d7_cb74_0000);
+        let captured = [
+            0x31, 0x34, 0xc8, 0x03, 0x00, 0x64, 0xb4, 0x5a, //
+            0xc0, 0x00, 0x02, 0x65, 0xc0, 0x00, 0x02, 0x66, 0xc0, 0x00, 0x02, 0x67, //
+            0x01, 0x07, 0x00, 0x00, 0x6b, 0x02, 0x98, 0xd7, 0xcb, 0x74, 0x00, 0x00, //
+            0xb2, 0x6e, 0x4e, 0xfc, 0xd3, 0x96, 0x4a, 0x60, 0xab, 0x8f, 0xa9, 0x83, 0xa1, 0xab, 0xb6, 0xc6,
+        ];
+        assert_eq!(ipv4.message(), captured);
+        assert_eq!(ipv4.frame()[16..18], [0, 68], "the datagram holds the trailer");
+
+        let ipv6 = keepalived("fe80::77:ff:fe00:101", 51, &["fe80::100", "2001:db8::100"]);
+        let captured = [
+            0x31, 0x33, 0xc8, 0x02, 0x00, 0x64, 0xa9, 0x07, //
+            0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x00, //
+            0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x00, //
+            0x01, 0x01, 0x00, 0x00, 0x6b, 0x02, 0x98, 0xd7, 0xcb, 0x5b, 0x00, 0x00, //
+            0x40, 0xf4, 0x18, 0xbd, 0x15, 0x0c, 0x3b, 0x65, 0xb4, 0xc5, 0x4a, 0x42, 0xc0, 0x03, 0xf6, 0xfc,
+        ];
+        assert_eq!(ipv6.signed(1, &key, 0x6b02_98d7_cb5b_0000).message(), captured);
+    }
+
+    /// 2026-11-22 23:00:00.75 UTC.
+    #[test]
+    fn a_sequence_is_a_time() {
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_388_400_750);
+        assert_eq!(sequence(at), 0x6b03_73f0_c000_0000);
     }
 
     /// The example of RFC 1071 §3.

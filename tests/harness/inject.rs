@@ -1,6 +1,9 @@
 //! Whoever puts frames on the LAN that no honest stack would send.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail};
 use nix::{
@@ -56,6 +59,18 @@ impl Injector {
             }
         }
         Ok(())
+    }
+
+    /// Sends frames in turn until `end`, as fast as the machine can; returns how many.
+    pub fn flood_until(&self, end: Instant, frames: &[Vec<u8>]) -> Result<u64> {
+        let mut sent = 0;
+        while Instant::now() < end {
+            for frame in frames.iter().cycle().take(BURST) {
+                self.send(frame)?;
+                sent += 1;
+            }
+        }
+        Ok(sent)
     }
 
     fn wait_for_room(&self) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -19,6 +20,8 @@ use crate::{Namespace, lan::Lan};
 /// Makes the failure to set up a lab fail the test.
 const REQUIRE: &str = "VIPD_TESTS_REQUIRE";
 const RUN: &str = "/run";
+/// Where agents keep what outlives them.
+const STATE: &str = "/var/lib";
 const BPFFS: &str = "/sys/fs/bpf";
 /// Where files of the lab go, on the private [`RUN`].
 const FILES: &str = "/run/lab";
@@ -26,7 +29,7 @@ const FILES: &str = "/run/lab";
 /// Labs measure time, and there may be two cores only: one lab at a time in a process.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A private `/run` and a private `/sys/fs/bpf` for the calling thread, the threads it starts and their processes.
+/// A private `/run`, a private `/var/lib` and a private `/sys/fs/bpf` for the calling thread, the threads it starts and their processes.
 pub struct Lab {
     /// Also keeps the lab on its thread, to which the mounts belong.
     _turn: MutexGuard<'static, ()>,
@@ -43,8 +46,10 @@ impl Lab {
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
             .context("failed to make the mounts of this thread private")?;
-        mount(Some("tmpfs"), RUN, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0755"))
-            .with_context(|| format!("failed to mount a private `{RUN}`"))?;
+        for path in [RUN, STATE] {
+            mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0755"))
+                .with_context(|| format!("failed to mount a private `{path}`"))?;
+        }
         let lab = Self { _turn: turn };
         mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), none)
             .with_context(|| format!("failed to mount a BPF file system at `{BPFFS}`"))?;
@@ -63,6 +68,13 @@ impl Lab {
         write(name, text)
     }
 
+    /// Writes a file that only root can read, such as a key.
+    pub fn secret(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = write(name, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(path)
+    }
+
     /// Runs bpftool, which sees the maps that the lab's agents have pinned.
     pub fn bpftool(&self, arguments: &[&str]) -> Result<String> {
         Namespace::new()?.run("bpftool", arguments)
@@ -72,7 +84,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // The mounts end with the thread; a thread that runs several tests shall not pile them up.
-        for path in [BPFFS, RUN] {
+        for path in [BPFFS, STATE, RUN] {
             let _ = umount2(path, MntFlags::MNT_DETACH);
         }
     }

@@ -1,24 +1,29 @@
-//! Frames for the program: adverts with one fault each, mutations of them, and what is no VRRP at all.
+//! Frames for the programs: adverts with one fault each, ARP and Neighbor Discovery, and ordinary traffic.
+
+use std::net::IpAddr;
 
 use harness::frame::{Advert, Checksum};
-use proptest::{
-    prelude::{Just, Strategy, any, prop},
-    prop_oneof,
-};
 use vrrp_wire::{Family, MacAddr, abi::Verdict};
 
 use crate::{
-    kernel::{DROP, FAMILIES, MULTICAST_VRID, PASS, PEER_MAC, UNICAST_VRID, host},
+    kernel::{
+        ANYBODY, Action, CAPTURED, EITHER, KEY_1, KEY_7, MULTICAST, PEER_MAC, SECOND, SIGNED, STRANGER_MAC, UNICAST,
+        host,
+    },
     spoil,
 };
 
 /// The shortest frame that `BPF_PROG_TEST_RUN` takes.
 pub(crate) const FRAME_MIN: usize = 14;
-const OTHER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x66]);
 
 /// A good advert of the peer for the multicast virtual router.
 pub(crate) fn advert(family: Family) -> Advert {
-    Advert::new(PEER_MAC, host(family, 2), MULTICAST_VRID, 200, &[host(family, 100)])
+    Advert::new(PEER_MAC, host(family, 2), MULTICAST, 200, &[host(family, 100)])
+}
+
+/// A good advert of the peer, signed with key 1 for the virtual router that demands it.
+pub(crate) fn signed(family: Family) -> Advert {
+    Advert { vrid: SIGNED, ..advert(family) }.signed(1, &KEY_1, CAPTURED)
 }
 
 /// A frame and what is to become of it.
@@ -29,123 +34,197 @@ pub(crate) struct Case {
     pub(crate) counted_under: u8,
     pub(crate) verdict: Verdict,
     /// What is done with it in `enforce`.
-    pub(crate) action: u32,
+    pub(crate) action: Action,
 }
 
 /// Adverts with one thing wrong, or nothing.
-fn adverts(family: Family) -> Vec<(&'static str, Advert, Verdict, u32)> {
+fn adverts(family: Family) -> Vec<(&'static str, Advert, Verdict, Action)> {
+    use Action::{Drop, Pass};
     let good = || advert(family);
     let to = |number, vrid| Advert { destination: host(family, number), vrid, ..good() };
     vec![
-        ("a good advert", good(), Verdict::Admitted, PASS),
-        ("Priority 0", Advert { priority: 0, ..good() }, Verdict::Admitted, PASS),
-        ("a bad checksum", Advert { checksum: Checksum::Is(0xbad), ..good() }, Verdict::Admitted, PASS),
-        ("a priority tag", Advert { tags: vec![[0x8100, 0xe000]], ..good() }, Verdict::Admitted, PASS),
-        ("unicast to us", to(1, UNICAST_VRID), Verdict::Admitted, PASS),
-        ("an unknown VRID", Advert { vrid: 53, ..good() }, Verdict::NotConfigured, PASS),
-        ("VLAN 5", Advert { tags: vec![[0x8100, 5]], ..good() }, Verdict::NotConfigured, PASS),
-        ("multicast to a third", to(3, MULTICAST_VRID), Verdict::OtherDestination, PASS),
-        ("unicast to a third", to(3, UNICAST_VRID), Verdict::OtherDestination, PASS),
-        ("unicast for multicast", to(1, MULTICAST_VRID), Verdict::WrongDestination, DROP),
-        ("multicast for unicast", Advert { vrid: UNICAST_VRID, ..good() }, Verdict::WrongDestination, DROP),
-        ("a router on the way", Advert { ttl: 254, ..good() }, Verdict::Ttl, DROP),
-        ("TTL 0", Advert { ttl: 0, ..good() }, Verdict::Ttl, DROP),
-        ("version 2", Advert { version: 2, ..good() }, Verdict::Version, DROP),
-        ("type 2", Advert { packet_type: 2, ..good() }, Verdict::Type, DROP),
-        ("our own address", Advert { source: host(family, 1), ..good() }, Verdict::OwnAddress, DROP),
-        ("a stranger", Advert { source: host(family, 66), ..good() }, Verdict::UnknownSource, DROP),
-        ("a wrong MAC address", Advert { source_mac: OTHER_MAC, ..good() }, Verdict::WrongMac, DROP),
-        ("a byte too many", Advert { trailer: vec![0], ..good() }, Verdict::Length, DROP),
-        ("an address too few", Advert { count: Some(2), ..good() }, Verdict::Length, DROP),
-        ("no address", Advert { count: Some(0), ..good() }, Verdict::AddressCount, DROP),
-        ("interval 0", Advert { interval_cs: 0xf000, ..good() }, Verdict::Interval, DROP),
+        ("a good advert", good(), Verdict::Admitted, Pass),
+        ("Priority 0", Advert { priority: 0, ..good() }, Verdict::Admitted, Pass),
+        ("a bad checksum", Advert { checksum: Checksum::Is(0xbad), ..good() }, Verdict::Admitted, Pass),
+        ("a priority tag", Advert { tags: vec![[0x8100, 0xe000]], ..good() }, Verdict::Admitted, Pass),
+        ("unicast to us", to(1, UNICAST), Verdict::Admitted, Pass),
+        ("an unknown VRID", Advert { vrid: 99, ..good() }, Verdict::NotConfigured, Pass),
+        ("VLAN 5", Advert { tags: vec![[0x8100, 5]], ..good() }, Verdict::NotConfigured, Pass),
+        ("CARP", carp(family), Verdict::Carp, Pass),
+        ("multicast to a third", to(3, MULTICAST), Verdict::OtherDestination, Pass),
+        ("unicast to a third", to(3, UNICAST), Verdict::OtherDestination, Pass),
+        ("unicast for multicast", to(1, MULTICAST), Verdict::WrongDestination, Drop),
+        ("multicast for unicast", Advert { vrid: UNICAST, ..good() }, Verdict::WrongDestination, Drop),
+        ("a router on the way", Advert { ttl: 254, ..good() }, Verdict::Ttl, Drop),
+        ("TTL 0", Advert { ttl: 0, ..good() }, Verdict::Ttl, Drop),
+        ("version 2", Advert { version: 2, ..good() }, Verdict::Version, Drop),
+        ("type 2", Advert { packet_type: 2, ..good() }, Verdict::Type, Drop),
+        ("our own address", Advert { source: host(family, 1), ..good() }, Verdict::OwnAddress, Drop),
+        ("a stranger", Advert { source: host(family, 66), ..good() }, Verdict::UnknownSource, Drop),
+        ("a wrong MAC address", Advert { source_mac: STRANGER_MAC, ..good() }, Verdict::WrongMac, Drop),
+        ("a byte too many", Advert { trailer: vec![0], ..good() }, Verdict::Length, Drop),
+        ("an address too few", Advert { count: Some(2), ..good() }, Verdict::Length, Drop),
+        ("no address", Advert { count: Some(0), ..good() }, Verdict::AddressCount, Drop),
+        ("interval 0", Advert { interval_cs: 0xf000, ..good() }, Verdict::Interval, Drop),
+        ("a trailer that nobody wants", good().signed(1, &KEY_1, CAPTURED), Verdict::Length, Drop),
+    ]
+}
+
+/// Signed adverts, and adverts that should have been. The peer's mark is a second ago.
+fn signed_adverts(family: Family) -> Vec<(&'static str, Advert, Verdict, Action)> {
+    use Action::{Drop, Pass};
+    let to_sign = || Advert { vrid: SIGNED, ..advert(family) };
+    let either = || Advert { vrid: EITHER, ..advert(family) };
+    let at = |sequence| to_sign().signed(1, &KEY_1, sequence);
+    let turned = |at: usize, bits| {
+        let mut advert = signed(family);
+        advert.trailer[at] ^= bits;
+        advert
+    };
+    // One more address than is verified in the kernel.
+    let count = if family == Family::Ipv4 { 112 } else { 28 };
+    let addresses: Vec<_> = (1..=count).map(|number| host(family, number)).collect();
+    let long = Advert { addresses, ..to_sign() };
+    vec![
+        ("signed", signed(family), Verdict::Admitted, Pass),
+        ("signed with the other key", to_sign().signed(7, KEY_7, CAPTURED), Verdict::Admitted, Pass),
+        ("signed where it need not be", either().signed(1, &KEY_1, CAPTURED), Verdict::Admitted, Pass),
+        ("not signed where it need not be", either(), Verdict::Admitted, Pass),
+        ("signed, four seconds ahead", at(CAPTURED + 4 * SECOND), Verdict::Admitted, Pass),
+        ("signed, just above the mark", at(CAPTURED - SECOND + 1), Verdict::Admitted, Pass),
+        ("too long to be verified", long.signed(1, &KEY_1, CAPTURED), Verdict::Unverified, Pass),
+        ("not signed", to_sign(), Verdict::AuthMissing, Drop),
+        ("another type of trailer", turned(0, 3), Verdict::AuthMalformed, Drop),
+        ("reserved bits", turned(3, 1), Verdict::AuthMalformed, Drop),
+        ("an unknown key", turned(1, 8), Verdict::AuthUnknownKey, Drop),
+        ("an hour old", at(CAPTURED - 3600 * SECOND), Verdict::AuthStale, Drop),
+        ("six seconds ahead", at(CAPTURED + 6 * SECOND), Verdict::AuthStale, Drop),
+        ("heard before", at(CAPTURED - SECOND), Verdict::AuthReplayed, Drop),
+        ("from before the mark", at(CAPTURED - 3 * SECOND), Verdict::AuthReplayed, Drop),
+        ("another priority", Advert { priority: 255, ..signed(family) }, Verdict::AuthCode, Drop),
+        ("another code", turned(27, 1), Verdict::AuthCode, Drop),
+        ("the wrong key", to_sign().signed(1, KEY_7, CAPTURED), Verdict::AuthCode, Drop),
+        ("forged where it need not be signed", forged(either()), Verdict::AuthCode, Drop),
+    ]
+}
+
+/// Signed by somebody who does not have the key.
+fn forged(advert: Advert) -> Advert {
+    advert.signed(1, b"a key that the attacker has made up himself", CAPTURED)
+}
+
+/// Link-local senders that are not listed.
+fn strangers() -> Vec<(&'static str, Advert, Verdict, Action)> {
+    use Action::{Drop, Pass};
+    let stranger =
+        |vrid| Advert { source: host(Family::Ipv6, 66), source_mac: STRANGER_MAC, vrid, ..advert(Family::Ipv6) };
+    vec![
+        ("a stranger with a trailer", stranger(EITHER).signed(7, KEY_7, CAPTURED), Verdict::Admitted, Pass),
+        ("a stranger without", stranger(EITHER), Verdict::AuthMissing, Drop),
+        ("a stranger with a wrong one", forged(stranger(EITHER)), Verdict::AuthCode, Drop),
+        ("a stranger where all are believed", stranger(ANYBODY), Verdict::Admitted, Pass),
+        ("a stranger where only peers are", stranger(SIGNED).signed(1, &KEY_1, CAPTURED), Verdict::UnknownSource, Drop),
     ]
 }
 
 /// Frames with each verdict that there is.
 pub(crate) fn cases(family: Family) -> Vec<Case> {
-    let mut cases: Vec<_> = adverts(family)
+    let mut adverts = [adverts(family), signed_adverts(family)].concat();
+    if family == Family::Ipv6 {
+        adverts.extend(strangers());
+    }
+    let mut cases: Vec<_> = adverts
         .into_iter()
         .map(|(name, advert, verdict, action)| Case {
             name,
             frame: advert.frame(),
-            counted_under: if verdict == Verdict::NotConfigured { 0 } else { advert.vrid },
+            counted_under: if matches!(verdict, Verdict::NotConfigured | Verdict::Carp) { 0 } else { advert.vrid },
             verdict,
             action,
         })
         .collect();
     let frame = advert(family).frame();
     let mut case = |name, frame, verdict, action| {
-        cases.push(Case { name, frame, counted_under: MULTICAST_VRID, verdict, action });
+        cases.push(Case { name, frame, counted_under: MULTICAST, verdict, action });
     };
-    case("a byte too few", frame[..frame.len() - 1].to_vec(), Verdict::Truncated, PASS);
-    case("a first fragment", spoil::as_first_fragment(&frame), Verdict::Fragment, DROP);
+    case("a byte too few", frame[..frame.len() - 1].to_vec(), Verdict::Truncated, Action::Pass);
+    case("a first fragment", spoil::as_first_fragment(&frame), Verdict::Fragment, Action::Drop);
     match family {
-        Family::Ipv4 => case("options", spoil::with_options(&frame), Verdict::IpOptions, DROP),
+        Family::Ipv4 => case("options", spoil::with_options(&frame), Verdict::IpOptions, Action::Drop),
         Family::Ipv6 => {
             let hop_by_hop = spoil::with_extension(&frame, 0, &[0, 5, 2, 0, 0, 1, 0]);
-            case("hop-by-hop options", hop_by_hop, Verdict::ExtensionHeader, DROP);
+            case("hop-by-hop options", hop_by_hop, Verdict::ExtensionHeader, Action::Drop);
         }
     }
     cases
 }
 
-/// A frame of `cases` with a few changes: a byte replaced, a bit turned, a byte inserted, the end cut off, a tag added.
-pub(crate) fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let frames: Vec<_> = FAMILIES.into_iter().flat_map(cases).map(|case| case.frame).collect();
-    let mutation = (0..6_u8, any::<prop::sample::Index>(), any::<u8>());
-    (prop::sample::select(frames), prop::collection::vec(mutation, 0..4)).prop_map(|(mut frame, mutations)| {
-        for (what, place, value) in mutations {
-            let at = place.index(frame.len());
-            match what {
-                0 | 1 => frame[at] = value,
-                2 => frame[at] ^= 1 << (value % 8),
-                3 => frame.insert(at, value),
-                4 => frame.truncate(at.max(FRAME_MIN)),
-                _ => drop(frame.splice(12..12, [0x81, 0x00, value & 0xf0, value & 0x01])),
-            }
-        }
-        frame
-    })
+/// An advert of CARP for VHID 51: version 2, type 1, advskew 100, authlen 7, advbase 1, counter, code.
+pub(crate) fn carp(family: Family) -> Advert {
+    Advert {
+        version: 2,
+        priority: 100,
+        count: Some(7),
+        interval_cs: 1,
+        addresses: Vec::new(),
+        trailer: (1..=28).collect(),
+        ..advert(family)
+    }
 }
 
-/// Bytes that begin like a frame of one of the two families, so that they get past the first look.
-pub(crate) fn random() -> impl Strategy<Value = Vec<u8>> {
-    let starts = FAMILIES.map(|family| advert(family).frame()[..FRAME_MIN].to_vec());
-    let start = prop_oneof![Just(starts[0].clone()), Just(starts[1].clone()), Just(vec![0x02; FRAME_MIN])];
-    (start, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(start, rest)| [start, rest].concat())
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
 }
 
-/// Frames of anything but VRRP, of any length, with up to two VLAN tags.
-pub(crate) fn not_vrrp(random: &mut impl FnMut() -> u8) -> Vec<u8> {
-    let mut frame: Vec<_> = (0..12).map(|_| random()).collect();
-    for _ in 0..random() % 3 {
-        frame.extend([0x81, 0x00, random(), random()]);
+fn ethernet(source: MacAddr, ethertype: [u8; 2]) -> Vec<u8> {
+    [&[0xff; 6][..], &source.0, &ethertype].concat()
+}
+
+/// An IPv6 packet of one extension or protocol, hop limit 255.
+fn ipv6(source: MacAddr, from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let [l0, l1] = u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let start = [0x60, 0, 0, 0, l0, l1, protocol, 255];
+    [ethernet(source, [0x86, 0xdd]), start.to_vec(), octets(from), octets(to), payload.to_vec()].concat()
+}
+
+/// An ARP packet of an operation: who sends it, in whose name, and about whom.
+fn arp(source: MacAddr, operation: u8, mac: MacAddr, sender: IpAddr, target: IpAddr) -> Vec<u8> {
+    let start = [0, 1, 0x08, 0x00, 6, 4, 0, operation];
+    [&ethernet(source, [0x08, 0x06])[..], &start, &mac.0, &octets(sender), &[0; 6], &octets(target)].concat()
+}
+
+/// An ARP request or a Neighbor Solicitation of the one at `source`.
+pub(crate) fn question(source: MacAddr, asker: IpAddr, target: IpAddr) -> Vec<u8> {
+    if asker.is_ipv4() {
+        return arp(source, 1, source, asker, target);
     }
-    let mut payload: Vec<_> = (0..40 + usize::from(random())).map(|_| random()).collect();
-    let not_112 = |protocol: u8| if protocol == 112 { 17 } else { protocol };
-    match random() % 4 {
-        0 => {
-            frame.extend([0x08, 0x00]);
-            payload[0] = 0x45 + (random() & 0x0f) % 11;
-            payload[9] = not_112(random());
-        }
-        1 => {
-            frame.extend([0x86, 0xdd]);
-            payload[0] = 0x60;
-            payload[6] = [6, 17, 58, 50][usize::from(random() % 4)];
-        }
-        2 => {
-            frame.extend([0x86, 0xdd]);
-            payload[0] = 0x60;
-            payload.splice(6..7, [[0, 43, 44, 60][usize::from(random() % 4)]]);
-            payload.resize(48, 0);
-            payload[40] = 58;
-        }
-        _ => frame.extend([0x08, 0x06]),
+    let message = [&[135, 0, 0, 0, 0, 0, 0, 0], &octets(target)[..], &[1, 1], &source.0].concat();
+    ipv6(source, asker, target, 58, &message)
+}
+
+/// An ARP reply or a Neighbor Advertisement, sent from `source`, that says that `claimed` is at `mac`.
+pub(crate) fn answer(source: MacAddr, mac: MacAddr, claimed: IpAddr) -> Vec<u8> {
+    if claimed.is_ipv4() {
+        return arp(source, 2, mac, claimed, host(Family::Ipv4, 9));
     }
-    payload.truncate(usize::from(random()) * 2);
-    frame.extend(payload);
-    frame.resize(frame.len().max(FRAME_MIN), 0);
-    frame
+    let message = [&[136, 0, 0, 0, 0x60, 0, 0, 0], &octets(claimed)[..], &[2, 1], &mac.0].concat();
+    ipv6(source, claimed, host(Family::Ipv6, 9), 58, &message)
+}
+
+/// A gratuitous ARP request; an unsolicited Neighbor Advertisement.
+pub(crate) fn announcement(source: MacAddr, claimed: IpAddr) -> Vec<u8> {
+    if claimed.is_ipv4() { arp(source, 1, source, claimed, claimed) } else { answer(source, source, claimed) }
+}
+
+/// A TCP segment with the SYN flag.
+pub(crate) fn syn(source: MacAddr, from: IpAddr, to: IpAddr) -> Vec<u8> {
+    let segment = [0xc0, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0];
+    if from.is_ipv6() {
+        return ipv6(source, from, to, 6, &segment);
+    }
+    let start = [0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0];
+    [&ethernet(source, [0x08, 0x00])[..], &start, &octets(from), &octets(to), &segment].concat()
 }

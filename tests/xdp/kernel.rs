@@ -1,32 +1,81 @@
-//! The loaded program and what it is configured with.
+//! The loaded programs, what they are configured with, and what their counters should say.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions};
-use vipd::datapath::{tables::UserTables, xdp::Guard};
+use nix::time::{ClockId, clock_gettime};
+use vipd::datapath::{guard::Guard, tables::UserTables};
 use vrrp_wire::{
     Family, MacAddr,
-    abi::{Counters, Peer, PeerKey, Router, RouterKey, Settings, Verdict},
-    judge::examine,
+    abi::{
+        Counters, Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, Settings, Verdict, VipKey, address_bytes,
+        program,
+    },
+    hmac::Midstates,
+    judge::{Finding, examine},
+    sequence::from_nanoseconds,
 };
 
 pub(crate) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
-/// `XDP_DROP` of the kernel's interface.
-pub(crate) const DROP: u32 = 1;
-/// `XDP_PASS` of the kernel's interface.
-pub(crate) const PASS: u32 = 2;
+/// One of the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Xdp,
+    Ingress,
+    Egress,
+}
+
+/// The two that judge what arrives.
+pub(crate) const INWARD: [Hook; 2] = [Hook::Xdp, Hook::Ingress];
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Pass,
+    Drop,
+}
 
 /// The loopback interface of any namespace, where `BPF_PROG_TEST_RUN` lets frames arrive.
-const IFINDEX: u32 = 1;
-pub(crate) const MULTICAST_VRID: u8 = 51;
-pub(crate) const UNICAST_VRID: u8 = 52;
-/// VRID 0 stands for adverts of no virtual router of ours.
-const VRIDS: [u8; 3] = [0, MULTICAST_VRID, UNICAST_VRID];
-pub(crate) const PEER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x02]);
+pub(crate) const IFINDEX: u32 = 1;
 
-/// The host `number`: 1 is ours, 2 the peer, anybody else a stranger.
+/// Virtual routers, each in both families: multicast, unicast, every advert signed, signed or not, any link-local sender.
+pub(crate) const MULTICAST: u8 = 51;
+pub(crate) const UNICAST: u8 = 52;
+pub(crate) const SIGNED: u8 = 53;
+pub(crate) const EITHER: u8 = 54;
+pub(crate) const ANYBODY: u8 = 55;
+pub(crate) const VRIDS: [u8; 5] = [MULTICAST, UNICAST, SIGNED, EITHER, ANYBODY];
+
+pub(crate) const OWN_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x01]);
+pub(crate) const PEER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x02]);
+pub(crate) const STRANGER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x66]);
+
+/// The key of identifier 1.
+pub(crate) const KEY_1: [u8; 32] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+    31,
+];
+/// The key of identifier 7.
+pub(crate) const KEY_7: &[u8] = b"vipd-test-key-ascii-0123456789abcdef";
+
+/// What the wall clock says, in nanoseconds since 1970: when the capture was made. No advert in it is more than four
+/// seconds away.
+pub(crate) const CAPTURED_NS: u64 = 1_795_332_314_000_000_000;
+/// The same as a sequence.
+pub(crate) const CAPTURED: u64 = 0x6b02_98da_0000_0000;
+/// The time in the vectors that the draft publishes, in nanoseconds since 1970.
+pub(crate) const PUBLISHED_NS: u64 = 1_744_830_464_500_000_000;
+/// An hour, in nanoseconds: longer than any test takes.
+pub(crate) const HOUR_NS: u64 = 3_600_000_000_000;
+/// One second, as a difference of sequences.
+pub(crate) const SECOND: u64 = 1 << 32;
+
+/// The host `number`: 1 is ours, 2 the peer, 100 and above are virtual, anybody else is a stranger.
 pub(crate) fn host(family: Family, number: u8) -> IpAddr {
     match family {
         Family::Ipv4 => Ipv4Addr::new(10, 77, 0, number).into(),
@@ -34,15 +83,9 @@ pub(crate) fn host(family: Family, number: u8) -> IpAddr {
     }
 }
 
-fn sixteen(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => {
-            let mut bytes = [0; 16];
-            bytes[..4].copy_from_slice(&address.octets());
-            bytes
-        }
-        IpAddr::V6(address) => address.octets(),
-    }
+/// The virtual address of a virtual router.
+pub(crate) fn vip(family: Family, vrid: u8) -> IpAddr {
+    host(family, vrid + 100)
 }
 
 pub(crate) const fn key(family: Family, vrid: u8) -> RouterKey {
@@ -50,95 +93,276 @@ pub(crate) const fn key(family: Family, vrid: u8) -> RouterKey {
 }
 
 pub(crate) fn peer_key(family: Family, vrid: u8) -> PeerKey {
-    PeerKey { router: key(family, vrid), source: sixteen(host(family, 2)) }
+    PeerKey { router: key(family, vrid), source: address_bytes(host(family, 2)) }
 }
 
-/// The loaded program, which serves a multicast and a unicast virtual router of each family, and what it was told.
+pub(crate) fn vip_key(family: Family, vrid: u8) -> VipKey {
+    let address = address_bytes(vip(family, vrid));
+    VipKey { ifindex: IFINDEX, vlan: 0, family: family.number(), padding: 0, address }
+}
+
+/// Now, in nanoseconds of CLOCK_MONOTONIC.
+pub(crate) fn now_ns() -> Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    Ok(u64::try_from(time.tv_sec())? * 1_000_000_000 + u64::try_from(time.tv_nsec())?)
+}
+
+/// The loaded programs, what they were told, and what they must have counted.
 pub(crate) struct Kernel {
     pub(crate) guard: Guard,
-    tables: UserTables,
+    /// The same in user space.
+    pub(crate) tables: UserTables,
+    /// What the counters must say.
+    ledger: BTreeMap<RouterKey, Counters>,
+    enforce: bool,
+    /// Added to CLOCK_MONOTONIC, this is the wall clock's time.
+    wall_offset_ns: u64,
 }
 
 impl Kernel {
-    /// `enforce` as in [`Settings`].
+    /// With nothing but keys, clock and the counters of VRRP that is not ours. `enforce` as in [`Settings`].
+    pub(crate) fn bare(enforce: u32) -> Result<Self> {
+        Self::tell(Guard::load(None)?, enforce)
+    }
+
+    fn tell(guard: Guard, enforce: u32) -> Result<Self> {
+        let mut kernel =
+            Self { guard, tables: UserTables::default(), ledger: BTreeMap::new(), enforce: false, wall_offset_ns: 0 };
+        kernel.set_enforce(enforce)?;
+        let keys = BTreeMap::from([(1, Midstates::new(&KEY_1)), (7, Midstates::new(KEY_7))]);
+        for (&id, &midstates) in &keys {
+            kernel.guard.set_key(id.into(), midstates)?;
+        }
+        kernel.tables.set_keys(keys);
+        for family in FAMILIES {
+            kernel.guard.add_counters(key(family, 0))?;
+            kernel.ledger.insert(key(family, 0), Counters::default());
+        }
+        kernel.set_wall_clock(CAPTURED_NS)?;
+        Ok(kernel)
+    }
+
+    /// With every virtual router, Active in all of them, one peer for each, its MAC address pinned.
     pub(crate) fn new(enforce: u32) -> Result<Self> {
         Self::with_guard(Guard::load(None)?, enforce)
     }
 
-    pub(crate) fn with_guard(mut guard: Guard, enforce: u32) -> Result<Self> {
-        let mut tables = UserTables::default();
-        guard.set_settings(Settings { enforce, log_drops: 0 })?;
-        let last =
-            Peer { mac: PEER_MAC.0, mac_pinned: 1, last_priority: 0, last_interval_cs: 0, adverts: 0, last_good_ns: 0 };
-        for family in FAMILIES {
-            guard.add_counters(key(family, 0))?;
-            for (vrid, unicast) in [(MULTICAST_VRID, 0), (UNICAST_VRID, 1)] {
-                let router = Router { own_address: sixteen(host(family, 1)), unicast, padding: 0 };
-                guard.set_router(key(family, vrid), router)?;
-                tables.set_router(key(family, vrid), router);
-                guard.set_peer(peer_key(family, vrid), last)?;
-                tables.set_peer(peer_key(family, vrid), last);
-            }
+    /// The same with a guard that is loaded already.
+    pub(crate) fn with_guard(guard: Guard, enforce: u32) -> Result<Self> {
+        let mut kernel = Self::tell(guard, enforce)?;
+        for (family, vrid) in FAMILIES.into_iter().flat_map(|family| VRIDS.map(|vrid| (family, vrid))) {
+            kernel.configure_anew(family, vrid)?;
+            kernel.guard.set_vip(vip_key(family, vrid), key(family, vrid))?;
         }
-        Ok(Self { guard, tables })
+        Ok(kernel)
+    }
+
+    fn configure_anew(&mut self, family: Family, vrid: u8) -> Result<()> {
+        let router = Router {
+            own_address: address_bytes(host(family, 1)),
+            own_mac: OWN_MAC.0,
+            unicast: u8::from(vrid == UNICAST),
+            auth: match vrid {
+                SIGNED => Router::AUTH_REQUIRED,
+                EITHER => Router::AUTH_OPTIONAL,
+                _ => Router::AUTH_OFF,
+            },
+            window: 5 * SECOND,
+            link_local: match vrid {
+                EITHER => Router::VERIFIED,
+                ANYBODY => Router::ANY,
+                _ => Router::LISTED,
+            },
+            fence: 1,
+            ..Router::default()
+        };
+        self.configure(key(family, vrid), router, host(family, 2), Some(PEER_MAC))
+    }
+
+    /// Adds a virtual router with one peer; this node is Active in it, and may be silent for an hour.
+    pub(crate) fn configure(
+        &mut self,
+        key: RouterKey,
+        router: Router,
+        peer: IpAddr,
+        pin: Option<MacAddr>,
+    ) -> Result<()> {
+        self.ledger.entry(key).or_default();
+        self.guard.set_router(key, router)?;
+        self.guard.set_fence(key, Fence::default())?;
+        self.set_role(key, 1, HOUR_NS)?;
+        self.tables.set_router(key, router);
+        self.add_peer(key, peer, pin)
+    }
+
+    /// Says whether this node is Active in a virtual router, and how long the daemon may be silent.
+    pub(crate) fn set_role(&mut self, key: RouterKey, active: u32, stale_after_ns: u64) -> Result<()> {
+        Ok(self.guard.set_role(key, Role { stale_after_ns, active, padding: 0 })?)
+    }
+
+    /// Forgets what was heard and done: stamps, marks, roles, fences.
+    pub(crate) fn begin_anew(&mut self) -> Result<()> {
+        for (family, vrid) in FAMILIES.into_iter().flat_map(|family| VRIDS.map(|vrid| (family, vrid))) {
+            self.guard.remove_peer(&peer_key(family, vrid))?;
+            self.tables.remove_peer(&peer_key(family, vrid));
+            self.configure_anew(family, vrid)?;
+        }
+        self.guard.clear_fenced_until()?;
+        self.set_wall_clock(CAPTURED_NS)
+    }
+
+    /// `enforce` as in [`Settings`].
+    pub(crate) fn set_enforce(&mut self, enforce: u32) -> Result<()> {
+        self.enforce = enforce == 1;
+        Ok(self.guard.set_settings(Settings { enforce, ..Settings::default() })?)
+    }
+
+    /// Adds a sender to the allow-list of a virtual router.
+    pub(crate) fn add_peer(&mut self, router: RouterKey, address: IpAddr, pin: Option<MacAddr>) -> Result<()> {
+        let key = PeerKey { router, source: address_bytes(address) };
+        let peer = Peer { mac: pin.map_or([0; 6], |mac| mac.0), mac_pinned: pin.is_some().into(), ..Peer::default() };
+        self.tables.set_peer(key, peer);
+        Ok(self.guard.set_peer(key, peer)?)
+    }
+
+    /// Configures `fence = "off"` for a virtual router.
+    pub(crate) fn open_for_good(&mut self, key: RouterKey) -> Result<()> {
+        let own_address = address_bytes(host(Family::from_number(key.family).context("no family")?, 1));
+        let router = Router { own_address, own_mac: OWN_MAC.0, ..Router::default() };
+        self.tables.set_router(key, router);
+        Ok(self.guard.set_router(key, router)?)
+    }
+
+    /// Lets the wall clock say `unix_ns` now; a sign of life of the daemon.
+    pub(crate) fn set_wall_clock(&mut self, unix_ns: u64) -> Result<()> {
+        let beat_ns = now_ns()?;
+        self.wall_offset_ns = unix_ns - beat_ns;
+        self.guard.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: self.wall_offset_ns })?;
+        Ok(())
+    }
+
+    /// Sets the last verified sequence of the peer.
+    pub(crate) fn set_mark(&mut self, key: PeerKey, mark: u64) -> Result<()> {
+        self.tables.set_mark(key, mark);
+        Ok(self.guard.set_mark(key, mark)?)
+    }
+
+    /// Whether `BPF_PROG_TEST_RUN` takes the frame: for traffic control it wants IP headers to be there, and all in one
+    /// page.
+    pub(crate) fn takes(hook: Hook, frame: &[u8]) -> bool {
+        let needed = match frame.get(12..14) {
+            _ if hook == Hook::Xdp => 14,
+            Some([0x08, 0x00]) => 34,
+            Some([0x86, 0xdd]) => 54,
+            _ => 15,
+        };
+        frame.len() >= needed && (hook == Hook::Xdp || frame.len() <= 3500)
     }
 
     /// Lets the kernel judge `frame`; returns what it does with it.
-    pub(crate) fn run(&mut self, frame: &[u8]) -> Result<u32> {
+    pub(crate) fn run(&mut self, hook: Hook, frame: &[u8]) -> Result<Action> {
+        const XDP_DROP: u32 = 1;
+        const XDP_PASS: u32 = 2;
+        const TC_ACT_UNSPEC: u32 = u32::MAX;
+        const TC_ACT_SHOT: u32 = 2;
         let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
-        Ok(self.guard.program()?.test_run(options).context("BPF_PROG_TEST_RUN failed")?.return_value)
+        let programs = self.guard.programs();
+        let result = match hook {
+            Hook::Xdp => programs.xdp()?.test_run(options),
+            Hook::Ingress => programs.classifier(program::INGRESS)?.test_run(options),
+            Hook::Egress => programs.classifier(program::EGRESS)?.test_run(options),
+        };
+        match (hook, result.context("BPF_PROG_TEST_RUN failed")?.return_value) {
+            (Hook::Xdp, XDP_PASS) | (Hook::Ingress | Hook::Egress, TC_ACT_UNSPEC) => Ok(Action::Pass),
+            (Hook::Xdp, XDP_DROP) | (Hook::Ingress | Hook::Egress, TC_ACT_SHOT) => Ok(Action::Drop),
+            (_, other) => bail!("{hook:?} returned {other} for {frame:02x?}"),
+        }
     }
 
-    /// Every counter there is.
-    pub(crate) fn counters(&self) -> Vec<(RouterKey, Counters)> {
-        let keys = FAMILIES.into_iter().flat_map(|family| VRIDS.map(|vrid| key(family, vrid)));
-        keys.map(|key| (key, self.guard.counters(&key))).collect()
+    /// What the wall clock says, in nanoseconds since 1970.
+    pub(crate) fn unix_ns(&self) -> Result<u64> {
+        Ok(now_ns()? + self.wall_offset_ns)
     }
 
-    /// What the kernel knows of the peer as a sender for `vrid`.
+    /// Notes in the ledger what the counters of `key` must have become.
+    pub(crate) fn expect(&mut self, key: RouterKey, change: impl FnOnce(&mut Counters)) {
+        change(self.ledger.entry(key).or_default());
+    }
+
+    /// Fails unless every counter there is says what the ledger does.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let counted: BTreeMap<_, _> = self.guard.all_counters().into_iter().collect();
+        for (key, expected) in &self.ledger {
+            ensure!(counted.get(key) == Some(expected), "{key:?}: {:?} instead of {expected:?}", counted.get(key));
+        }
+        ensure!(counted.len() == self.ledger.len(), "counters of others: {:?}", counted.keys());
+        Ok(())
+    }
+
+    /// What is known of the peer as a sender for `vrid`.
     pub(crate) fn peer(&self, family: Family, vrid: u8) -> Result<Peer> {
         self.guard.peer(&peer_key(family, vrid)).context("the peer is gone")
     }
 
-    /// The counters as they are once `change` is made to those of `key`.
-    pub(crate) fn counters_with(
-        &self,
-        key: RouterKey,
-        change: impl FnOnce(&mut Counters),
-    ) -> Vec<(RouterKey, Counters)> {
-        let mut all = self.counters();
-        if let Some((_, counters)) = all.iter_mut().find(|(known, _)| *known == key) {
-            change(counters);
+    /// What user space finds in `frame` at a time, as far as a record can tell.
+    fn examine(&mut self, frame: &[u8], now_ns: u64) -> Option<Finding> {
+        const RECORD_MAX: usize = 1480;
+        self.tables.set_wall_clock(from_nanoseconds(now_ns + self.wall_offset_ns));
+        let mut finding = examine(frame, IFINDEX, &self.tables)?;
+        if finding.verdict.is_handed_over() && finding.facts.message_len > RECORD_MAX {
+            finding.verdict = Verdict::Truncated;
         }
-        all
+        Some(finding)
     }
 
-    /// Fails unless the kernel finds, counts and records what the library does over the same bytes.
-    pub(crate) fn agrees_with_user_space(&mut self, frame: &[u8]) -> Result<()> {
-        let finding = examine(frame, IFINDEX, &self.tables);
-        let expected = finding.map_or_else(
-            || self.counters(),
-            |finding| {
-                self.counters_with(finding.router, |counters| {
-                    counters.add(finding.verdict);
-                    counters.would_drop += u64::from(finding.verdict.is_bad());
-                })
-            },
-        );
-        ensure!(self.run(frame)? == PASS, "not passed");
-        ensure!(self.counters() == expected, "user space says {finding:?}, the kernel {:?}", self.counters());
+    /// Fails unless the kernel does, finds, counts and records what user space says; returns the verdict.
+    ///
+    /// What the kernel counts where there is nothing to find shows when the ledger is [settled](Self::settle).
+    pub(crate) fn agrees(&mut self, hook: Hook, frame: &[u8]) -> Result<Option<Verdict>> {
+        Ok(self.finds(hook, frame)?.map(|finding| finding.verdict))
+    }
+
+    /// The same, and returns the whole finding.
+    pub(crate) fn finds(&mut self, hook: Hook, frame: &[u8]) -> Result<Option<Finding>> {
+        let before_ns = now_ns()?;
+        let action = self.run(hook, frame)?;
+        let finding = self.examine(frame, before_ns);
+        if self.fits(finding.as_ref(), action, frame).is_err() {
+            // Time has passed between the two looks at the clock.
+            let finding = self.examine(frame, now_ns()?);
+            let start = &frame[..frame.len().min(128)];
+            self.fits(finding.as_ref(), action, frame).with_context(|| {
+                format!("{hook:?}, {action:?}, user space says {finding:?} of {} bytes, {start:02x?}", frame.len())
+            })?;
+        }
+        let Some(finding) = finding else { return Ok(None) };
+        let counters = self.guard.counters(&finding.router);
+        self.ledger.insert(finding.router, counters);
         let record = self.guard.next_advert();
-        let admitted = finding.filter(|finding| finding.verdict == Verdict::Admitted);
-        ensure!(record.is_some() == admitted.is_some(), "user space says {finding:?}, recorded: {}", record.is_some());
-        if let Some((record, finding)) = record.zip(admitted) {
+        ensure!(record.is_some() == finding.verdict.is_handed_over(), "{finding:?}, recorded: {}", record.is_some());
+        if let Some(record) = record {
             let facts = finding.facts;
             let message = frame.get(facts.message_offset..facts.message_offset + facts.message_len);
             ensure!(message == record.message.get(..record.message_len.into()), "another message is recorded");
-            ensure!(
-                (record.source, record.ttl, record.vlan) == (facts.source, facts.ttl, facts.vlan),
-                "other facts are recorded"
-            );
+            let recorded = (record.source, record.destination, record.ttl, record.vlan, record.source_mac);
+            let found = (facts.source, facts.destination, facts.ttl, facts.vlan, facts.source_mac.0);
+            ensure!(recorded == found, "{recorded:?} is recorded of {facts:?}");
         }
+        Ok(Some(finding))
+    }
+
+    /// Whether what the kernel did and counted is what it must on `finding`.
+    fn fits(&self, finding: Option<&Finding>, action: Action, frame: &[u8]) -> Result<()> {
+        let is_bad = finding.is_some_and(|finding| finding.verdict.is_bad());
+        let expected = if is_bad && self.enforce { Action::Drop } else { Action::Pass };
+        ensure!(action == expected, "{action:?} instead of {expected:?}");
+        let Some(finding) = finding else { return Ok(()) };
+        let mut counters = self.ledger.get(&finding.router).copied().context("nothing is counted there")?;
+        counters.add(finding.verdict);
+        counters.dropped += u64::from(is_bad && self.enforce);
+        counters.would_drop += u64::from(is_bad && !self.enforce);
+        let counted = self.guard.counters(&finding.router);
+        ensure!(counted == counters, "counted {counted:?} for {} bytes", frame.len());
         Ok(())
     }
 }

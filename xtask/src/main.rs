@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod kernels;
 mod lint;
 mod process;
 mod program;
@@ -34,7 +35,13 @@ enum Command {
     /// Build `vipd`, the BPF program inside it.
     Build(build::Options),
     /// Run the unit, property and namespace tests (the last need root).
-    Test,
+    Test {
+        /// Boot other kernels instead, as `kernels` does.
+        #[arg(long)]
+        kernel: bool,
+    },
+    /// Find out what the guard can do on which kernel: boots them in an emulator, takes some minutes.
+    Kernels(kernels::Options),
     /// Show three nodes that fail over and repel an attacker, in network namespaces (needs root).
     Demo(demo::Options),
     /// Measure the outage that a client sees when the port of the Active goes down (needs root).
@@ -61,7 +68,9 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Setup(options) => setup::run(options),
         Command::Build(options) => build::run(options),
-        Command::Test => test::run(test::Requirement::from_environment()),
+        Command::Test { kernel: true } => kernels::run(&kernels::Options::default()),
+        Command::Test { kernel: false } => test::run(test::Requirement::from_environment()),
+        Command::Kernels(options) => kernels::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(options),
         Command::Lint => lint::run(),

@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::process;
 
 /// Package, and all that it may depend on.
-const PURE: [(&str, &[&str]); 2] = [("vrrp", &["vipd-ebpf", "thiserror"]), ("vipd-ebpf", &[])];
+const PURE: [(&str, &[&str]); 2] =
+    [("vrrp", &["vipd-ebpf", "thiserror", "hmac", "sha2", "zeroize"]), ("vipd-ebpf", &[])];
 
 /// A line for each dependency that is not allowed.
 pub(super) fn check() -> Result<Vec<String>> {

@@ -1,0 +1,484 @@
+//! How the guard gets onto an interface, stays there when the agent is killed, and leaves nothing behind.
+
+#[path = "attach/place.rs"]
+mod place;
+
+use std::{
+    fs,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
+
+use anyhow::{Context, Result, ensure};
+use harness::{
+    Agent, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Status, frame::Advert, inject, ip, lab, until,
+};
+use vipd::datapath::{
+    attach::Hook,
+    guard::Guard,
+    netlink::{self, Side},
+    nic::Nic,
+};
+use vrrp_wire::Family;
+
+use self::place::{ifindex, link, map_id, occupants};
+
+/// What is pinned of a guard on the way in and on the way out, and how it shows.
+const WAYS: [(&str, &str, &str); 4] = [
+    ("native", "link_{}_ingress_native", "prog/xdp"),
+    ("generic", "link_{}_ingress_generic", "prog/xdp"),
+    ("tcx", "link_{}_ingress_tcx", "tcx/ingress vipd_ingress"),
+    ("clsact", "filters_{}", "vipd_ingress direct-action"),
+];
+
+fn cluster(lab: &Lab, nodes: usize, guard: &str) -> Result<Cluster> {
+    let mut cluster = Cluster::new(lab, nodes, &ClusterConfig { guard, ..ClusterConfig::default() })?;
+    cluster.start_all()?;
+    Ok(cluster)
+}
+
+fn mode(status: &Status) -> (&str, &str) {
+    let interface = &status.0["interfaces"][0];
+    (interface["attach"].as_str().unwrap_or_default(), interface["attach_reason"].as_str().unwrap_or_default())
+}
+
+/// Sends forged adverts until ten have been counted as dropped, or as what would have been.
+fn forge(cluster: &Cluster, counter: &str) -> Result<()> {
+    let [vip, _] = Cluster::addresses(0);
+    let forged = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), Cluster::VRIDS[0], 255, &[vip]).frame();
+    let before = cluster.agent(0)?.status()?.counter("web-a", Family::Ipv4, counter);
+    inject(&cluster.attacker, &forged, 10)?;
+    let counted = |status: &Status| status.counter("web-a", Family::Ipv4, counter) == before + 10;
+    cluster.agent(0)?.wait_for("ten forged adverts to be counted", counted).map(drop)
+}
+
+/// Waits for a state in which the agent has started again.
+fn restart(cluster: &Cluster, agent: &mut Agent) -> Result<Status> {
+    agent.start_again()?;
+    let status = agent.wait_for("every virtual router to stand", |status| status.all_in(&["Active", "Backup"]))?;
+    cluster.settle(0)?;
+    Ok(status)
+}
+
+/// A guard of a test's own, which stands for another program.
+fn foreign(host: &Host, attach: impl FnOnce(&mut Guard, &Nic) -> Result<()> + Send) -> Result<Guard> {
+    let mut guard = Guard::load(None)?;
+    host.namespace().enter(|| -> Result<()> {
+        let nic = Nic::read(nix::net::if_::if_nametoindex(Host::INTERFACE)?)?;
+        attach(&mut guard, &nic)
+    })??;
+    Ok(guard)
+}
+
+/// Deletes the interface of a node and makes another of the same name, whose other end is `far` on the same node.
+fn make_anew(node: &Host) -> Result<()> {
+    node.run("ip", &["link", "del", Host::INTERFACE])?;
+    let mac = node.mac().to_string();
+    node.run("ip", &["link", "add", Host::INTERFACE, "address", &mac, "type", "veth", "peer", "name", "far"])?;
+    for up in [Host::INTERFACE, "far"] {
+        node.run("ip", &["link", "set", up, "up"])?;
+    }
+    node.run("ip", &["addr", "add", "10.77.0.1/24", "dev", Host::INTERFACE])?;
+    Ok(())
+}
+
+/// What is pinned in the directory of an agent.
+fn pinned(pins: &str) -> Result<Vec<String>> {
+    fs::read_dir(pins)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+#[test]
+fn each_way_works_when_asked_for_and_a_clean_end_leaves_nothing() -> Result<()> {
+    let lab = lab!();
+    for (way, pin, shown) in WAYS {
+        let mut cluster = cluster(&lab, 1, &format!("attach = \"{way}\""))?;
+        let status = cluster.agent(0)?.status()?;
+        ensure!(mode(&status) == (way, ""), "{status:?}");
+        forge(&cluster, "dropped")?;
+        let pins = cluster.agent(0)?.pin_dir();
+        let pin = Path::new(&pins).join(pin.replace("{}", &ifindex(&cluster.nodes[0])?.to_string()));
+        ensure!(pin.exists(), "no {}", pin.display());
+        let found = occupants(&cluster.nodes[0])?;
+        ensure!(found.contains(shown), "{way}: {found}");
+        ensure!(found.contains("tcx/egress vipd_egress"), "{way}: {found}");
+
+        cluster.take(0)?.process.terminate(GENEROUS)?;
+        ensure!(!Path::new(&pins).exists(), "{way}: {pins} is still there");
+        let found = occupants(&cluster.nodes[0])?;
+        ensure!(found.is_empty(), "{way}: {found}");
+    }
+    Ok(())
+}
+
+#[test]
+fn off_is_a_packet_socket_and_nothing_else() -> Result<()> {
+    let lab = lab!();
+    let cluster = cluster(&lab, 1, "attach = \"off\"")?;
+    ensure!(mode(&cluster.agent(0)?.status()?) == ("socket", ""));
+    forge(&cluster, "would_drop")?;
+    let found = occupants(&cluster.nodes[0])?;
+    ensure!(found.is_empty(), "{found}");
+    ensure!(!Path::new(&cluster.agent(0)?.pin_dir()).exists(), "pinned without a guard");
+    Ok(())
+}
+
+/// Somebody else's XDP program stays, whether a link or netlink holds it; the guard takes the next way.
+#[test]
+fn another_xdp_program_is_named_and_stays() -> Result<()> {
+    let lab = lab!();
+    for held_by_link in [true, false] {
+        let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+        let path = format!("/sys/fs/bpf/foreign_{held_by_link}");
+        let mut guard = foreign(&cluster.nodes[1], |guard, nic| {
+            if held_by_link {
+                guard.programs().attach(nic, Side::Ingress, Hook::Native)?;
+            }
+            Ok(guard.program()?.pin(&path)?)
+        })?;
+        if !held_by_link {
+            cluster.nodes[1].run("ip", &["link", "set", "dev", Host::INTERFACE, "xdpdrv", "pinned", &path])?;
+        }
+        let id = guard.program()?.info()?.id();
+        cluster.start_all()?;
+        cluster.settle_on(0, 0)?;
+        let status = cluster.agent(1)?.status()?;
+        let expected = format!("native: another XDP program is attached there: `vipd_guard` (id {id})");
+        ensure!(mode(&status) == ("tcx", &expected), "{status:?}");
+        cluster.lan.cut("n1")?;
+        cluster.settle_on(0, 1)?;
+        cluster.take(1)?.process.terminate(GENEROUS)?;
+        let found = occupants(&cluster.nodes[1])?;
+        ensure!(found.contains(&format!("prog/xdp id {id} ")), "{found}");
+        ensure!(found.lines().count() == 1, "{found}");
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Asked for one way, the guard takes no other.
+#[test]
+fn a_way_that_was_asked_for_is_not_replaced_by_another() -> Result<()> {
+    let lab = lab!();
+    let mut cluster =
+        Cluster::new(&lab, 1, &ClusterConfig { guard: "attach = \"native\"", ..ClusterConfig::default() })?;
+    let _foreign =
+        foreign(&cluster.nodes[0], |guard, nic| guard.programs().attach(nic, Side::Ingress, Hook::Generic).map(drop))?;
+    cluster.start_all()?;
+    let status = cluster.agent(0)?.status()?;
+    ensure!(mode(&status).0 == "socket", "{status:?}");
+    ensure!(mode(&status).1.starts_with("native: another XDP program"), "{status:?}");
+    Ok(())
+}
+
+/// A macvlan has no XDP in its driver.
+#[test]
+fn where_the_driver_has_no_xdp_the_guard_is_in_traffic_control() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let node = cluster.nodes[0].clone();
+    node.run("ip", &["link", "set", Host::INTERFACE, "name", "lower", "down"])?;
+    node.run("ip", &["link", "set", "lower", "up"])?;
+    let (mac, name) = (node.mac().to_string(), Host::INTERFACE);
+    node.run("ip", &["link", "set", "lower", "address", "02:00:00:00:00:99"])?;
+    node.run("ip", &["link", "add", name, "link", "lower", "address", &mac, "type", "macvlan", "mode", "private"])?;
+    node.run("ip", &["addr", "add", "10.77.0.1/24", "dev", name])?;
+    node.run("ip", &["link", "set", name, "up"])?;
+    cluster.start(0)?;
+    let status = cluster.agent(0)?.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    ensure!(mode(&status).0 == "tcx", "{status:?}");
+    ensure!(mode(&status).1.starts_with("native: the driver has no native XDP"), "{status:?}");
+    forge(&cluster, "dropped")
+}
+
+/// Links and maps survive SIGKILL; the next start goes on with them, and the program is replaced without a gap.
+#[test]
+fn a_killed_agents_guard_is_taken_over() -> Result<()> {
+    let lab = lab!();
+    for (way, pin, shown) in WAYS.into_iter().filter(|(way, ..)| *way != "clsact") {
+        let mut cluster = cluster(&lab, 2, &format!("attach = \"{way}\""))?;
+        forge(&cluster, "dropped")?;
+        let mut agent = cluster.take(0)?;
+        let pins = agent.pin_dir();
+        let index = ifindex(&cluster.nodes[0])?.to_string();
+        let paths =
+            [pin.replace("{}", &index), format!("link_{index}_egress_tcx")].map(|name| format!("{pins}/{name}"));
+        let before = paths.each_ref().map(|path| link(&lab, path)).into_iter().collect::<Result<Vec<_>>>()?;
+        let counters = map_id(&lab, &format!("{pins}/counters"))?;
+
+        agent.process.kill()?;
+        cluster
+            .settle_on(0, 1)
+            .or_else(|_| cluster.agent(1)?.wait_for_state("web-a", Family::Ipv4, "Active").map(drop))?;
+        ensure!(occupants(&cluster.nodes[0])?.contains(shown), "{way}: gone with the agent");
+        let status = restart(&cluster, &mut agent)?;
+        ensure!(mode(&status) == (way, ""), "{status:?}");
+        ensure!(status.counter("web-a", Family::Ipv4, "dropped") == 10, "{way}: {status:?}");
+        ensure!(map_id(&lab, &format!("{pins}/counters"))? == counters, "{way}: other maps");
+        for (path, before) in paths.iter().zip(&before) {
+            let after = link(&lab, path)?;
+            ensure!(after.id == before.id && after.program != before.program, "{path}: {before:?}, then {after:?}");
+        }
+        cluster.agents[0] = Some(agent);
+        forge(&cluster, "dropped")?;
+        cluster.take(0)?.process.terminate(GENEROUS)?;
+        ensure!(occupants(&cluster.nodes[0])?.is_empty(), "{way}: {}", occupants(&cluster.nodes[0])?);
+    }
+    Ok(())
+}
+
+/// Filters outlive any process. The next start replaces them, and a clean end removes them with their queueing discipline.
+#[test]
+fn filters_of_a_killed_agent_are_replaced() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = cluster(&lab, 1, "attach = \"clsact\"")?;
+    let mut agent = cluster.take(0)?;
+    agent.process.kill()?;
+    restart(&cluster, &mut agent)?;
+    let found = occupants(&cluster.nodes[0])?;
+    ensure!(found.matches("vipd_ingress direct-action").count() == 1, "{found}");
+    agent.process.terminate(GENEROUS)?;
+    let found = occupants(&cluster.nodes[0])?;
+    ensure!(found.is_empty(), "{found}");
+    Ok(())
+}
+
+/// Another program's filter and queueing discipline stay where they are.
+#[test]
+fn filters_of_others_stay() -> Result<()> {
+    let lab = lab!();
+    let mut cluster =
+        Cluster::new(&lab, 1, &ClusterConfig { guard: "attach = \"clsact\"", ..ClusterConfig::default() })?;
+    let node = cluster.nodes[0].clone();
+    node.run("tc", &["qdisc", "add", "dev", Host::INTERFACE, "clsact"])?;
+    let add = ["filter", "add", "dev", Host::INTERFACE, "ingress", "protocol", "ip", "prio", "1", "u32"];
+    node.run("tc", &[&add[..], &["match", "ip", "dst", "192.0.2.1/32", "flowid", "1:1"]].concat())?;
+    let before = occupants(&node)?;
+    cluster.start_all()?;
+    ensure!(mode(&cluster.agent(0)?.status()?) == ("clsact", ""));
+    forge(&cluster, "dropped")?;
+    let mut agent = cluster.take(0)?;
+    agent.process.kill()?;
+    ensure!(occupants(&node)? != before, "the filter is gone with the agent");
+    agent.run(&["detach"])?;
+    ensure!(occupants(&node)? == before, "{}", occupants(&node)?);
+    restart(&cluster, &mut agent)?;
+    agent.process.terminate(GENEROUS)?;
+    ensure!(occupants(&node)? == before, "{}", occupants(&node)?);
+    Ok(())
+}
+
+/// `vipd detach` removes what a killed agent has left: pinned maps and links, and filters.
+#[test]
+fn detach_removes_what_a_killed_agent_has_left() -> Result<()> {
+    let lab = lab!();
+    for (way, ..) in WAYS {
+        let mut cluster = cluster(&lab, 1, &format!("attach = \"{way}\""))?;
+        let mut agent = cluster.take(0)?;
+        let pins = agent.pin_dir();
+        agent.process.kill()?;
+        ensure!(Path::new(&pins).join("counters").exists(), "nothing was pinned");
+        ensure!(!occupants(&cluster.nodes[0])?.is_empty(), "{way}: nothing was attached");
+        let said = agent.run(&["detach"])?;
+        ensure!(said.contains("removed"), "{said}");
+        ensure!(!Path::new(&pins).exists(), "{way}: `{pins}` is still there");
+        ensure!(occupants(&cluster.nodes[0])?.is_empty(), "{way}: {}", occupants(&cluster.nodes[0])?);
+        ensure!(agent.run(&["detach"])?.contains("nothing"), "a second time there is nothing to remove");
+    }
+    Ok(())
+}
+
+/// Maps of another layout or another shape are not used again; the link is, so that the NIC is left in peace.
+#[test]
+fn maps_that_do_not_fit_are_made_anew() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = cluster(&lab, 1, "")?;
+    let pins = cluster.agent(0)?.pin_dir();
+    let path = format!("{pins}/link_{}_ingress_native", ifindex(&cluster.nodes[0])?);
+    let map = |name: &str| format!("{pins}/{name}");
+    for (spoilt, complaint) in [("settings", "layout 4294967295"), ("peers", "map `peers` has another shape")] {
+        forge(&cluster, "dropped")?;
+        let (link_before, counters_before) = (link(&lab, &path)?, map_id(&lab, &map("counters"))?);
+        let mut agent = cluster.take(0)?;
+        agent.process.kill()?;
+        if spoilt == "settings" {
+            let value = ["0xff"; 16];
+            let update = ["map", "update", "pinned", &map(spoilt), "key", "0", "0", "0", "0", "value"];
+            lab.bpftool(&[&update[..], &value].concat())?;
+        } else {
+            fs::remove_file(map(spoilt))?;
+            let shape = ["type", "hash", "key", "24", "value", "48", "entries", "16384", "name", "peers"];
+            lab.bpftool(&[&["map", "create", &map(spoilt)], &shape[..]].concat())?;
+        }
+        let status = restart(&cluster, &mut agent)?;
+        ensure!(agent.process.transcript().contains(complaint), "{}", agent.process.transcript());
+        ensure!(mode(&status) == ("native", ""), "{status:?}");
+        ensure!(status.counter("web-a", Family::Ipv4, "dropped") == 0, "{status:?}");
+        ensure!(map_id(&lab, &map("counters"))? != counters_before, "the same maps");
+        ensure!(link(&lab, &path)?.id == link_before.id, "the link was made anew");
+        cluster.agents[0] = Some(agent);
+    }
+    forge(&cluster, "dropped")
+}
+
+/// A link whose interface is gone is no obstacle.
+#[test]
+fn a_link_of_a_deleted_interface_is_forgotten() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = cluster(&lab, 1, "")?;
+    let mut agent = cluster.take(0)?;
+    let pins = agent.pin_dir();
+    let node = cluster.nodes[0].clone();
+    let before = ifindex(&node)?;
+    agent.process.kill()?;
+    make_anew(&node)?;
+    agent.start_again()?;
+    let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    ensure!(mode(&status) == ("native", ""), "{status:?}");
+    let after = ifindex(&node)?;
+    ensure!(before != after, "the same interface");
+    let (stale, names) = (format!("link_{before}_"), pinned(&pins)?);
+    ensure!(!names.iter().any(|name| name.starts_with(&stale)), "{names:?}");
+    ensure!(names.contains(&format!("link_{after}_ingress_native")), "{names:?}");
+    Ok(())
+}
+
+/// An interface that is deleted and made anew under a running agent has its guard again.
+#[test]
+fn an_interface_that_is_made_anew_is_guarded_again() -> Result<()> {
+    let lab = lab!();
+    let cluster = cluster(&lab, 1, "")?;
+    let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
+    let before = ifindex(node)?;
+    make_anew(node)?;
+    agent.process.wait_for_output("the interface is back", GENEROUS)?;
+    let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    ensure!(mode(&status) == ("native", ""), "{status:?}");
+    let [vip, _] = Cluster::addresses(0);
+    let forged = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), Cluster::VRIDS[0], 255, &[vip]).frame();
+    let sender = Injector::on(node.namespace(), "far")?;
+    (0..10).try_for_each(|_| sender.send(&forged))?;
+    agent.wait_for("the drops", |status| status.counter("web-a", Family::Ipv4, "dropped") == 10)?;
+    let (stale, names) = (format!("link_{before}_"), pinned(&agent.pin_dir())?);
+    ensure!(!names.iter().any(|name| name.starts_with(&stale)), "{names:?}");
+    Ok(())
+}
+
+/// An interface that has another name is not served, nor guarded; under its old name it is.
+#[test]
+fn a_renamed_interface_is_left_alone_until_it_is_named_back() -> Result<()> {
+    let lab = lab!();
+    let cluster = cluster(&lab, 1, "")?;
+    let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
+    let rename = |from: &str, to: &str| -> Result<()> {
+        node.run("ip", &["link", "set", from, "down"])?;
+        node.run("ip", &["link", "set", from, "name", to, "up"])?;
+        Ok(())
+    };
+    rename(Host::INTERFACE, "other")?;
+    agent.wait_for_state("web-a", Family::Ipv4, "Fault")?;
+    until("the guard to be off", GENEROUS, || {
+        Ok((!node.run("ip", &["-details", "link", "show", "dev", "other"])?.contains("prog/xdp")).then_some(()))
+    })?;
+    let held = node.run("ip", &["addr", "show", "dev", "other"])?;
+    ensure!(!held.contains("10.77.0.101"), "{held}");
+    rename("other", Host::INTERFACE)?;
+    agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    ensure!(mode(&agent.status()?) == ("native", ""));
+    forge(&cluster, "dropped")
+}
+
+/// What was configured before and is no more is gone from the maps of a killed agent once the next has started.
+#[test]
+fn what_is_no_longer_configured_is_forgotten() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() })?;
+    cluster.start_all()?;
+    let mut agent = cluster.take(0)?;
+    let routers = format!("{}/routers", agent.pin_dir());
+    let configured = |vrid: &str| -> Result<bool> {
+        Ok(lab.bpftool(&["map", "dump", "pinned", &routers])?.contains(&format!("\"vrid\": {vrid}")))
+    };
+    ensure!(configured("51")? && configured("52")?);
+    agent.process.kill()?;
+    let file = lab.write(&format!("{}.toml", agent.instance()), &ClusterConfig::default().text(1)?)?;
+    ensure!(fs::read_to_string(file)?.contains("vrid = 51"));
+    restart(&cluster, &mut agent)?;
+    ensure!(configured("51")? && !configured("52")?, "{}", lab.bpftool(&["map", "dump", "pinned", &routers])?);
+    Ok(())
+}
+
+/// A program that does not see what the interface hears is taken off, and the next way is taken.
+#[test]
+fn a_blind_program_gives_way() -> Result<()> {
+    let lab = lab!();
+    let cluster = cluster(&lab, 1, "")?;
+    let agent = cluster.agent(0)?;
+    // As if it saw nothing: what it counts is not there.
+    let counters = format!("{}/counters", agent.pin_dir());
+    let index = ifindex(&cluster.nodes[0])?.to_ne_bytes();
+    let unconfigured = [&index[..], &[0, 0, 4, 0]].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let key: Vec<&str> = unconfigured.iter().map(String::as_str).collect();
+    lab.bpftool(&[&["map", "delete", "pinned", &counters, "key"], &key[..]].concat())?;
+    let [vip, _] = Cluster::addresses(0);
+    let other = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), 99, 100, &[vip]).frame();
+    inject(&cluster.attacker, &other, 10)?;
+    let status = agent.wait_for("the next way", |status| mode(status).0 == "tcx")?;
+    let expected =
+        "native: taken off until the next start: of 10 adverts that the interface heard the program has seen";
+    ensure!(mode(&status).1.starts_with(expected), "{status:?}");
+    let found = occupants(&cluster.nodes[0])?;
+    ensure!(!found.contains("prog/xdp") && found.contains("tcx/ingress vipd_ingress"), "{found}");
+    forge(&cluster, "dropped")
+}
+
+#[test]
+fn a_program_that_costs_the_carrier_gives_way() -> Result<()> {
+    let lab = lab!();
+    let cluster = cluster(&lab, 1, "")?;
+    cluster.lan.cut("n1")?;
+    let status = cluster.agent(0)?.wait_for("the next way", |status| mode(status).0 == "tcx")?;
+    ensure!(mode(&status).1.contains("the carrier was lost"), "{status:?}");
+    Ok(())
+}
+
+/// A peer that was heard when the agent was killed, and is not heard any more after the start.
+#[test]
+fn a_program_that_costs_the_adverts_gives_way() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "3s", ..ClusterConfig::default() })?;
+    cluster.start(1)?;
+    cluster.settle_on(0, 1)?;
+    cluster.config = cluster.config.replace("[cluster]", "[cluster]\npreempt = false");
+    cluster.start(0)?;
+    let heard = |status: &Status| status.counter("web-a", Family::Ipv4, "admitted") > 0;
+    cluster.agent(0)?.wait_for("an advert of n2", heard)?;
+    let mut agent = cluster.take(0)?;
+    agent.process.kill()?;
+    cluster.lan.silence("n2")?;
+    agent.start_again()?;
+    let status = agent.wait_for("the next way", |status| mode(status).0 == "tcx")?;
+    ensure!(mode(&status).1.contains("adverts were heard before, and none for 9s since"), "{status:?}");
+    Ok(())
+}
+
+/// What aya has attached over netlink, because the kernel refused a link, is taken off again, and nothing else.
+#[test]
+fn an_xdp_program_without_a_link_is_taken_off() -> Result<()> {
+    const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let node = &cluster.nodes[0];
+    let (mut ours, mut other) = (Guard::load(None)?, Guard::load(None)?);
+    ours.program()?.pin("/sys/fs/bpf/ours")?;
+    node.run("ip", &["link", "set", "dev", Host::INTERFACE, "xdpdrv", "pinned", "/sys/fs/bpf/ours"])?;
+    let index = ifindex(node)?;
+    let remove = |guard: &mut Guard| -> Result<()> {
+        let program = guard.program()?.fd()?.as_fd().as_raw_fd();
+        node.namespace().enter(|| netlink::remove_xdp(index, program, XDP_FLAGS_DRV_MODE))?.context("refused")
+    };
+    ensure!(remove(&mut other).is_err(), "another's program was taken off");
+    ensure!(occupants(node)?.contains("prog/xdp"), "another's program was taken off");
+    remove(&mut ours)?;
+    ensure!(occupants(node)?.is_empty(), "{}", occupants(node)?);
+    Ok(())
+}
