@@ -10,7 +10,6 @@ mod table;
 
 use std::{num::NonZeroU8, time::Duration};
 
-use nix::net::if_::if_indextoname;
 use time::{
     OffsetDateTime,
     format_description::well_known::{
@@ -27,6 +26,7 @@ pub use self::{
 };
 use crate::{
     clock,
+    datapath::nic::name_of,
     observe::{milliseconds, text::span},
 };
 
@@ -72,9 +72,7 @@ impl View {
 
 /// Its name, or its number where it is gone.
 fn interface(ifindex: u32) -> String {
-    let name = if_indextoname(ifindex).ok().and_then(|name| name.into_string().ok());
-    // nix takes the answer that there is none for an empty name.
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| ifindex.to_string())
+    name_of(ifindex).unwrap_or_else(|| ifindex.to_string())
 }
 
 /// The name of the verdict of this number, which is none in the middle of a write only.

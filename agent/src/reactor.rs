@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Frames of each source that are handled before deadlines get their turn again.
-const FRAMES_PER_TURN: usize = 1024;
+const FRAMES_PER_TURN: usize = 128;
 /// Mail that is handled before deadlines get their turn again.
 const MAIL_PER_TURN: usize = 64;
 /// Longest time between two heartbeats, which tell the guard that this thread lives.

@@ -64,9 +64,13 @@ impl Canary {
             return Decision::Withdraw(fault);
         }
         self.heard_before = seen.heard;
-        let span = WATCH_AT_LEAST.max(self.expected.unwrap_or_default() * INTERVALS);
-        let is_over = self.lost_carrier_at.is_none() && now.since(self.since) >= span;
+        let is_over = self.lost_carrier_at.is_none() && now.since(self.since) >= self.span();
         if is_over { Decision::Keep } else { Decision::Watch }
+    }
+
+    /// How long it watches.
+    fn span(&self) -> Duration {
+        WATCH_AT_LEAST.max(self.expected.unwrap_or_default() * INTERVALS)
     }
 
     fn carrier(&mut self, now: Instant, seen: &Observation) -> Option<String> {
@@ -91,7 +95,8 @@ impl Canary {
     }
 
     fn silence(&self, now: Instant, seen: &Observation) -> Option<String> {
-        let limit = self.expected? * INTERVALS;
+        self.expected?;
+        let limit = self.span();
         let is_silent = seen.has_carrier && seen.heard == 0 && seen.counted == 0 && now.since(self.since) >= limit;
         is_silent.then(|| format!("adverts were heard before, and none for {limit:?} since"))
     }
@@ -193,6 +198,8 @@ mod tests {
     fn silence_is_a_fault_where_somebody_was_heard_before() {
         let decision = outcome(watch(Some(1_000)), &[(2_999, QUIET), (3_000, QUIET)]);
         assert_eq!(withdrawn(&decision), "adverts were heard before, and none for 3s since");
+        // A busy start is no silence.
+        assert_eq!(outcome(watch(Some(100)), &[(300, QUIET), (2_999, QUIET)]), Decision::Watch);
         // Another may speak now, or the program may have dropped what was heard before.
         let counted = Observation { counted: 1, ..QUIET };
         assert_eq!(outcome(watch(Some(1_000)), &[(2_999, QUIET), (3_000, counted)]), Decision::Keep);

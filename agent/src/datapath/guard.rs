@@ -106,7 +106,7 @@ impl Guard {
             rejects: take(&mut ebpf, map::REJECTS)?,
             counters: take(&mut ebpf, map::COUNTERS)?,
             adverts: take(&mut ebpf, map::ADVERTS)?,
-            programs: Programs::load(ebpf, pins)?,
+            programs: Programs::new(ebpf, pins),
             leftovers: Leftovers::default(),
             _pins: removed,
         };

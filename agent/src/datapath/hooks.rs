@@ -17,14 +17,14 @@ use aya::{
         tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, qdisc_add_clsact, qdisc_detach_program},
     },
 };
-use nix::{errno::Errno, net::if_::if_indextoname};
+use nix::errno::Errno;
 use tracing::{debug, warn};
 use vrrp_wire::abi::program;
 
 use super::{
     attach::{Hook, Seat},
     netlink::{self, Side},
-    nic::Nic,
+    nic::{Nic, name_of},
     pins::Pins,
     preflight::Occupant,
 };
@@ -32,8 +32,8 @@ use super::{
 /// The programs of the object, and where they are attached.
 pub struct Programs {
     ebpf: Ebpf,
-    /// Programs that the kernel refused, and why.
-    refused: Vec<(&'static str, String)>,
+    /// Programs that were loaded, or refused for a reason.
+    loaded: Vec<(&'static str, Result<(), String>)>,
     pins: Option<Pins>,
     /// Links of an earlier run that this one may take over.
     inherited: Vec<(Seat, FdLink)>,
@@ -49,25 +49,25 @@ enum Hold {
 }
 
 impl Programs {
-    /// Loads every program of `ebpf`, which the kernel verifies now. That it refuses one is an error only where no other
-    /// can take its place.
-    pub(super) fn load(mut ebpf: Ebpf, pins: Option<Pins>) -> anyhow::Result<Self> {
-        let mut refused = Vec::new();
-        for name in [program::XDP, program::INGRESS, program::EGRESS] {
-            let loaded = if name == program::XDP {
-                xdp(&mut ebpf).and_then(|program| program.load().map_err(load_error))
-            } else {
-                classifier(&mut ebpf, name).and_then(|program| program.load().map_err(load_error))
-            };
-            if let Err(error) = loaded {
-                refused.push((name, format!("{error:#}")));
-            }
-        }
-        if let [(program::XDP, why), (program::INGRESS, _), ..] = refused.as_slice() {
-            bail!("{why}");
-        }
+    /// The programs of `ebpf`. Each is loaded, and verified by the kernel, when it is first needed: that takes half a second.
+    pub(super) fn new(ebpf: Ebpf, pins: Option<Pins>) -> Self {
         let inherited = pins.as_ref().map(Pins::links).unwrap_or_default();
-        Ok(Self { ebpf, refused, pins, inherited, held: Vec::new() })
+        Self { ebpf, loaded: Vec::new(), pins, inherited, held: Vec::new() }
+    }
+
+    /// Loads the program `name`, unless that was tried before; an error says why the kernel refuses it.
+    fn load(&mut self, name: &'static str) -> anyhow::Result<()> {
+        if let Some((_, outcome)) = self.loaded.iter().find(|(known, _)| *known == name) {
+            return outcome.clone().map_err(|why| anyhow!("{why}"));
+        }
+        let outcome = if name == program::XDP {
+            xdp(&mut self.ebpf).and_then(|program| program.load().map_err(load_error))
+        } else {
+            classifier(&mut self.ebpf, name).and_then(|program| program.load().map_err(load_error))
+        };
+        let outcome = outcome.map_err(|error| format!("{error:#}"));
+        self.loaded.push((name, outcome.clone()));
+        outcome.map_err(|why| anyhow!("{why}"))
     }
 
     /// The loaded object.
@@ -77,11 +77,13 @@ impl Programs {
 
     /// The XDP program.
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
+        self.load(program::XDP)?;
         xdp(&mut self.ebpf)
     }
 
     /// The classifier `name`, one of [`program::INGRESS`] and [`program::EGRESS`].
-    pub fn classifier(&mut self, name: &str) -> anyhow::Result<&mut SchedClassifier> {
+    pub fn classifier(&mut self, name: &'static str) -> anyhow::Result<&mut SchedClassifier> {
+        self.load(name)?;
         classifier(&mut self.ebpf, name)
     }
 
@@ -140,8 +142,8 @@ impl Programs {
             if self.held.iter().any(is_held) {
                 continue;
             }
-            if let Ok(name) = if_indextoname(ifindex) {
-                remove_filters(&name.to_string_lossy(), ifindex, pins.made_qdisc(ifindex));
+            if let Some(name) = name_of(ifindex) {
+                remove_filters(&name, ifindex, pins.made_qdisc(ifindex));
             }
             pins.forget_filters(ifindex);
         }
@@ -160,17 +162,15 @@ impl Programs {
     }
 
     /// The name of the program for `seat`, if the kernel has taken it.
-    fn program_of(&self, seat: Seat) -> anyhow::Result<&'static str> {
+    fn program_of(&mut self, seat: Seat) -> anyhow::Result<&'static str> {
         let name = match (seat.hook, seat.side) {
             (Hook::Native | Hook::Generic, Side::Ingress) => program::XDP,
             (Hook::Native | Hook::Generic, Side::Egress) => bail!("XDP does not see what is sent"),
             (Hook::Tcx | Hook::Clsact, Side::Ingress) => program::INGRESS,
             (Hook::Tcx | Hook::Clsact, Side::Egress) => program::EGRESS,
         };
-        match self.refused.iter().find(|(refused, _)| *refused == name) {
-            Some((_, why)) => Err(anyhow!("{why}")),
-            None => Ok(name),
-        }
+        self.load(name)?;
+        Ok(name)
     }
 
     /// Gives the program to the link of an earlier run.

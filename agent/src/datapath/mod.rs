@@ -35,10 +35,7 @@ use self::{
     port::Port,
     tables::UserTables,
 };
-use crate::{
-    clock,
-    config::{self, Attach, Mode, VlanGuard},
-};
+use crate::config::{self, Attach, Mode, VlanGuard};
 
 /// How the adverts of an interface are judged, and why not in a better way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +136,7 @@ impl Datapath {
         if let Some(guard) = &mut self.guard {
             port.prefer_inherited(guard);
         }
-        port.climb(self.guard.as_mut(), clock::now())?;
+        port.climb(self.guard.as_mut())?;
         let attachment = port.attachment();
         self.ports.push(port);
         report(name, &attachment);
@@ -203,7 +200,7 @@ impl Datapath {
             }
             let mut port = self.ports.remove(at);
             self.take_off(port.scope.ifindex);
-            if let Err(error) = port.climb(self.guard.as_mut(), now) {
+            if let Err(error) = port.climb(self.guard.as_mut()) {
                 warn!(interface = port.name, "adverts are not heard any more: {error:#}");
             }
             report(&port.name, &port.attachment());

@@ -2,7 +2,7 @@
 
 use std::{ffi::CStr, io, os::fd::AsRawFd};
 
-use nix::libc;
+use nix::{libc, net::if_::if_indextoname};
 use rtnetlink::packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
 use socket2::{Domain, Socket, Type};
 
@@ -111,6 +111,12 @@ fn offloads(name: &str) -> io::Result<Offloads> {
     ethtool(name, &mut request)?;
     let [_, flags] = request;
     Ok(Offloads { lro: flags & LRO != 0, rxvlan: flags & RXVLAN != 0 })
+}
+
+/// The name of the interface `ifindex`; nix has an empty one for an interface that is not there.
+#[must_use]
+pub fn name_of(ifindex: u32) -> Option<String> {
+    if_indextoname(ifindex).ok()?.into_string().ok().filter(|name| !name.is_empty())
 }
 
 /// Puts a question to the driver, which writes its answer over it.

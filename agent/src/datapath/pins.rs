@@ -13,13 +13,13 @@ use aya::{
     maps::{Array, Map, MapData, MapInfo},
     programs::links::{FdLink, PinnedLink},
 };
-use nix::net::if_::if_indextoname;
 use vrrp_wire::abi::{LAYOUT, Settings, map};
 
 use super::{
     attach::{Hook, Seat},
     hooks::remove_filters,
     netlink::Side,
+    nic::name_of,
 };
 
 /// The directory of one agent in the BPF file system.
@@ -150,8 +150,8 @@ impl Pins {
     /// Removes everything: maps and links that nobody else holds are gone with it, and so are noted filters.
     pub fn remove(self) -> io::Result<()> {
         for ifindex in self.noted_filters() {
-            if let Ok(name) = if_indextoname(ifindex) {
-                remove_filters(&name.to_string_lossy(), ifindex, self.made_qdisc(ifindex));
+            if let Some(name) = name_of(ifindex) {
+                remove_filters(&name, ifindex, self.made_qdisc(ifindex));
             }
         }
         fs::remove_dir_all(self.0)

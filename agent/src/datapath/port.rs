@@ -24,9 +24,10 @@ use super::{
     socket::SocketSource,
     tables::UserTables,
 };
+use crate::clock;
 
 /// Frames that the watch reads at a time.
-const FRAMES_PER_LOOK: usize = 1024;
+const FRAMES_PER_LOOK: usize = 128;
 /// How often the watch looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -92,13 +93,13 @@ impl Port {
     }
 
     /// Takes the best way that is left, down to a packet socket.
-    pub(super) fn climb(&mut self, guard: Option<&mut Guard>, now: Instant) -> anyhow::Result<()> {
+    pub(super) fn climb(&mut self, guard: Option<&mut Guard>) -> anyhow::Result<()> {
         self.watch = None;
         if let Some(guard) = guard {
             while let Some(rung) = self.rungs.pop_front() {
                 match take(&rung, guard) {
                     Ok(()) => {
-                        self.settle_on(&rung, guard, now);
+                        self.settle_on(&rung, guard);
                         return Ok(());
                     }
                     Err(error) => self.reasons.push(format!("{}: {error:#}", rung.hook)),
@@ -114,7 +115,7 @@ impl Port {
         Ok(())
     }
 
-    fn settle_on(&mut self, rung: &Rung, guard: &mut Guard, now: Instant) {
+    fn settle_on(&mut self, rung: &Rung, guard: &mut Guard) {
         self.mode = rung.hook.into();
         self.scope = rung.scope;
         self.has_carrier = rung.nic.has_carrier;
@@ -128,6 +129,8 @@ impl Port {
         }
         match SocketSource::open(self.ifindex) {
             Ok(shadow) => {
+                // Loading and attaching takes its time.
+                let now = clock::now();
                 let canary = Canary::new(now, rung.nic.has_carrier, expected(rung.scope, guard, now));
                 let totals = totals(rung.scope, guard);
                 self.watch = Some(Watch { canary, shadow, heard: 0, totals, counted: 0, look_at: now + LOOK_EVERY });

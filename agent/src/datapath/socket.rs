@@ -44,12 +44,13 @@ impl SocketSource {
             *left -= 1;
             let Some((frame, at)) = self.socket.receive(&mut buffer)? else { return Ok(None) };
             let Some(mut finding) = examine(frame, self.ifindex, tables) else { continue };
-            let record = record(frame, &finding, at.as_nanos());
-            if finding.verdict.is_handed_over() && record.is_none() {
+            let is_good = finding.verdict.is_handed_over();
+            let record = if is_good { record(frame, &finding, at.as_nanos()) } else { None };
+            if is_good && record.is_none() {
                 finding.verdict = Verdict::Truncated;
             }
             tables.note(&finding, at.as_nanos());
-            if finding.verdict.is_handed_over() {
+            if record.is_some() {
                 return Ok(record);
             }
         }

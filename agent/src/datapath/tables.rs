@@ -113,12 +113,15 @@ impl UserTables {
         if finding.verdict.is_bad() {
             counters.would_drop += 1;
         }
+        let is_good = finding.verdict == Verdict::Admitted;
+        if !is_good && !finding.verdict.is_of_authentication() {
+            return;
+        }
         let Some((key, _)) = sender(&finding.facts, finding.router, &*self) else { return };
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        if finding.verdict == Verdict::Admitted {
-            peer.stamp(finding.priority, finding.interval_cs, now_ns);
-        } else if finding.verdict.is_of_authentication() {
-            peer.note_failure(now_ns);
+        match self.peers.get_mut(&key) {
+            Some(peer) if is_good => peer.stamp(finding.priority, finding.interval_cs, now_ns),
+            Some(peer) => peer.note_failure(now_ns),
+            None => {}
         }
     }
 }
