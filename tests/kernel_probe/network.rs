@@ -31,6 +31,7 @@ impl Network {
         let commands = [
             "link add near type veth",
             "link set veth0 name far",
+            "addr add 10.77.0.100/24 dev near",
             "link set near up",
             "link set far up",
             "link add link near name near.5 type vlan id 5",
@@ -48,13 +49,14 @@ impl Network {
         &self.namespace
     }
 
-    pub(crate) fn nic(&self, name: &str) -> Result<Nic> {
-        let ifindex = if_nametoindex(name).with_context(|| format!("no interface `{name}`"))?;
-        Nic::read(ifindex).with_context(|| format!("failed to read the properties of `{name}`"))
-    }
-
     /// Sends `frame` out of an interface.
     pub(crate) fn send(&self, interface: &str, frame: &[u8]) -> Result<()> {
         Injector::on(&self.namespace, interface)?.send(frame)
     }
+}
+
+/// What the kernel says of an interface in the namespace of this thread.
+pub(crate) fn nic(name: &str) -> Result<Nic> {
+    let ifindex = if_nametoindex(name).with_context(|| format!("no interface `{name}`"))?;
+    Nic::read(ifindex).with_context(|| format!("failed to read the properties of `{name}`"))
 }

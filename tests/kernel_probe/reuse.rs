@@ -8,10 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use nix::net::if_::if_nametoindex;
-use vipd::datapath::{attach::Hook, guard::Guard, netlink::Side, nic::Nic};
+use vipd::datapath::{attach::Hook, guard::Guard, netlink::Side};
 
-use crate::network::{NEAR, Network};
+use crate::network::{NEAR, Network, nic};
 
 /// First argument of the process that is killed.
 pub(crate) const HOLD: &str = "hold";
@@ -21,7 +20,7 @@ pub(crate) const PINS: &str = "/sys/fs/bpf/probe";
 /// Attaches what the kernel lets it, says so, and waits to be killed.
 pub(crate) fn hold() -> Result<ExitCode> {
     let mut guard = Guard::load(Some(Path::new(PINS)))?;
-    let nic = Nic::read(if_nametoindex(NEAR)?)?;
+    let nic = nic(NEAR)?;
     for (side, hook) in [(Side::Ingress, Hook::Native), (Side::Egress, Hook::Tcx)] {
         if let Err(error) = guard.programs().attach(&nic, side, hook) {
             writeln!(io::stderr(), "{hook}: {error:#}")?;

@@ -10,8 +10,8 @@ use vrrp_wire::{
 };
 
 use crate::{
-    network::{FAR, NEAR, Network},
-    trial::{Speaker, now_ns, serve},
+    network::{FAR, NEAR, Network, nic},
+    trial::{Speaker, detach, now_ns, serve},
 };
 
 /// Key 1: the bytes 0 to 31.
@@ -59,7 +59,7 @@ const ADVERTS: [(Family, &str, &[u8]); 2] = [
 /// The adverts are admitted as they are, and dropped with one bit turned in the last byte of their code.
 pub(crate) fn verified(guard: &mut Guard, network: &Network, hook: Hook) -> Result<String> {
     for (family, source, frame) in ADVERTS {
-        let nic = network.nic(NEAR)?;
+        let nic = nic(NEAR)?;
         let key = RouterKey { ifindex: nic.ifindex, vlan: 0, family: family.number(), vrid: 51 };
         let own = if family == Family::Ipv4 { "198.51.100.1" } else { "fe80::1" };
         let router = Router {
@@ -81,7 +81,7 @@ pub(crate) fn verified(guard: &mut Guard, network: &Network, hook: Hook) -> Resu
         network.send(FAR, frame)?;
         let record = until("a signed advert to be handed over", GENEROUS, || Ok(guard.next_advert()))?;
         let counters = guard.counters(&key);
-        guard.programs().detach(nic.ifindex, Side::Ingress);
+        detach(guard, &nic, Side::Ingress)?;
         guard.remove_router(&key)?;
         ensure!(record.family == family.number(), "{record:?}");
         ensure!((counters.admitted, counters.auth_code, counters.dropped) == (1, 1, 1), "{family}: {counters:?}");

@@ -1,6 +1,6 @@
 //! A guard on one interface, and what it does with real frames.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 
 use anyhow::{Result, ensure};
 use harness::{GENEROUS, frame::Advert, ip, until};
@@ -11,13 +11,15 @@ use vrrp_wire::{
     abi::{Counters, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, Settings, VipKey, address_bytes},
 };
 
-use crate::network::Network;
+use crate::network::{Network, nic};
 
 const VRID: u8 = 51;
 const OWN: &str = "10.77.0.1";
 const PEER: &str = "10.77.0.2";
 const STRANGER: &str = "10.77.0.66";
 const VIP: &str = "10.77.0.100";
+/// A port where nobody listens.
+const DISCARD: u16 = 9;
 const PEER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x02]);
 /// Longer than any trial takes on any machine, in nanoseconds.
 const NEVER_STALE_NS: u64 = 1 << 60;
@@ -28,14 +30,15 @@ pub(crate) struct Trial<'a> {
     network: &'a Network,
     nic: Nic,
     key: RouterKey,
+    side: Option<Side>,
 }
 
 impl<'a> Trial<'a> {
     /// Configures the guard for frames of `vlan` on `interface`.
     pub(crate) fn new(guard: &'a mut Guard, network: &'a Network, interface: &str, vlan: u16) -> Result<Self> {
-        let nic = network.nic(interface)?;
+        let nic = nic(interface)?;
         let key = RouterKey { ifindex: nic.ifindex, vlan, family: Family::Ipv4.number(), vrid: VRID };
-        let trial = Self { guard, network, nic, key };
+        let trial = Self { guard, network, nic, key, side: None };
         let router = Router { own_address: sixteen(OWN), fence: 1, ..Router::default() };
         serve(trial.guard, key, router, &Speaker { address: ip(PEER), mac: PEER_MAC }, 0)?;
         trial.guard.set_vip(trial.vip(), key)?;
@@ -43,14 +46,16 @@ impl<'a> Trial<'a> {
     }
 
     /// Attaches a program that was not.
-    pub(crate) fn attach_to(self, side: Side, hook: Hook) -> Result<Self> {
+    pub(crate) fn attach_to(mut self, side: Side, hook: Hook) -> Result<Self> {
         ensure!(!self.guard.programs().attach(&self.nic, side, hook)?, "there was a link already");
+        self.side = Some(side);
         Ok(self)
     }
 
     /// Attaches a program by the link that an earlier run has left.
-    pub(crate) fn take_over(self, side: Side, hook: Hook) -> Result<Self> {
+    pub(crate) fn take_over(mut self, side: Side, hook: Hook) -> Result<Self> {
         ensure!(self.guard.programs().attach(&self.nic, side, hook)?, "the link of the earlier run is gone");
+        self.side = Some(side);
         Ok(self)
     }
 
@@ -74,28 +79,31 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Sends a gratuitous ARP for the virtual address out of the guarded interface, and waits until it is held back.
+    /// Lets the kernel ask for a neighbour in the name of the virtual address, and waits until that is held back.
     pub(crate) fn holds_back(&mut self) -> Result<String> {
-        let broadcast = [0xff; 6];
-        let ethernet = [&broadcast[..], &PEER_MAC.0, &[0x08, 0x06]].concat();
-        let vip = [10, 77, 0, 100];
-        let arp = [&[0, 1, 0x08, 0, 6, 4, 0, 1][..], &PEER_MAC.0, &vip, &[0; 6], &vip].concat();
-        self.network.send(&self.nic.name, &[ethernet, arp].concat())?;
+        UdpSocket::bind((VIP, 0))?.send_to(&[0], (STRANGER, DISCARD))?;
         until("a Backup's ARP in the name of the virtual address to be held back", GENEROUS, || {
-            Ok((self.guard.counters(&self.key).held_back == 1).then_some(String::new()))
+            Ok((self.guard.counters(&self.key).held_back > 0).then_some(String::new()))
         })
     }
 }
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        for side in Side::BOTH {
-            self.guard.programs().detach(self.key.ifindex, side);
+        if let Some(side) = self.side {
+            // What goes wrong here shows in the next trial.
+            let _ = detach(self.guard, &self.nic, side);
         }
         // An entry that stays is overwritten by the next trial.
         let _ = self.guard.remove_vip(&self.vip());
         let _ = self.guard.remove_router(&self.key);
     }
+}
+
+/// Takes the program off one side of `nic`, and waits until it is off: Linux 5.10 is in no hurry with pinned links.
+pub(crate) fn detach(guard: &mut Guard, nic: &Nic, side: Side) -> Result<()> {
+    guard.programs().detach(nic.ifindex, side);
+    until("XDP to be off", GENEROUS, || Ok(Nic::read(nic.ifindex)?.xdp.is_none().then_some(())))
 }
 
 /// Who sends adverts.

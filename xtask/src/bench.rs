@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: how long a client is without an answer when the port of the Active goes down.
+//! `cargo xtask bench`: how long a client is without an answer when the port of the Active goes down; `cargo xtask bench
+//! guard`: what the guard costs a frame.
 
 use std::process::ExitCode;
 

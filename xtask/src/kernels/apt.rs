@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn only_parts_of_the_kernel_are_followed() {
         let about = "Package: linux-image-7.2.13-cloud-amd64\n\
-            Depends: kmod, linux-base (>= 4.3~), linux-binary-7.2.13-cloud-amd64 (= 7.2.13-1), \
+            Depends: kmod, grub-cloud-amd64, linux-base (>= 4.3~), linux-binary-7.2.13-cloud-amd64 (= 7.2.13-1), \
             linux-modules-7.2.13-cloud-amd64 (= 7.2.13-1)\nRecommends: linux-image-x-cloud-amd64\n";
         let parts: Vec<_> = kernel_parts(about).collect();
         assert_eq!(parts, ["linux-binary-7.2.13-cloud-amd64", "linux-modules-7.2.13-cloud-amd64"]);
