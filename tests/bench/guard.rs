@@ -1,0 +1,241 @@
+//! What the guard costs a frame, in nanoseconds, by `BPF_PROG_TEST_RUN`; beside programs that only return.
+//!
+//! The kernel repeats a program over one frame and gives the mean. All kinds of frame take turns, so that whatever else
+//! the machine does meets all of them alike; the table has the median of the rounds and how far they are apart.
+
+mod bare;
+mod frames;
+
+use std::{
+    io::{self, Write},
+    net::IpAddr,
+};
+
+use anyhow::{Context, Result, ensure};
+use aya::programs::{TestRun, TestRunOptions};
+use clap::Args;
+use nix::{
+    sched::{CpuSet, sched_getcpu, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+    unistd::Pid,
+};
+use vipd::datapath::guard::Guard;
+use vrrp_wire::{
+    Family,
+    abi::{Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, Settings, VipKey, address_bytes, program},
+    hmac::Midstates,
+};
+
+use self::{
+    bare::Bare,
+    frames::{KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds},
+};
+
+/// The loopback interface, where `BPF_PROG_TEST_RUN` lets frames arrive.
+const IFINDEX: u32 = 1;
+/// An hour, in nanoseconds and as a difference of sequences: nothing grows old here.
+const HOUR_NS: u64 = 3_600_000_000_000;
+const HOUR: u64 = 3600 << 32;
+/// The ring buffer holds 169 records; one that is full would make adverts cheaper.
+const RECORDS: u32 = 128;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Rounds, in each of which every kind of frame is measured once.
+    #[arg(long, default_value_t = 20)]
+    rounds: usize,
+    /// Runs over a frame in a round; 512 where each leaves a record that has to be read.
+    #[arg(long, default_value_t = 20_000)]
+    repeat: u32,
+}
+
+/// Which program, and in which state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hook {
+    /// A program that returns at once; the XDP guard's neighbour in the table.
+    BareXdp(u32),
+    /// The same in traffic control.
+    BareTc(u32),
+    Xdp,
+    Ingress,
+    Egress,
+    /// XDP, with the fence of another virtual router closed.
+    Fenced,
+}
+
+/// A line of the table.
+struct Kind {
+    hook: Hook,
+    name: &'static str,
+    frame: Vec<u8>,
+    /// What the program returns.
+    returns: u32,
+    /// Whether each run leaves a record.
+    records: bool,
+}
+
+/// Prints the table.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    ensure!(options.rounds > 0 && options.repeat > 0, "--rounds and --repeat must be 1 or more");
+    stay_on_one_cpu()?;
+    let kinds = kinds();
+    let mut bench = Bench::new()?;
+    let mut rounds = vec![Vec::with_capacity(options.rounds); kinds.len()];
+    for round in 0..options.rounds {
+        for (kind, spans) in kinds.iter().zip(&mut rounds) {
+            spans.push(bench.measure(kind, options.repeat).with_context(|| kind.name)?);
+        }
+        let _ = write!(io::stderr(), "\r{} of {}", round + 1, options.rounds);
+    }
+    let _ = writeln!(io::stderr());
+    print(&kinds, rounds)
+}
+
+fn print(kinds: &[Kind], rounds: Vec<Vec<f64>>) -> Result<()> {
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "{:<8} {:<34} {:<5} {:>9} {:>9} {:>9} {:>9}",
+        "PROGRAM", "FRAME", "", "MIN", "MEDIAN", "MAX", "MORE"
+    )?;
+    let mut bare = 0.0;
+    for (kind, mut spans) in kinds.iter().zip(rounds) {
+        spans.sort_by(f64::total_cmp);
+        let [min, median, max] = [0, spans.len() / 2, spans.len() - 1].map(|at| spans[at]);
+        let (program, is_bare, is_dropped) = match kind.hook {
+            Hook::BareXdp(_) | Hook::BareTc(_) => ("none", true, false),
+            Hook::Xdp | Hook::Fenced => ("xdp", false, kind.returns == bare::XDP_DROP),
+            Hook::Ingress => ("ingress", false, kind.returns == bare::TC_ACT_SHOT),
+            Hook::Egress => ("egress", false, kind.returns == bare::TC_ACT_SHOT),
+        };
+        // A drop is compared with the pass that it is in place of.
+        if is_bare && kind.returns != bare::XDP_DROP {
+            bare = median;
+        }
+        let fate = if is_bare {
+            ""
+        } else if is_dropped {
+            "drop"
+        } else {
+            "pass"
+        };
+        writeln!(
+            out,
+            "{program:<8} {:<34} {fate:<5} {min:>6.1} ns {median:>6.1} ns {max:>6.1} ns {:>6.1} ns",
+            kind.name,
+            median - bare
+        )?;
+    }
+    Ok(())
+}
+
+/// The loaded programs.
+struct Bench {
+    guard: Guard,
+    /// The same, with a closed fence.
+    fenced: Guard,
+    bare: Bare,
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        Ok(Self { guard: guard()?, fenced: fenced()?, bare: Bare::load()? })
+    }
+
+    /// Nanoseconds for a run.
+    fn measure(&mut self, kind: &Kind, repeat: u32) -> Result<f64> {
+        // The kernel takes long to begin: a few runs must do.
+        let (batches, repeat) = if kind.records { (4, RECORDS) } else { (1, repeat) };
+        let mut total_ns = 0;
+        for _ in 0..batches {
+            let options = TestRunOptions { data_in: Some(&kind.frame), repeat, ..TestRunOptions::new() };
+            let result = match kind.hook {
+                Hook::BareXdp(verdict) => self.bare.xdp(verdict)?.test_run(options),
+                Hook::BareTc(verdict) => self.bare.classifier(verdict)?.test_run(options),
+                Hook::Xdp => self.guard.programs().xdp()?.test_run(options),
+                Hook::Ingress => self.guard.programs().classifier(program::INGRESS)?.test_run(options),
+                Hook::Egress => self.guard.programs().classifier(program::EGRESS)?.test_run(options),
+                Hook::Fenced => self.fenced.programs().xdp()?.test_run(options),
+            };
+            let result = result.context("BPF_PROG_TEST_RUN failed")?;
+            ensure!(result.return_value == kind.returns, "the program returned {}", result.return_value);
+            total_ns += result.duration.as_nanos();
+            let records = std::iter::from_fn(|| self.guard.next_advert()).count();
+            let expected = if kind.records { usize::try_from(RECORDS)? } else { 0 };
+            ensure!(records == expected, "{records} records of {repeat} runs");
+        }
+        Ok(f64::from(u32::try_from(total_ns)?) / f64::from(batches))
+    }
+}
+
+fn stay_on_one_cpu() -> Result<()> {
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu()?)?;
+    sched_setaffinity(Pid::from_raw(0), &one).context("failed to stay on one CPU")
+}
+
+fn now_ns() -> Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    Ok(u64::try_from(time.tv_sec())? * 1_000_000_000 + u64::try_from(time.tv_nsec())?)
+}
+
+/// Three virtual routers of each family, Active; one takes signed adverts, one has just had the one that comes again.
+fn guard() -> Result<Guard> {
+    let mut guard = Guard::load(None)?;
+    guard.set_settings(Settings { enforce: 1, ..Settings::default() })?;
+    guard.set_key(1, Midstates::new(&KEY))?;
+    let beat_ns = now_ns()?;
+    guard.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: NOW_NS - beat_ns })?;
+    for family in [Family::Ipv4, Family::Ipv6] {
+        guard.add_counters(key(family, 0))?;
+        for vrid in [PLAIN, SIGNED, REPLAYED] {
+            configure(&mut guard, family, vrid)?;
+        }
+        guard.set_mark(peer_key(family, REPLAYED), NOW)?;
+    }
+    Ok(guard)
+}
+
+fn configure(guard: &mut Guard, family: Family, vrid: u8) -> Result<()> {
+    let router = Router {
+        own_address: address_bytes(host(family, 1)),
+        window: HOUR,
+        auth: if vrid == PLAIN { Router::AUTH_OFF } else { Router::AUTH_REQUIRED },
+        fence: 1,
+        ..Router::default()
+    };
+    let peer = Peer { mac: PEER_MAC.0, mac_pinned: 1, ..Peer::default() };
+    guard.set_router(key(family, vrid), router)?;
+    guard.set_role(key(family, vrid), Role { stale_after_ns: HOUR_NS, active: 1, padding: 0 })?;
+    guard.set_peer(peer_key(family, vrid), peer)?;
+    guard.set_vip(vip_key(host(family, TO_ANSWER)), key(family, vrid))?;
+    Ok(())
+}
+
+/// The daemon is silent, and a peer has been heard.
+fn fenced() -> Result<Guard> {
+    let mut fenced = guard()?;
+    for family in [Family::Ipv4, Family::Ipv6] {
+        fenced.set_role(key(family, PLAIN), Role { stale_after_ns: 0, active: 1, padding: 0 })?;
+        let advert = frames::advert(family, PLAIN);
+        let options = TestRunOptions { data_in: Some(&advert), ..TestRunOptions::new() };
+        fenced.programs().xdp()?.test_run(options)?;
+        let fence = fenced.fence(&key(family, PLAIN)).context("no fence")?;
+        ensure!(fence.closings == 1, "the fence did not close");
+        fenced.set_fence(key(family, PLAIN), Fence { closed_until_ns: u64::MAX, ..fence })?;
+    }
+    Ok(fenced)
+}
+
+const fn key(family: Family, vrid: u8) -> RouterKey {
+    RouterKey { ifindex: IFINDEX, vlan: 0, family: family.number(), vrid }
+}
+
+fn peer_key(family: Family, vrid: u8) -> PeerKey {
+    PeerKey { router: key(family, vrid), source: address_bytes(host(family, 2)) }
+}
+
+fn vip_key(address: IpAddr) -> VipKey {
+    let family = if address.is_ipv4() { 4 } else { 6 };
+    VipKey { ifindex: IFINDEX, vlan: 0, family, padding: 0, address: address_bytes(address) }
+}
