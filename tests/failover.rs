@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Capture, Cluster, ClusterConfig, GENEROUS, Host,
+    Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Probe,
     decode::{self, Announcement, Form},
     frame::Advert,
     inject, lab, until,
@@ -148,24 +148,55 @@ fn a_backup_stops_in_silence() -> Result<()> {
     Ok(())
 }
 
-/// SIGKILL: the kernel detaches the program by itself, and the next run removes the addresses that the dead one left
-/// before it listens.
+/// SIGKILL: the guard stays on the interface, and stops nothing although nobody hears it any more: neither ordinary
+/// traffic, nor the adverts that another program may want. The next run goes on with its maps, removes the addresses that
+/// the dead one left before it listens, and leaves nothing itself.
 #[test]
-fn a_killed_agent_leaves_no_filter_and_its_successor_cleans_up() -> Result<()> {
+fn a_killed_agents_guard_stops_nothing_and_its_successor_cleans_up() -> Result<()> {
     let lab = lab!();
     let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
     cluster.start_all()?;
-    let [ipv4, ipv6] = Cluster::addresses(0);
-    cluster.take(0)?.process.kill()?;
+    let vips = Cluster::addresses(0);
     let node = cluster.nodes[0].clone();
-    until("the kernel to detach the program", GENEROUS, || {
-        Ok((!node.run("ip", &["link", "show", "dev", Host::INTERFACE])?.contains("xdp")).then_some(()))
+    let heard = Capture::start(node.namespace(), Host::INTERFACE)?;
+    let forged =
+        Advert::new(cluster.attacker.mac(), [10, 77, 0, 66].into(), Cluster::VRIDS[0], 255, &vips[..1]).frame();
+    inject(&cluster.attacker, &forged, 10)?;
+    let agent = cluster.agent(0)?;
+    agent.wait_for("ten drops", |status| status.counter("web-a", Family::Ipv4, "dropped") == 10)?;
+    let is_forged = |frame: &Captured| frame.bytes == forged;
+    ensure!(!heard.frames().iter().any(is_forged), "the guard did not drop a forged advert");
+
+    let mut agent = cluster.take(0)?;
+    let pins = agent.pin_dir();
+    agent.process.kill()?;
+    ensure!(node.run("ip", &["link", "show", "dev", Host::INTERFACE])?.contains("xdp"), "the guard is gone");
+    until("the heartbeat to be stale, and forged adverts to pass", GENEROUS, || {
+        inject(&cluster.attacker, &forged, 1)?;
+        Ok(heard.frames().iter().any(is_forged).then_some(()))
     })?;
-    ensure!(node.has_address(ipv4)? && node.has_address(ipv6)?, "nothing was left to clean up");
+    inject(&cluster.attacker, &forged, 10)?;
+    until("ten more adverts to pass", GENEROUS, || {
+        Ok((heard.frames().iter().filter(|frame| is_forged(frame)).count() > 10).then_some(()))
+    })?;
+    for address in [harness::ip("10.77.0.1"), harness::ip("fd77::1"), vips[0], vips[1]] {
+        Probe::start(&cluster.client, address)?.wait_answered(GENEROUS)?;
+    }
+    let counters = agent.counters(Family::Ipv4, Cluster::VRIDS[0])?;
+    ensure!(counters.would_drop > 10 && counters.fenced_traffic == 0, "{counters:?}");
+
     cluster.lan.cut("n1")?;
-    cluster.start(0)?;
-    cluster.agent(0)?.wait_for_state("web-a", Family::Ipv4, "Fault")?;
-    ensure!(!node.has_address(ipv4)? && !node.has_address(ipv6)?, "the addresses of the dead run are still there");
+    agent.start_again()?;
+    let status = agent.wait_for_state("web-a", Family::Ipv4, "Fault")?;
+    for address in vips {
+        ensure!(!node.has_address(address)?, "{address} of the dead run is still there");
+    }
+    ensure!(status.counter("web-a", Family::Ipv4, "dropped") >= 10, "not the maps of the dead run: {status:?}");
+    agent.process.terminate(GENEROUS)?;
+    ensure!(!node.run("ip", &["link", "show", "dev", Host::INTERFACE])?.contains("xdp"), "an XDP program is left");
+    let egress = node.run("bpftool", &["net", "show", "dev", Host::INTERFACE])?;
+    ensure!(!egress.contains("vipd"), "{egress}");
+    ensure!(!std::path::Path::new(&pins).exists(), "`{pins}` is left");
     Ok(())
 }
 

@@ -53,12 +53,13 @@ fn take_over(cluster: &mut Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Every question for the virtual addresses is answered, and counts nowhere.
+/// Every question for the virtual addresses is answered. There may be more answers, because the client has an IP stack
+/// that asks as well.
 fn answers_everything(asker: &mut Asker<'_>) -> Result<()> {
     for vip in Cluster::addresses(0) {
         for (what, questions) in [("neighbours", asker.neighbor_questions(vip)), ("echo", asker.echoes(vip))] {
             let answers = asker.answered(vip, &questions, 60)?;
-            ensure!(answers == 60, "{answers} of 60 questions for {vip} ({what}) were answered");
+            ensure!(answers >= 60, "{answers} of 60 questions for {vip} ({what}) were answered");
         }
     }
     Ok(())
@@ -66,6 +67,7 @@ fn answers_everything(asker: &mut Asker<'_>) -> Result<()> {
 
 /// Not one of 1,000 questions for an address is answered, nor of 1,000 echo requests, and the guard has counted all.
 fn answers_nothing(asker: &mut Asker<'_>, agent: &Agent) -> Result<()> {
+    let said = asker.said().len();
     for (vip, family) in Cluster::addresses(0).into_iter().zip(FAMILIES) {
         let before = agent.counters(family, VRID)?;
         let answers = asker.answered(vip, &asker.neighbor_questions(vip), 1_000)?;
@@ -79,6 +81,7 @@ fn answers_nothing(asker: &mut Asker<'_>, agent: &Agent) -> Result<()> {
         ensure!((1_000..1_100).contains(&neighbor), "{neighbor} questions were fenced");
         ensure!((1_000..1_100).contains(&traffic), "{traffic} frames were fenced");
     }
+    ensure!(asker.said().len() == said, "n1 said {:x?}", asker.said().split_off(said));
     Ok(())
 }
 
@@ -216,11 +219,13 @@ fn a_backup_does_not_answer_for_an_address_that_it_has_by_accident() -> Result<(
         let mut asker = Asker::new(&cluster.lan, &node, &cluster.client)?;
         for (vip, family) in Cluster::addresses(0).into_iter().zip(FAMILIES) {
             let answers = asker.answered(vip, &asker.neighbor_questions(vip), 1_000)?;
-            ensure!(answers == if fenced { 0 } else { 1_000 }, "{fence}: {answers} questions for {vip} were answered");
+            let right = if fenced { answers == 0 } else { answers >= 1_000 };
+            ensure!(right, "{fence}: {answers} of 1,000 questions for {vip} were answered");
             speaks(&asker, &node, vip, !fenced)?;
             let counters = backup.counters(family, VRID)?;
-            let expected = if fenced { (1_000, 2) } else { (0, 0) };
-            ensure!((counters.fenced_neighbor, counters.held_back) == expected, "{fence}, {family}: {counters:?}");
+            let (questions, own) = (counters.fenced_neighbor, counters.held_back);
+            let right = if fenced { questions >= 1_000 && own >= 2 } else { (questions, own) == (0, 0) };
+            ensure!(right, "{fence}, {family}: {counters:?}");
         }
     }
     Ok(())
@@ -244,7 +249,7 @@ fn speaks(asker: &Asker<'_>, node: &Host, vip: IpAddr, expected: bool) -> Result
         frames.frames().iter().filter(|frame| !frame.outgoing && wanted.contains(&frame.bytes)).count()
     };
     let said = in_the_name_of(vip);
-    said.iter().try_for_each(|frame| sender.send(frame))?;
+    said.iter().try_for_each(|frame| sender.offer(frame))?;
     for frame in in_the_name_of(own.address) {
         sender.send(&frame)?;
         asker.capture.wait_for("a frame in its own name", harness::GENEROUS, |seen| seen.bytes == frame)?;

@@ -93,7 +93,7 @@ fn the_verifier_has_little_to_do() -> Result<()> {
     ];
     for (name, info, budget) in infos {
         let verified = info.verified_instruction_count().context("the kernel does not say")?;
-        println!("{name}: {verified} instructions verified, {budget} allowed");
+        eprintln!("{name}: {verified} instructions verified, {budget} allowed");
         ensure!(verified < budget, "{name}: {verified} instructions verified, {budget} allowed");
     }
     Ok(())

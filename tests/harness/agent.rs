@@ -49,12 +49,17 @@ impl Host {
     pub fn agent(&self, config: &str, extra_arguments: &[&str]) -> Result<Agent> {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let instance = format!("{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));
+        self.agent_again(&instance, config, extra_arguments)
+    }
+
+    /// Starts an agent under the instance name of one that has ended, as a service manager does.
+    pub fn agent_again(&self, instance: &str, config: &str, extra_arguments: &[&str]) -> Result<Agent> {
         let file = lab::write(&format!("{instance}.toml"), config)?;
         let mut command: Vec<OsString> = vec![vipd()?.into(), "run".into(), "--config".into(), file.clone().into()];
-        command.extend(["--node", self.name(), "--instance", &instance].map(Into::into));
+        command.extend(["--node", self.name(), "--instance", instance].map(Into::into));
         command.extend(extra_arguments.iter().map(Into::into));
-        let process = spawn(self.namespace(), &instance, &command)?;
-        Ok(Agent { process, namespace: self.namespace().clone(), instance, file, command })
+        let process = spawn(self.namespace(), instance, &command)?;
+        Ok(Agent { process, namespace: self.namespace().clone(), instance: instance.to_owned(), file, command })
     }
 }
 

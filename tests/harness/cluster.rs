@@ -76,6 +76,7 @@ pub struct Cluster {
     pub attacker: Host,
     /// The agent of each node, where one runs.
     pub agents: Vec<Option<Agent>>,
+    instances: Vec<Option<String>>,
     /// The configuration that agents are started with.
     pub config: String,
 }
@@ -108,13 +109,19 @@ impl Cluster {
         };
         let hosts = (1..=nodes).map(|number| host(&format!("n{number}"), number)).collect::<Result<Vec<_>>>()?;
         let (client, attacker) = (host("client", 50)?, host("attacker", 66)?);
-        let agents = hosts.iter().map(|_| None).collect();
-        Ok(Self { lan, nodes: hosts, client, attacker, agents, config })
+        let (agents, instances) = (hosts.iter().map(|_| None).collect(), vec![None; hosts.len()]);
+        Ok(Self { lan, nodes: hosts, client, attacker, agents, instances, config })
     }
 
-    /// Starts the agent of a node.
+    /// Starts the agent of a node, under the name that it has had before.
     pub fn start(&mut self, node: usize) -> Result<()> {
-        self.agents[node] = Some(self.nodes[node].agent(&self.config, &[])?);
+        let host = &self.nodes[node];
+        let agent = match &self.instances[node] {
+            Some(instance) => host.agent_again(instance, &self.config, &[])?,
+            None => host.agent(&self.config, &[])?,
+        };
+        self.instances[node] = Some(agent.instance().to_owned());
+        self.agents[node] = Some(agent);
         Ok(())
     }
 

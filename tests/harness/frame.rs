@@ -129,7 +129,7 @@ impl Advert {
         pseudo_header.resize(20, 0);
         self.trailer = [&[1, key_id, 0, 0], &sequence.to_be_bytes()[..]].concat();
         let code = Hmac::<Sha256>::new_from_slice(key)
-            .expect("HMAC takes keys of any length")
+            .unwrap_or_else(|_| panic!("HMAC takes keys of any length, and refused {} bytes", key.len()))
             .chain_update(pseudo_header)
             .chain_update(self.unsigned())
             .chain_update(&self.trailer)

@@ -49,6 +49,14 @@ impl Injector {
         }
     }
 
+    /// Sends one frame unless the host's own filters stop it, which they report like a full queue.
+    pub fn offer(&self, frame: &[u8]) -> Result<()> {
+        match send(self.socket.as_raw_fd(), frame, MsgFlags::empty()) {
+            Ok(_) | Err(Errno::ENOBUFS) => Ok(()),
+            Err(error) => Err(error).context("failed to send a frame"),
+        }
+    }
+
     /// Sends one frame `count` times, as fast as the receivers on this machine can take it.
     pub fn flood(&self, frame: &[u8], count: usize) -> Result<()> {
         for number in 1..=count {

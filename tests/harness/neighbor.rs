@@ -14,6 +14,7 @@ pub const ARP_REQUEST: u8 = 1;
 pub const ARP_REPLY: u8 = 2;
 
 const ICMP: u8 = 1;
+const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
@@ -71,17 +72,36 @@ pub fn echo(sender: Station, target: Station, identifier: u16, sequence: u16) ->
     icmp(sender, target, message)
 }
 
+/// A UDP datagram without checksum over IPv4. RFC 768.
+#[must_use]
+pub fn datagram(sender: Station, target: Station, port: u16, payload: &[u8]) -> Vec<u8> {
+    let udp_len = u16::try_from(8 + payload.len()).unwrap_or(u16::MAX);
+    let ports = [port.to_be_bytes(), port.to_be_bytes()].concat();
+    let mut frame = [target.mac.0, sender.mac.0].concat();
+    frame.extend([0x08, 0x00]);
+    frame.extend(ipv4_header(sender, target, udp_len, UDP));
+    frame.extend([&ports[..], &udp_len.to_be_bytes(), &[0; 2], payload].concat());
+    frame
+}
+
+/// The IPv4 header in front of `len` bytes.
+fn ipv4_header(sender: Station, target: Station, len: u16, protocol: u8) -> Vec<u8> {
+    let [l0, l1] = (20 + len).to_be_bytes();
+    let mut header = vec![0x45, 0, l0, l1, 0, 0, 0, 0, 64, protocol, 0, 0];
+    header.extend([octets(sender.address), octets(target.address)].concat());
+    let sum = checksum(&[&header]);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    header
+}
+
 /// The frame of an ICMP message, whose checksum is still 0.
 fn icmp(sender: Station, target: Station, mut message: Vec<u8>) -> Vec<u8> {
     let (source, destination) = (octets(sender.address), octets(target.address));
     let mut frame = [target.mac.0, sender.mac.0].concat();
     let len = u8::try_from(message.len()).unwrap_or(u8::MAX);
     let sum = if sender.address.is_ipv4() {
-        let mut header = vec![0x45, 0, 0, 20 + len, 0, 0, 0, 0, 64, ICMP, 0, 0];
-        header.extend([source, destination].concat());
-        let sum = checksum(&[&header]);
-        header[10..12].copy_from_slice(&sum.to_be_bytes());
-        frame.extend([&[0x08, 0x00], &header[..]].concat());
+        frame.extend([0x08, 0x00]);
+        frame.extend(ipv4_header(sender, target, len.into(), ICMP));
         checksum(&[&message])
     } else {
         frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, len, ICMPV6, 255]);
@@ -114,6 +134,17 @@ pub fn spoken_for(frame: &[u8]) -> Vec<IpAddr> {
         }
         Some(_) | None => Vec::new(),
     }
+}
+
+/// In whose name a frame answers a question: ARP reply, Neighbor Advertisement or echo reply.
+#[must_use]
+pub fn answers_for(frame: &[u8]) -> Option<IpAddr> {
+    let is_answer = match frame.get(12..14)? {
+        [0x08, 0x06] => frame.get(21) == Some(&ARP_REPLY),
+        [0x86, 0xdd] if frame.get(20) == Some(&ICMPV6) && frame.get(54) == Some(&NEIGHBOR_ADVERTISEMENT) => true,
+        _ => echo_reply(frame).is_some(),
+    };
+    is_answer.then(|| spoken_for(frame).pop()).flatten()
 }
 
 /// The Ethernet address that a frame comes from.
@@ -162,13 +193,14 @@ mod tests {
         let [ipv4, ipv6]: [IpAddr; 2] = [[10, 77, 0, 50].into(), "fd77::50".parse().unwrap()];
         let target: Ipv6Addr = "fd77::101".parse().unwrap();
         let cases = [
-            (arp(ARP_REPLY, Station { mac: MAC, address: ipv4 }, [10, 77, 0, 1].into(), BROADCAST), vec![ipv4]),
-            (advertisement(Station { mac: MAC, address: ipv6 }, target), vec![ipv6, target.into()]),
-            (solicitation(Station { mac: MAC, address: ipv6 }, target, None), vec![ipv6]),
-            (vec![0; 13], vec![]),
+            (arp(ARP_REPLY, Station { mac: MAC, address: ipv4 }, [10, 77, 0, 1].into(), BROADCAST), vec![ipv4], true),
+            (advertisement(Station { mac: MAC, address: ipv6 }, target), vec![ipv6, target.into()], true),
+            (solicitation(Station { mac: MAC, address: ipv6 }, target, None), vec![ipv6], false),
+            (vec![0; 13], vec![], false),
         ];
-        for (frame, addresses) in cases {
+        for (frame, addresses, is_answer) in cases {
             assert_eq!(spoken_for(&frame), addresses, "{frame:x?}");
+            assert_eq!(answers_for(&frame), addresses.last().copied().filter(|_| is_answer), "{frame:x?}");
         }
     }
 
@@ -177,10 +209,11 @@ mod tests {
         for address in ["10.77.0.50", "fd77::50"] {
             let station = Station { mac: MAC, address: address.parse().unwrap() };
             let mut frame = echo(station, station, 0x1234, 7);
-            assert_eq!(echo_reply(&frame), None);
+            assert_eq!((echo_reply(&frame), answers_for(&frame)), (None, None));
             let (at, reply) = if station.address.is_ipv4() { (34, 0) } else { (54, 129) };
             frame[at] = reply;
             assert_eq!(echo_reply(&frame), Some((0x1234, 7)), "{address}");
+            assert_eq!(answers_for(&frame), Some(station.address));
         }
     }
 }

@@ -29,6 +29,11 @@ impl Siege {
         let mut cluster = Cluster::new(lab, nodes, &ClusterConfig { interval: Self::INTERVAL, ..*config })?;
         cluster.start_all()?;
         cluster.settle_on(0, 0)?;
+        Self::of(cluster)
+    }
+
+    /// A cluster that has settled, with the interval of a siege.
+    pub fn of(cluster: Cluster) -> Result<Self> {
         let transitions = cluster.transitions()?;
         Ok(Self { cluster, transitions })
     }

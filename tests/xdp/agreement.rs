@@ -63,7 +63,7 @@ fn kernel_and_user_space_agree_about_mutated_adverts() -> Result<()> {
         *seen.entry(verdict.map_or("nothing", |verdict| verdict.name())).or_insert(0_usize) += 1;
     }
     kernel.settle()?;
-    println!("{frames} frames in {:.1} s: {seen:?}", start.elapsed().as_secs_f64());
+    eprintln!("{frames} frames in {:.1} s: {seen:?}", start.elapsed().as_secs_f64());
     let rare = Verdict::ALL.iter().filter(|verdict| !seen.contains_key(verdict.name()));
     let rare: Vec<_> = rare.map(|verdict| verdict.name()).collect();
     ensure!(frames < 50_000 || rare.is_empty(), "no frame was {rare:?}");
@@ -81,10 +81,8 @@ impl Daemon {
 
     /// Fails unless the trailer, where `finding` is about one, is right or wrong for the same reason.
     fn agrees(&self, kernel: &Kernel, frame: &[u8], finding: &Finding) -> Result<()> {
-        let is_about_a_trailer = match finding.verdict {
-            Verdict::Admitted => finding.key != 0,
-            verdict => verdict.is_of_authentication() && verdict != Verdict::AuthMissing,
-        };
+        let is_refused = finding.verdict.is_of_authentication() && finding.verdict != Verdict::AuthMissing;
+        let is_about_a_trailer = is_refused || finding.verdict == Verdict::Admitted && finding.key != 0;
         if !is_about_a_trailer {
             return Ok(());
         }
@@ -125,7 +123,7 @@ fn everything_else_passes_untouched() -> Result<()> {
         let hook = if Kernel::takes(hook, &frame) { hook } else { Hook::Xdp };
         ensure!(kernel.run(hook, &frame)? == Action::Pass, "frame {number}, {hook:?}: {frame:02x?}");
     }
-    println!("{frames} frames in {:.1} s", start.elapsed().as_secs_f64());
+    eprintln!("{frames} frames in {:.1} s", start.elapsed().as_secs_f64());
     kernel.settle()?;
     ensure!(kernel.guard.claims().is_empty() && kernel.guard.next_advert().is_none());
     Ok(())

@@ -89,6 +89,9 @@ fn published(family: Family) -> Advert {
     Advert { trailer, ..Advert::new(MAC, ip(source), 51, 200, &[ip(address)]) }
 }
 
+/// What is changed after signing.
+type Change = Box<dyn Fn(Advert) -> Advert>;
+
 /// Those that keepalived's own tests have too.
 #[test]
 fn the_published_vectors_and_their_negatives_have_their_verdicts() -> Result<()> {
@@ -99,7 +102,6 @@ fn the_published_vectors_and_their_negatives_have_their_verdicts() -> Result<()>
             advert
         }
     };
-    type Change = Box<dyn Fn(Advert) -> Advert>;
     let negatives: [(&str, Change, Verdict); 14] = [
         ("nothing", Box::new(|advert| advert), Verdict::Admitted),
         ("checksum", Box::new(|advert| Advert { checksum: Checksum::Is(1), ..advert }), Verdict::Admitted),

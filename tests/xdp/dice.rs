@@ -165,7 +165,7 @@ fn mutate(dice: &mut Dice, frame: &mut Vec<u8>) {
         6 => frame.truncate(at.max(FRAME_MIN)),
         7 => {
             let len = dice.below(40);
-            frame.extend(dice.bytes(len))
+            frame.extend(dice.bytes(len));
         }
         8 => drop(frame.splice(12..12, [0x81, 0x00, dice.byte() & 0xf0, dice.byte() & 0x01])),
         _ => {

@@ -111,6 +111,27 @@ fn arp_and_neighbor_discovery_are_met_as_the_role_says() -> Result<()> {
     Ok(())
 }
 
+/// RFC 4861 §7.1: whoever takes one that was forwarded is broken.
+#[test]
+fn forwarded_neighbor_discovery_is_not_met() -> Result<()> {
+    let _lab = lab!();
+    let mut kernel = Kernel::new(1)?;
+    let router = key(Family::Ipv6, MULTICAST);
+    let vip = vip(Family::Ipv6, MULTICAST);
+    for hook in INWARD {
+        for active in [0, 1] {
+            become_node(&mut kernel, 1, active, Family::Ipv6)?;
+            for mut frame in [announcement(STRANGER_MAC, vip), question(STRANGER_MAC, host(Family::Ipv6, 9), vip)] {
+                // The hop limit.
+                frame[21] = 254;
+                meets(&mut kernel, hook, &frame, router, (Action::Pass, Counted::Nothing))
+                    .with_context(|| format!("{hook:?}, active {active}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Before any advert a peer is a stranger; after it, it is not.
 #[test]
 fn a_good_advert_makes_its_sender_known() -> Result<()> {
@@ -162,12 +183,12 @@ fn claims_are_noted() -> Result<()> {
         claims.sort_by_key(|(key, _)| *key);
         let vip: VipKey = vip_key(family, MULTICAST);
         let expected = [STRANGER_MAC, other].map(|mac| ClaimKey { vip, mac: mac.0, padding: [0; 2] });
-        let [(one, twice), (two, once)] = claims.as_slice() else { anyhow::bail!("{claims:?}") };
-        ensure!([*one, *two] == expected, "{claims:?}");
-        ensure!((twice.frames, once.frames) == (2, 1), "{claims:?}");
+        let [(first, repeated), (second, single)] = claims.as_slice() else { anyhow::bail!("{claims:?}") };
+        ensure!([*first, *second] == expected, "{claims:?}");
+        ensure!((repeated.frames, single.frames) == (2, 1), "{claims:?}");
         let is_in_order = |claim: &Claim| before_ns <= claim.first_ns && claim.last_ns <= after_ns;
-        ensure!(is_in_order(twice) && is_in_order(once) && twice.first_ns < twice.last_ns, "{claims:?}");
-        ensure!(once.first_ns == once.last_ns, "{claims:?}");
+        ensure!(is_in_order(repeated) && is_in_order(single) && repeated.first_ns < repeated.last_ns, "{claims:?}");
+        ensure!(single.first_ns == single.last_ns, "{claims:?}");
     }
     Ok(())
 }

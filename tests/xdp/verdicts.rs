@@ -83,16 +83,18 @@ fn adverts_on_their_way_out_are_not_judged() -> Result<()> {
     kernel.settle()
 }
 
+/// Where a frame belongs by its tags.
+enum Seen {
+    Untagged,
+    /// In VLAN 5, where no virtual router is.
+    Vlan,
+    Nowhere,
+}
+
 /// Tags that the kernel takes for none, and others; in front of every case.
 #[test]
 fn tags_are_read_as_the_host_reads_them() -> Result<()> {
     let _lab = lab!();
-    // (tags, where the case is counted: as untagged, in VLAN 5, nowhere)
-    enum Seen {
-        Untagged,
-        Vlan,
-        Nowhere,
-    }
     let priority = [0x81, 0x00, 0xe0, 0x00];
     let provider_priority = [0x88, 0xa8, 0x00, 0x00];
     let vlan = [0x81, 0x00, 0x00, 0x05];
