@@ -24,6 +24,9 @@ impl Frame for Stripped {
     }
 }
 
+/// Name, the tag that was taken out, those in the frame, the VLAN.
+type Case<'a> = (&'a str, u16, &'a [[u8; 4]], Option<u16>);
+
 fn frame(tags: &[[u8; 4]], ethertype: [u8; 2]) -> Vec<u8> {
     [&ADDRESSES[..], tags.as_flattened(), &ethertype, &[0x45]].concat()
 }
@@ -42,7 +45,7 @@ fn a_tag_in_the_frame_and_one_taken_out_of_it_count_alike() {
     const VLAN_5: [u8; 4] = [0x81, 0x00, 0x00, 0x05];
     const PRIORITY: [u8; 4] = [0x81, 0x00, 0xe0, 0x00];
     const PROVIDER: [u8; 4] = [0x88, 0xa8, 0x0f, 0xff];
-    let cases: [(&str, u16, &[[u8; 4]], Option<u16>); 14] = [
+    let cases: [Case<'_>; 14] = [
         ("none", 0, &[], Some(0)),
         ("in the frame", 0, &[VLAN_5], Some(5)),
         ("802.1ad in the frame", 0, &[PROVIDER], Some(4095)),
