@@ -28,7 +28,9 @@ fn main() -> ExitCode {
 }
 
 fn provide_object() -> Result<(), Box<dyn Error>> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent-ebpf").canonicalize()?;
+    // Asked at run time: checkouts that share a target directory share this program.
+    let package = env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo did not set CARGO_MANIFEST_DIR")?;
+    let source = Path::new(&package).join("../agent-ebpf").canonicalize()?;
     let workspace = source.parent().ok_or("agent-ebpf has no parent folder")?;
     for input in [&source, &workspace.join("Cargo.toml"), &workspace.join("Cargo.lock")] {
         println!("cargo::rerun-if-changed={}", input.display());

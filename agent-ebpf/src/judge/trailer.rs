@@ -32,8 +32,8 @@ pub(super) fn check<F: Frame + ?Sized, T: Tables>(
     mark: u64,
     tables: &T,
 ) -> Result<u8, Verdict> {
-    let trailer = opaque(facts.message_offset + facts.message_len - TRAILER_LEN);
-    let Some(&[kind, id, r0, r1, s0, s1, s2, s3, f0, f1, c0, c1]) = frame.bytes::<HEADER_LEN>(trailer) else {
+    let trailer = before_end(facts, TRAILER_LEN).and_then(|offset| frame.bytes::<HEADER_LEN>(offset));
+    let Some(&[kind, id, r0, r1, s0, s1, s2, s3, f0, f1, c0, c1]) = trailer else {
         return Err(Verdict::Truncated);
     };
     if kind != EXTENSION_TYPE || r0 != 0 || r1 != 0 {
@@ -62,7 +62,7 @@ pub fn verify<F: Frame + ?Sized, T: Tables>(frame: &F, finding: &mut Finding, ta
     if finding.key == 0 || !has_room {
         return;
     }
-    let code = opaque(facts.message_offset + facts.message_len - CODE_LEN);
+    let Some(code) = before_end(facts, CODE_LEN) else { return };
     let Some(key) = tables.key(finding.key) else { return };
     let Some(expected) = fill_in(frame, facts, tables).and_then(|len| tables.code(key, len)) else { return };
     let Some(code) = frame.bytes::<CODE_LEN>(code) else { return };
@@ -104,6 +104,15 @@ fn fill_in<F: Frame + ?Sized, T: Tables>(frame: &F, facts: &Facts, tables: &T) -
 #[inline(always)]
 fn is_equal(one: &[u8; 16], other: &[u8; 16]) -> bool {
     u128::from_ne_bytes(*one) ^ u128::from_ne_bytes(*other) == 0
+}
+
+/// Where the last `len` bytes of the message begin. The verifiers of Linux 5.10 and 6.1 take the difference for possibly
+/// negative, and none lets a packet be read where its bounds were checked beyond 64 KiB.
+#[inline(always)]
+fn before_end(facts: &Facts, len: usize) -> Option<usize> {
+    const FARTHEST: usize = 0x7fff;
+    let offset = opaque(facts.message_offset + facts.message_len - len);
+    (offset <= FARTHEST).then_some(offset)
 }
 
 /// `offset`, of which LLVM must not know how it was computed: it would take the subtraction into the packet pointer, and

@@ -1,6 +1,7 @@
 //! The kernel's side: loads the object with its programs and maps, writes what is configured, reads what was counted.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fmt,
     os::fd::{AsFd, BorrowedFd},
@@ -12,6 +13,7 @@ use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::Xdp,
+    util::KernelVersion,
 };
 use tracing::{info, warn};
 use vrrp_wire::{
@@ -322,7 +324,7 @@ impl AsFd for Guard {
 /// Makes the maps, or opens those of an earlier run; says where they are pinned, and whether they are an earlier run's.
 fn load_maps(pin_dir: Option<&Path>) -> anyhow::Result<(Ebpf, Option<Pins>, bool)> {
     let refused = "the kernel refused a map of the guard";
-    let fresh = EbpfLoader::new().load(OBJECT).context(refused)?;
+    let fresh = EbpfLoader::new().load(&object()).context(refused)?;
     let Some(pins) = pin_dir.and_then(open) else { return Ok((fresh, None, false)) };
     match pins.earlier(&fresh) {
         Earlier::Fit => {
@@ -330,7 +332,7 @@ fn load_maps(pin_dir: Option<&Path>) -> anyhow::Result<(Ebpf, Option<Pins>, bool
             let mut loader = EbpfLoader::new();
             pins.offer(&mut loader);
             info!("going on with the maps of an earlier run");
-            return Ok((loader.load(OBJECT).context(refused)?, Some(pins), true));
+            return Ok((loader.load(&object()).context(refused)?, Some(pins), true));
         }
         Earlier::Unfit(reason) => info!(reason, "the maps of an earlier run are replaced"),
         Earlier::Nothing => {}
@@ -341,6 +343,21 @@ fn load_maps(pin_dir: Option<&Path>) -> anyhow::Result<(Ebpf, Option<Pins>, bool
         return Ok((fresh, None, false));
     }
     Ok((fresh, Some(pins), false))
+}
+
+/// The object as the kernel takes it: before Linux 5.18 it knows no XDP over frames of several buffers, which the section
+/// of the program asks for. Without, the driver refuses the program where the MTU is large.
+fn object() -> Cow<'static, [u8]> {
+    const SECTION: &[u8] = b"xdp.frags";
+    const PLAIN: &[u8] = b"xdp\0frags";
+    if KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(5, 18, 0)) {
+        return OBJECT.into();
+    }
+    let mut object = OBJECT.to_vec();
+    while let Some(at) = object.windows(SECTION.len()).position(|window| window == SECTION) {
+        object[at..at + SECTION.len()].copy_from_slice(PLAIN);
+    }
+    object.into()
 }
 
 fn open(dir: &Path) -> Option<Pins> {
