@@ -48,8 +48,8 @@ fn forge(cluster: &Cluster, counter: &str) -> Result<()> {
     let forged = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), Cluster::VRIDS[0], 255, &[vip]).frame();
     let before = cluster.agent(0)?.status()?.counter("web-a", Family::Ipv4, counter);
     inject(&cluster.attacker, &forged, 10)?;
-    let counted = |status: &Status| status.counter("web-a", Family::Ipv4, counter) == before + 10;
-    cluster.agent(0)?.wait_for("ten forged adverts to be counted", counted).map(drop)
+    let are_counted = |status: &Status| status.counter("web-a", Family::Ipv4, counter) == before + 10;
+    cluster.agent(0)?.wait_for("ten forged adverts to be counted", are_counted).map(drop)
 }
 
 /// Waits for a state in which the agent has started again.

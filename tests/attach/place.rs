@@ -51,7 +51,7 @@ pub(crate) fn occupants(host: &Host) -> Result<String> {
             Ok(programs.iter().map(|program| program.name_as_str().unwrap_or_default().to_owned()).collect())
         })??;
         for program in programs {
-            all += &format!("tcx/{side} {program}\n");
+            all.extend(["tcx/", side, " ", &program, "\n"]);
         }
     }
     let qdiscs = host.run("tc", &["qdisc", "show", "dev", Host::INTERFACE])?;
