@@ -19,8 +19,7 @@ use crate::{
     dice::{Dice, Forger, not_vrrp},
     frames::{FRAME_MIN, advert},
     kernel::{
-        Action, CAPTURED, CAPTURED_NS, FAMILIES, Hook, KEY_1, KEY_7, Kernel, MULTICAST, SECOND, SIGNED, VRIDS, key,
-        now_ns, peer_key,
+        Action, CAPTURED, FAMILIES, Hook, KEY_1, KEY_7, Kernel, MULTICAST, SECOND, SIGNED, VRIDS, key, now_ns, peer_key,
     },
 };
 
@@ -48,8 +47,6 @@ fn kernel_and_user_space_agree_about_mutated_adverts() -> Result<()> {
     let (frames, start) = (frames(50_000)?, Instant::now());
     for number in 0..frames {
         if number % 1000 == 0 {
-            // The frames were made for this moment.
-            kernel.set_wall_clock(CAPTURED_NS)?;
             kernel.settle()?;
         }
         let frame = forger.next();
@@ -138,7 +135,7 @@ fn become_another(kernel: &mut Kernel, turn: usize) -> Result<()> {
         kernel.set_role(key(family, vrid), active, 3_000_000_000)?;
     }
     let beat_ns = if is_hung { now_ns - 10_000_000_000 } else { now_ns + 3_600_000_000_000 };
-    kernel.guard.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: 1 })?;
+    kernel.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: 1 })?;
     if turn % 4 == 3 {
         for family in FAMILIES {
             kernel.expect(key(family, MULTICAST), |counters| counters.admitted += 1);

@@ -31,7 +31,12 @@ fn hang(kernel: &mut Kernel, family: Family, active: u32) -> Result<()> {
 fn falls_silent(kernel: &mut Kernel) -> Result<()> {
     let now_ns = now_ns()?;
     let beat_ns = now_ns - 10 * STALE_AFTER_NS;
-    Ok(kernel.guard.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: CAPTURED_NS - now_ns })?)
+    kernel.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: CAPTURED_NS - now_ns })
+}
+
+/// A good advert of a peer that is waited for long enough for any test.
+fn patient(family: Family) -> Advert {
+    Advert { interval_cs: 4095, ..advert(family) }
 }
 
 /// The peer's advert, and how the fence stands after it.
@@ -119,12 +124,12 @@ fn a_peer_that_leaves_opens_the_fence() -> Result<()> {
     let mut kernel = Kernel::new(1)?;
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
         hang(&mut kernel, family, 1)?;
-        hears(&mut kernel, hook, &advert(family), family)?;
+        hears(&mut kernel, hook, &patient(family), family)?;
         is_fenced(&mut kernel, hook, family, true)?;
-        let fence = hears(&mut kernel, hook, &Advert { priority: 0, ..advert(family) }, family)?;
+        let fence = hears(&mut kernel, hook, &Advert { priority: 0, ..patient(family) }, family)?;
         ensure!(fence == Fence { closed_until_ns: 0, closings: 1 }, "{fence:?}");
         is_fenced(&mut kernel, hook, family, false)?;
-        let fence = hears(&mut kernel, hook, &advert(family), family)?;
+        let fence = hears(&mut kernel, hook, &patient(family), family)?;
         ensure!(fence.closings == 2, "{fence:?}");
         is_fenced(&mut kernel, hook, family, true)?;
     }
@@ -137,12 +142,12 @@ fn a_peer_that_falls_silent_opens_the_fence() -> Result<()> {
     let mut kernel = Kernel::new(1)?;
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
         hang(&mut kernel, family, 1)?;
-        let fence = hears(&mut kernel, hook, &advert(family), family)?;
+        let fence = hears(&mut kernel, hook, &patient(family), family)?;
         is_fenced(&mut kernel, hook, family, true)?;
         // Four intervals later.
         kernel.guard.set_fence(key(family, MULTICAST), Fence { closed_until_ns: now_ns()?, ..fence })?;
         is_fenced(&mut kernel, hook, family, false)?;
-        let fence = hears(&mut kernel, hook, &advert(family), family)?;
+        let fence = hears(&mut kernel, hook, &patient(family), family)?;
         ensure!(fence.closings == 2, "{fence:?}");
         is_fenced(&mut kernel, hook, family, true)?;
     }
@@ -155,12 +160,12 @@ fn a_daemon_that_comes_back_opens_the_fence() -> Result<()> {
     let mut kernel = Kernel::new(1)?;
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
         hang(&mut kernel, family, 1)?;
-        let closed = hears(&mut kernel, hook, &advert(family), family)?;
+        let closed = hears(&mut kernel, hook, &patient(family), family)?;
         kernel.set_wall_clock(CAPTURED_NS)?;
         is_fenced(&mut kernel, hook, family, false)?;
         // While it is there no advert moves the fence.
-        ensure!(hears(&mut kernel, hook, &advert(family), family)? == closed);
-        ensure!(hears(&mut kernel, hook, &Advert { priority: 0, ..advert(family) }, family)? == closed);
+        ensure!(hears(&mut kernel, hook, &patient(family), family)? == closed);
+        ensure!(hears(&mut kernel, hook, &Advert { priority: 0, ..patient(family) }, family)? == closed);
         falls_silent(&mut kernel)?;
         is_fenced(&mut kernel, hook, family, true)?;
     }
@@ -199,10 +204,10 @@ fn only_a_good_advert_for_an_active_closes_the_fence() -> Result<()> {
         ensure!(fences == [Some(0), Some(1)], "{fences:?}");
 
         hang(&mut kernel, family, 0)?;
-        ensure!(hears(&mut kernel, hook, &advert(family), family)? == Fence::default(), "a Backup has a fence");
+        ensure!(hears(&mut kernel, hook, &patient(family), family)? == Fence::default(), "a Backup has a fence");
         hang(&mut kernel, family, 1)?;
         kernel.open_for_good(key(family, MULTICAST))?;
-        ensure!(hears(&mut kernel, hook, &advert(family), family)? == Fence::default(), "the fence is off");
+        ensure!(hears(&mut kernel, hook, &patient(family), family)? == Fence::default(), "the fence is off");
         is_fenced(&mut kernel, hook, family, false)?;
     }
     Ok(())
@@ -215,7 +220,7 @@ fn adverts_come_through_a_closed_fence() -> Result<()> {
     let mut kernel = Kernel::new(1)?;
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
         hang(&mut kernel, family, 1)?;
-        hears(&mut kernel, hook, &advert(family), family)?;
+        hears(&mut kernel, hook, &patient(family), family)?;
         kernel.expect(key(family, MULTICAST), |counters| {
             counters.ttl += 1;
             counters.would_drop += 1;

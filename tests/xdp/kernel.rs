@@ -115,6 +115,10 @@ pub(crate) struct Kernel {
     /// What the counters must say.
     ledger: BTreeMap<RouterKey, Counters>,
     enforce: bool,
+    /// What the wall clock says at every frame; `None` where it goes on.
+    frozen_ns: Option<u64>,
+    /// The last sign of life while it does not.
+    beat_ns: u64,
     /// Added to CLOCK_MONOTONIC, this is the wall clock's time.
     wall_offset_ns: u64,
 }
@@ -126,8 +130,15 @@ impl Kernel {
     }
 
     fn tell(guard: Guard, enforce: u32) -> Result<Self> {
-        let mut kernel =
-            Self { guard, tables: UserTables::default(), ledger: BTreeMap::new(), enforce: false, wall_offset_ns: 0 };
+        let mut kernel = Self {
+            guard,
+            tables: UserTables::default(),
+            ledger: BTreeMap::new(),
+            enforce: false,
+            frozen_ns: None,
+            beat_ns: 0,
+            wall_offset_ns: 0,
+        };
         kernel.set_enforce(enforce)?;
         let keys = BTreeMap::from([(1, Midstates::new(&KEY_1)), (7, Midstates::new(KEY_7))]);
         for (&id, &midstates) in &keys {
@@ -233,12 +244,26 @@ impl Kernel {
         Ok(self.guard.set_router(key, router)?)
     }
 
-    /// Lets the wall clock say `unix_ns` now; a sign of life of the daemon.
+    /// Lets the wall clock say `unix_ns` at every frame from now on, each with a sign of life of the daemon: however long a
+    /// test takes, nothing grows old.
     pub(crate) fn set_wall_clock(&mut self, unix_ns: u64) -> Result<()> {
-        let beat_ns = now_ns()?;
-        self.wall_offset_ns = unix_ns - beat_ns;
-        self.guard.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: self.wall_offset_ns })?;
-        Ok(())
+        self.frozen_ns = Some(unix_ns);
+        self.beat()
+    }
+
+    fn beat(&mut self) -> Result<()> {
+        let Some(unix_ns) = self.frozen_ns else { return Ok(()) };
+        self.beat_ns = now_ns()?;
+        self.wall_offset_ns = unix_ns - self.beat_ns;
+        Ok(self.guard.set_heartbeat(Heartbeat { beat_ns: self.beat_ns, wall_offset_ns: self.wall_offset_ns })?)
+    }
+
+    /// Sets the daemon's last sign of life; time goes on.
+    pub(crate) fn set_heartbeat(&mut self, heartbeat: Heartbeat) -> Result<()> {
+        self.frozen_ns = None;
+        self.beat_ns = 0;
+        self.wall_offset_ns = heartbeat.wall_offset_ns;
+        Ok(self.guard.set_heartbeat(heartbeat)?)
     }
 
     /// Sets the last verified sequence of the peer.
@@ -265,6 +290,7 @@ impl Kernel {
         const XDP_PASS: u32 = 2;
         const TC_ACT_UNSPEC: u32 = u32::MAX;
         const TC_ACT_SHOT: u32 = 2;
+        self.beat()?;
         let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
         let programs = self.guard.programs();
         let result = match hook {
@@ -326,10 +352,10 @@ impl Kernel {
     pub(crate) fn finds(&mut self, hook: Hook, frame: &[u8]) -> Result<Option<Finding>> {
         let before_ns = now_ns()?;
         let action = self.run(hook, frame)?;
-        let finding = self.examine(frame, before_ns);
+        let mut finding = self.examine(frame, before_ns.max(self.beat_ns));
         if self.fits(finding.as_ref(), action, frame).is_err() {
             // Time has passed between the two looks at the clock.
-            let finding = self.examine(frame, now_ns()?);
+            finding = self.examine(frame, now_ns()?);
             let start = &frame[..frame.len().min(128)];
             self.fits(finding.as_ref(), action, frame).with_context(|| {
                 format!("{hook:?}, {action:?}, user space says {finding:?} of {} bytes, {start:02x?}", frame.len())

@@ -207,7 +207,7 @@ fn ethernet_padding_changes_no_verdict() -> Result<()> {
 fn without_a_clock_signed_adverts_are_handed_over_unverified() -> Result<()> {
     let _lab = lab!();
     let mut kernel = Kernel::new(1)?;
-    kernel.guard.set_heartbeat(Heartbeat { beat_ns: now_ns()?, wall_offset_ns: 0 })?;
+    kernel.set_heartbeat(Heartbeat { beat_ns: now_ns()?, wall_offset_ns: 0 })?;
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
         kernel.expect(key(family, SIGNED), |counters| counters.unverified += 1);
         ensure!(kernel.run(hook, &signed(family).frame())? == Action::Pass);
