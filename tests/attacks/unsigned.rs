@@ -58,9 +58,9 @@ fn row_06_and_16_without_authentication_answers_are_limited() -> Result<()> {
     for priority in [0, 100] {
         let flooded = flood::of_losing_adverts(&siege, &[siege.advert(1, Family::Ipv4, priority).frame()])?;
         let (sent, regular) = (flooded.sent, flooded.regular);
-        // Four in each interval.
+        // Four out of turn in each interval, besides the regular one.
         ensure!(
-            (regular - 2..=4 * (regular + 2)).contains(&sent),
+            (regular - 2..=5 * (regular + 2)).contains(&sent),
             "priority {priority}: {sent} adverts, {regular} due"
         );
         ensure!(
