@@ -29,8 +29,8 @@ const COMPLAINTS: [&str; 9] = [
 /// How it calls what it discards because the protocol says so.
 const NO_COMPLAINT: &str = "received lower priority";
 /// Verdicts on good adverts. The second is on unicast ones that come before vipd, which is starting, has told the guard
-/// its own address.
-const GOOD: [&str; 2] = ["admitted", "other_destination"];
+/// its own address. And questions for virtual addresses, which a Backup leaves to the Active.
+const GOOD: [&str; 3] = ["admitted", "other_destination", "fenced_neighbor"];
 
 /// Adverts after which something is said to last.
 const LASTING: usize = 10;
