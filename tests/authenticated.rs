@@ -208,8 +208,10 @@ fn keys_are_changed_without_a_transition() -> Result<()> {
 fn a_mistake_at_sighup_changes_nothing() -> Result<()> {
     let lab = lab!();
     write_keys(&lab)?;
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { auth: ENFORCE, ..ClusterConfig::default() })?;
+    let config = ClusterConfig { interval: Siege::INTERVAL, auth: ENFORCE, ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
     cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
     let before = cluster.transitions()?;
     let agent = cluster.agent(1)?;
     let mistakes =
