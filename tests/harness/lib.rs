@@ -23,6 +23,7 @@ mod probe;
 mod process;
 mod realtime;
 mod siege;
+pub mod signed;
 mod status;
 mod wait;
 

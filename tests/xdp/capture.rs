@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use harness::{
     frame::{Advert, Checksum},
-    ip, lab,
+    ip, lab, signed,
 };
 use vrrp_wire::{
     Family, MacAddr,
@@ -12,15 +12,7 @@ use vrrp_wire::{
 
 use crate::kernel::{CAPTURED_NS, FAMILIES, IFINDEX, INWARD, Kernel, PUBLISHED_NS, SECOND};
 
-/// Frames of VRIDs 51 to 54, one a line.
-const SIGNED: &str = include_str!("../../agent-ebpf/src/testing/signed.hex");
-
 const MAC: MacAddr = MacAddr([0x02, 0x77, 0, 0, 0x01, 0x01]);
-
-fn unhex(line: &str) -> Result<Vec<u8>> {
-    let digits = (0..line.len()).step_by(2).map(|at| line.get(at..at + 2).context("half a byte"));
-    digits.map(|pair| Ok(u8::from_str_radix(pair?, 16)?)).collect()
-}
 
 /// Virtual routers that demand a trailer: VRID, where its adverts come to, who sends them.
 fn kernel(routers: &[(u8, &str, u8, &str)], unix_ns: u64) -> Result<Kernel> {
@@ -55,20 +47,20 @@ fn every_signed_advert_of_keepalived_is_admitted() -> Result<()> {
     let mut kernel = kernel(&routers, CAPTURED_NS)?;
     for hook in INWARD {
         let mut admitted = 0;
-        for line in SIGNED.lines() {
-            let mut frame = unhex(line)?;
+        for mut frame in signed::captured()? {
+            let shown = format!("{frame:02x?}, {hook:?}");
             if frame[12..14] == [0x86, 0xdd] && frame[55] == 54 {
-                ensure!(kernel.agrees(hook, &frame)? == Some(Verdict::Ttl), "{line}");
+                ensure!(kernel.agrees(hook, &frame)? == Some(Verdict::Ttl), "{shown}");
                 frame[21] = 255;
             }
-            ensure!(kernel.agrees(hook, &frame)? == Some(Verdict::Admitted), "{line}, {hook:?}");
+            ensure!(kernel.agrees(hook, &frame)? == Some(Verdict::Admitted), "{shown}");
             admitted += 1;
             // One bit anywhere in what is signed.
             let message_at = if frame[12] == 0x08 { 34 } else { 54 };
             for at in message_at + 8..frame.len() {
                 frame[at] ^= 0x10;
                 let verdict = kernel.agrees(hook, &frame)?.context("not recognised")?;
-                ensure!(verdict.is_of_authentication(), "{line}, {hook:?}, byte {at}: {verdict:?}");
+                ensure!(verdict.is_of_authentication(), "{shown}, byte {at}: {verdict:?}");
                 frame[at] ^= 0x10;
             }
         }

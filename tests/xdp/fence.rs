@@ -84,100 +84,98 @@ fn others_pass(kernel: &mut Kernel, hook: Hook, family: Family) -> Result<()> {
     Ok(())
 }
 
-/// Nobody else has taken the address: somebody has to answer.
-#[test]
-fn silence_alone_closes_nothing() -> Result<()> {
+/// Runs a test in both programs that meet what is received, for each family.
+fn everywhere(test: impl Fn(&mut Kernel, Hook, Family) -> Result<()>) -> Result<()> {
     let _lab = lab!();
     let mut kernel = Kernel::new(1)?;
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
-        is_fenced(&mut kernel, hook, family, false)?;
-        ensure!(fence(&kernel, family)? == Fence::default());
+        test(&mut kernel, hook, family).with_context(|| format!("{hook:?}, {family}"))?;
     }
     Ok(())
+}
+
+/// Nobody else has taken the address: somebody has to answer.
+#[test]
+fn silence_alone_closes_nothing() -> Result<()> {
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
+        is_fenced(kernel, hook, family, false)?;
+        ensure!(fence(kernel, family)? == Fence::default());
+        Ok(())
+    })
 }
 
 #[test]
 fn a_peers_advert_closes_the_fence_for_four_of_its_intervals() -> Result<()> {
-    let _lab = lab!();
-    let mut kernel = Kernel::new(1)?;
-    for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
         // (interval in centiseconds, four of them in nanoseconds)
         for (interval_cs, span_ns) in [(100, 4_000_000_000), (4095, 163_800_000_000), (6000, 76_160_000_000)] {
             let before_ns = now_ns()?;
             let heard = Advert { interval_cs, ..advert(family) };
-            let fence = hears(&mut kernel, hook, &heard, family)?;
+            let fence = hears(kernel, hook, &heard, family)?;
             let window = before_ns + span_ns..=now_ns()? + span_ns;
             ensure!(window.contains(&fence.closed_until_ns), "{interval_cs} cs: {fence:?}, {window:?}");
             ensure!(fence.closings == 1, "closed twice: {fence:?}");
-            is_fenced(&mut kernel, hook, family, true)?;
-            others_pass(&mut kernel, hook, family)?;
+            is_fenced(kernel, hook, family, true)?;
+            others_pass(kernel, hook, family)?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn a_peer_that_leaves_opens_the_fence() -> Result<()> {
-    let _lab = lab!();
-    let mut kernel = Kernel::new(1)?;
-    for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
-        hears(&mut kernel, hook, &patient(family), family)?;
-        is_fenced(&mut kernel, hook, family, true)?;
-        let fence = hears(&mut kernel, hook, &Advert { priority: 0, ..patient(family) }, family)?;
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
+        hears(kernel, hook, &patient(family), family)?;
+        is_fenced(kernel, hook, family, true)?;
+        let fence = hears(kernel, hook, &Advert { priority: 0, ..patient(family) }, family)?;
         ensure!(fence == Fence { closed_until_ns: 0, closings: 1 }, "{fence:?}");
-        is_fenced(&mut kernel, hook, family, false)?;
-        let fence = hears(&mut kernel, hook, &patient(family), family)?;
+        is_fenced(kernel, hook, family, false)?;
+        let fence = hears(kernel, hook, &patient(family), family)?;
         ensure!(fence.closings == 2, "{fence:?}");
-        is_fenced(&mut kernel, hook, family, true)?;
-    }
-    Ok(())
+        is_fenced(kernel, hook, family, true)?;
+        Ok(())
+    })
 }
 
 #[test]
 fn a_peer_that_falls_silent_opens_the_fence() -> Result<()> {
-    let _lab = lab!();
-    let mut kernel = Kernel::new(1)?;
-    for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
-        let fence = hears(&mut kernel, hook, &patient(family), family)?;
-        is_fenced(&mut kernel, hook, family, true)?;
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
+        let fence = hears(kernel, hook, &patient(family), family)?;
+        is_fenced(kernel, hook, family, true)?;
         // Four intervals later.
         kernel.guard.set_fence(key(family, MULTICAST), Fence { closed_until_ns: now_ns()?, ..fence })?;
-        is_fenced(&mut kernel, hook, family, false)?;
-        let fence = hears(&mut kernel, hook, &patient(family), family)?;
+        is_fenced(kernel, hook, family, false)?;
+        let fence = hears(kernel, hook, &patient(family), family)?;
         ensure!(fence.closings == 2, "{fence:?}");
-        is_fenced(&mut kernel, hook, family, true)?;
-    }
-    Ok(())
+        is_fenced(kernel, hook, family, true)?;
+        Ok(())
+    })
 }
 
 #[test]
 fn a_daemon_that_comes_back_opens_the_fence() -> Result<()> {
-    let _lab = lab!();
-    let mut kernel = Kernel::new(1)?;
-    for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
-        let closed = hears(&mut kernel, hook, &patient(family), family)?;
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
+        let closed = hears(kernel, hook, &patient(family), family)?;
         kernel.set_wall_clock(CAPTURED_NS)?;
-        is_fenced(&mut kernel, hook, family, false)?;
+        is_fenced(kernel, hook, family, false)?;
         // While it is there no advert moves the fence.
-        ensure!(hears(&mut kernel, hook, &patient(family), family)? == closed);
-        ensure!(hears(&mut kernel, hook, &Advert { priority: 0, ..patient(family) }, family)? == closed);
-        falls_silent(&mut kernel)?;
-        is_fenced(&mut kernel, hook, family, true)?;
-    }
-    Ok(())
+        ensure!(hears(kernel, hook, &patient(family), family)? == closed);
+        ensure!(hears(kernel, hook, &Advert { priority: 0, ..patient(family) }, family)? == closed);
+        falls_silent(kernel)?;
+        is_fenced(kernel, hook, family, true)?;
+        Ok(())
+    })
 }
 
 #[test]
 fn only_a_good_advert_for_an_active_closes_the_fence() -> Result<()> {
-    let _lab = lab!();
-    let mut kernel = Kernel::new(1)?;
-    for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
         let bad = [
             Advert { ttl: 1, ..advert(family) },
             Advert { source: host(family, 66), ..advert(family) },
@@ -203,24 +201,22 @@ fn only_a_good_advert_for_an_active_closes_the_fence() -> Result<()> {
         let fences = [MULTICAST, SIGNED].map(|vrid| kernel.guard.fence(&key(family, vrid)).map(|fence| fence.closings));
         ensure!(fences == [Some(0), Some(1)], "{fences:?}");
 
-        hang(&mut kernel, family, 0)?;
-        ensure!(hears(&mut kernel, hook, &patient(family), family)? == Fence::default(), "a Backup has a fence");
-        hang(&mut kernel, family, 1)?;
+        hang(kernel, family, 0)?;
+        ensure!(hears(kernel, hook, &patient(family), family)? == Fence::default(), "a Backup has a fence");
+        hang(kernel, family, 1)?;
         kernel.open_for_good(key(family, MULTICAST))?;
-        ensure!(hears(&mut kernel, hook, &patient(family), family)? == Fence::default(), "the fence is off");
-        is_fenced(&mut kernel, hook, family, false)?;
-    }
-    Ok(())
+        ensure!(hears(kernel, hook, &patient(family), family)? == Fence::default(), "the fence is off");
+        is_fenced(kernel, hook, family, false)?;
+        Ok(())
+    })
 }
 
 /// Stale heartbeat and closed fence drop no advert, good or bad, and count no claim away.
 #[test]
 fn adverts_come_through_a_closed_fence() -> Result<()> {
-    let _lab = lab!();
-    let mut kernel = Kernel::new(1)?;
-    for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
-        hang(&mut kernel, family, 1)?;
-        hears(&mut kernel, hook, &patient(family), family)?;
+    everywhere(|kernel, hook, family| {
+        hang(kernel, family, 1)?;
+        hears(kernel, hook, &patient(family), family)?;
         kernel.expect(key(family, MULTICAST), |counters| {
             counters.ttl += 1;
             counters.would_drop += 1;
@@ -228,7 +224,7 @@ fn adverts_come_through_a_closed_fence() -> Result<()> {
         ensure!(kernel.run(hook, &Advert { ttl: 1, ..advert(family) }.frame())? == Action::Pass);
         kernel.settle()?;
         let claim = announcement(STRANGER_MAC, vip(family, MULTICAST));
-        meets(&mut kernel, hook, &claim, key(family, MULTICAST), (Action::Pass, Counted::Claim))?;
-    }
-    Ok(())
+        meets(kernel, hook, &claim, key(family, MULTICAST), (Action::Pass, Counted::Claim))?;
+        Ok(())
+    })
 }

@@ -56,10 +56,7 @@ pub(crate) const PEER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x02]);
 pub(crate) const STRANGER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x66]);
 
 /// The key of identifier 1.
-pub(crate) const KEY_1: [u8; 32] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
-    31,
-];
+pub(crate) use harness::signed::KEY as KEY_1;
 /// The key of identifier 7.
 pub(crate) const KEY_7: &[u8] = b"vipd-test-key-ascii-0123456789abcdef";
 
