@@ -11,6 +11,7 @@ mod kernels;
 mod lint;
 mod process;
 mod program;
+mod rfc;
 mod setup;
 mod test;
 mod tidy;
@@ -44,10 +45,12 @@ enum Command {
     Kernels(kernels::Options),
     /// Show three nodes that fail over and repel an attacker, in network namespaces (needs root).
     Demo(demo::Options),
-    /// Measure the outage that a client sees when the port of the Active goes down (needs root).
+    /// Measure the outage that a client sees when the port of the Active goes down, or what the guard costs (needs root).
     Bench(bench::Options),
     /// Check format, lints, house rules, and dependencies where the tools for it are installed.
     Lint,
+    /// Show the rules of the RFCs and their tests; fails where a MUST has neither a test nor a reason.
+    Rfc(rfc::Options),
     /// Check the house rules alone: needs no build.
     Tidy,
     /// What CI runs: lint, then test, where a test that cannot run fails.
@@ -74,6 +77,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(options),
         Command::Lint => lint::run(),
+        Command::Rfc(options) => rfc::run(options),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),
     }

@@ -103,7 +103,7 @@ fn exists(file: &Path, target: &str) -> bool {
     file.parent().is_some_and(|folder| folder.join(target).exists())
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     let entries = fs::read_dir(folder).with_context(|| format!("failed to read `{}`", folder.display()))?;
     for entry in entries {
