@@ -40,7 +40,7 @@ pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
 }
 
 /// Version of everything in this file. Maps that were pinned under another one are not used again.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
@@ -201,7 +201,9 @@ pub struct Router {
     pub own_address: [u8; 16],
     /// Furthest that the time in a trailer may be from ours, as a difference of [sequences](crate::sequence).
     pub window: u64,
-    /// The Ethernet address of this node on the interface.
+    /// The simple password of version 2, filled up with zeros.
+    pub password: [u8; 8],
+    /// The Ethernet address that this node announces for the virtual addresses.
     pub own_mac: [u8; 6],
     /// 1: adverts come to `own_address`. 0: they come to the VRRP group.
     pub unicast: u8,
@@ -211,8 +213,18 @@ pub struct Router {
     pub link_local: u8,
     /// 1: the fence may close.
     pub fence: u8,
+    /// 1: adverts are of version 2, with the next three fields. 0: of version 3.
+    pub version_2: u8,
+    /// The authentication type of version 2: 0, or [`Router::PASSWORD`].
+    pub auth_type: u8,
+    /// The interval that an advert of version 2 must say, in seconds.
+    pub interval_s: u8,
+    /// Routers that an advert may have passed: how far below 255 its TTL or Hop Limit may be.
+    pub hops_max: u8,
+    /// 1: the first address of an IPv6 advert must be link-local.
+    pub link_local_first: u8,
     /// Written out so that no byte of the value is uninitialised.
-    pub padding: [u8; 6],
+    pub padding: u8,
 }
 
 impl Router {
@@ -222,6 +234,9 @@ impl Router {
     pub const AUTH_OPTIONAL: u8 = 1;
     /// A trailer must be there, and right.
     pub const AUTH_REQUIRED: u8 = 2;
+
+    /// The authentication type of a simple password. RFC 2338 §5.3.6.
+    pub const PASSWORD: u8 = 1;
 
     /// Only those are believed that peers stand for.
     pub const LISTED: u8 = 0;
@@ -319,10 +334,14 @@ pub struct Peer {
     pub adverts: u32,
     /// Arrival of the last good advert on the CLOCK_MONOTONIC scale, in nanoseconds; 0 for none.
     pub last_good_ns: u64,
-    /// Arrival of the first advert since then that failed authentication; 0 for none.
+    /// Arrival of the first bad advert in the name of this sender since then; 0 for none.
     pub failing_since_ns: u64,
     /// Arrival of the last one; 0 for none.
     pub last_failure_ns: u64,
+    /// The number of its [`Verdict`].
+    pub last_failure: u32,
+    /// Written out so that no byte of the value is uninitialised.
+    pub padding: u32,
 }
 
 impl Peer {
@@ -336,13 +355,14 @@ impl Peer {
         self.failing_since_ns = 0;
     }
 
-    /// Notes an advert in the name of this sender that failed authentication.
+    /// Notes a bad advert in the name of this sender.
     #[inline(always)]
-    pub const fn note_failure(&mut self, now_ns: u64) {
+    pub const fn note_failure(&mut self, verdict: Verdict, now_ns: u64) {
         if self.failing_since_ns == 0 {
             self.failing_since_ns = now_ns;
         }
         self.last_failure_ns = now_ns;
+        self.last_failure = verdict as u32;
     }
 }
 
@@ -388,12 +408,12 @@ const _: () = {
     assert!(size_of::<Settings>() == 16);
     assert!(size_of::<Heartbeat>() == 16);
     assert!(size_of::<RouterKey>() == 8);
-    assert!(size_of::<Router>() == 40);
+    assert!(size_of::<Router>() == 48);
     assert!(size_of::<Role>() == 16);
     assert!(size_of::<Fence>() == 16);
     assert!(size_of::<VipKey>() == 24);
     assert!(size_of::<PeerKey>() == 24);
-    assert!(size_of::<Peer>() == 40);
+    assert!(size_of::<Peer>() == 48);
     assert!(size_of::<Station>() == 12);
     assert!(size_of::<AdvertRecord>() == 56 + MESSAGE_MAX);
 };

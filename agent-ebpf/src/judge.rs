@@ -3,6 +3,7 @@
 //! Only facts at a fixed place are judged here; the daemon decodes the whole message and verifies its checksum.
 
 mod trailer;
+mod version_2;
 
 use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -24,12 +25,16 @@ pub const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// ff02::12. RFC 9568 §5.1.2.2.
 pub const GROUP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 
-/// TTL and Hop Limit of every advert. RFC 9568 §5.1.1.3, §5.1.2.3.
+/// TTL and Hop Limit that every advert is sent with. RFC 9568 §5.1.1.3, §5.1.2.3.
 pub const TTL: u8 = 255;
 /// Bytes of the message before the first address. RFC 9568 §5.1.
 pub const HEADER_LEN: usize = 8;
 /// Version 3, type 1 (ADVERTISEMENT). RFC 9568 §5.2.1, §5.2.2.
 pub const VERSION_3: u8 = 3;
+/// Version 2. RFC 3768 §5.3.1.
+pub const VERSION_2: u8 = 2;
+/// Bytes of authentication data at the end of every message of version 2. RFC 3768 §5.3.10.
+pub const AUTH_DATA_LEN: usize = 8;
 /// Type of an ADVERTISEMENT. RFC 9568 §5.2.2.
 pub const TYPE_ADVERTISEMENT: u8 = 1;
 /// Bytes of the trailer that authenticates an advert. draft-cassen-vrrp-auth-hmac.
@@ -115,7 +120,7 @@ fn judge_headers<F: Frame + ?Sized, T: Tables>(
         Shape::Fragment => return Verdict::Fragment,
         Shape::ExtensionHeaders => return Verdict::ExtensionHeader,
     }
-    if facts.ttl != TTL {
+    if facts.ttl < TTL - router.hops_max {
         return Verdict::Ttl;
     }
     judge_message(frame, router, tables, finding)
@@ -136,7 +141,7 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
     else {
         return Verdict::Truncated;
     };
-    if version_type >> 4 != VERSION_3 {
+    if version_type >> 4 != if router.version_2 == 0 { VERSION_3 } else { VERSION_2 } {
         return Verdict::Version;
     }
     if version_type & 0x0f != TYPE_ADVERTISEMENT {
@@ -150,10 +155,14 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
         Err(verdict) => return verdict,
     };
     finding.priority = priority;
-    finding.interval_cs = u16::from_be_bytes([i0, i1]) & 0x0fff;
     if count == 0 {
         return Verdict::AddressCount;
     }
+    if router.version_2 != 0 {
+        finding.interval_cs = u16::from(i1) * 100;
+        return version_2::judge(frame, facts, router, count, [i0, i1]);
+    }
+    finding.interval_cs = u16::from_be_bytes([i0, i1]) & 0x0fff;
     let unsigned_len = HEADER_LEN + usize::from(count) * facts.family.address_len();
     let is_signed = router.auth != Router::AUTH_OFF && facts.message_len == unsigned_len + TRAILER_LEN;
     if facts.message_len != unsigned_len && !is_signed {
@@ -164,6 +173,9 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
     }
     if frame.bytes::<4>(facts.message_offset + facts.message_len - 4).is_none() {
         return Verdict::Truncated;
+    }
+    if router.link_local_first != 0 && !lists_link_local_first(frame, facts) {
+        return Verdict::AddressList;
     }
     if is_signed {
         return match trailer::check(frame, facts, router.window, speaker.mark, tables) {
@@ -246,6 +258,12 @@ fn is_carp<F: Frame + ?Sized>(frame: &F, facts: &Facts) -> bool {
     const LEN: usize = 36;
     let Some(&[version_type, _, _, words]) = frame.bytes::<4>(facts.message_offset) else { return false };
     facts.message_len == LEN && version_type == VERSION_TYPE && words == AUTHENTICATED_WORDS
+}
+
+/// Whether the first address of the list is an IPv6 link-local one. RFC 9568 §5.2.9, erratum 8300.
+#[inline(always)]
+fn lists_link_local_first<F: Frame + ?Sized>(frame: &F, facts: &Facts) -> bool {
+    matches!(frame.bytes::<2>(facts.message_offset + HEADER_LEN), Some(&[0xfe, b]) if b & 0xc0 == 0x80)
 }
 
 #[inline(always)]

@@ -18,4 +18,4 @@ pub mod sequence;
 mod testing;
 pub mod units;
 
-pub use units::{Centiseconds, Family, MacAddr, Priority, Vrid};
+pub use units::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};

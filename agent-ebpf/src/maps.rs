@@ -248,7 +248,7 @@ pub(crate) fn note_failure(finding: &Finding, now_ns: u64) {
     let Some((key, _)) = sender(&finding.facts, finding.router, &BpfTables) else { return };
     let Some(peer) = PEERS.get_ptr_mut(key) else { return };
     // SAFETY: as above.
-    unsafe { (*peer).note_failure(now_ns) };
+    unsafe { (*peer).note_failure(finding.verdict, now_ns) };
 }
 
 /// Closes or opens the fence of the virtual router that a peer has just spoken for.

@@ -113,6 +113,30 @@ impl Centiseconds {
     }
 }
 
+/// The version of VRRP that a virtual router speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Version {
+    /// RFC 3768, IPv4 only.
+    V2 = 2,
+    /// RFC 9568.
+    V3 = 3,
+}
+
+impl Version {
+    /// The number that adverts and records carry: 2 or 3.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
 /// The IP version that carries an advertisement. IPv4 and IPv6 virtual routers of one VRID are different routers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

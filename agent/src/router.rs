@@ -3,6 +3,7 @@
 
 mod accept;
 mod guard;
+mod oddities;
 mod receive;
 mod status;
 
@@ -16,15 +17,16 @@ use std::{
 use tokio::sync::watch;
 use tracing::{info, warn};
 use vrrp::{
-    Instant, Parameters, Priority,
+    Family, Instant, Parameters, Priority, Version,
     election::{Action, Cause, Election, Event, StateName, Transition},
-    message::{ChecksumForm, Message},
+    message::{ChecksumForm, Message, version_2},
 };
 use vrrp_wire::{
     abi::{PeerKey, RouterKey},
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
+use self::oddities::Oddities;
 use crate::{
     authentication::Authentication,
     config::{self, OwnAddress, PeerSource, Transport},
@@ -63,8 +65,9 @@ pub struct VirtualRouter {
     heard: BTreeMap<PeerKey, Heard>,
     /// Link-local senders that no peer of the configuration stands for, and when each was last believed.
     learned: BTreeMap<PeerKey, u64>,
-    /// What was reported of each sender, and still holds.
-    warned: BTreeSet<(PeerKey, Oddity)>,
+    /// Senders whose adverts were reported as refused.
+    refused: BTreeSet<PeerKey>,
+    oddities: Oddities,
     sending_fails: bool,
 }
 
@@ -73,16 +76,6 @@ pub struct VirtualRouter {
 struct Heard {
     at_ns: u64,
     source: IpAddr,
-}
-
-/// What may be odd about a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Oddity {
-    Refused,
-    Addresses,
-    Interval,
-    Priority,
-    Clock,
 }
 
 impl VirtualRouter {
@@ -97,9 +90,12 @@ impl VirtualRouter {
     ) -> Self {
         let link = &interface.link;
         let parameters = Parameters {
+            version: config.version,
             priority: config.priority,
             advertisement_interval: config.advertisement_interval,
-            preempt_mode: config.preempt,
+            preempt_after: config.preempt_after,
+            startup_delay: config.startup_delay,
+            down_timer_adverts: config.down_timer_adverts,
             learned_interval_max: config.learned_interval_max,
         };
         Self {
@@ -117,7 +113,8 @@ impl VirtualRouter {
             failure: None,
             heard: BTreeMap::new(),
             learned: BTreeMap::new(),
-            warned: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            oddities: Oddities::default(),
             sending_fails: false,
             config,
         }
@@ -184,7 +181,8 @@ impl VirtualRouter {
         self.ifindex = interface.ifindex;
         self.heard.clear();
         self.learned.clear();
-        self.warned.clear();
+        self.refused.clear();
+        self.oddities.clear();
         (self.own_address, self.own_mac) = (find_own_address(&self.config, link), link.mac);
         self.places.send_replace(Place {
             ifindex: self.ifindex,
@@ -207,10 +205,11 @@ impl VirtualRouter {
             (place.mac, place.link_local) = (link.mac, link.link_local());
         });
         self.set_own_address(link, desk, now);
-        let causes = [
-            (Cause::Link, !link.up || link.ifindex != self.ifindex),
-            (Cause::PrimaryAddress, self.own_address.is_none()),
-        ];
+        let no_source = match self.config.family {
+            Family::Ipv4 => Cause::PrimaryAddress,
+            Family::Ipv6 => Cause::Ipv6Source,
+        };
+        let causes = [(Cause::Link, !link.up || link.ifindex != self.ifindex), (no_source, self.own_address.is_none())];
         // Faults first: one fault in place of another is no recovery in between.
         for &(cause, present) in causes.iter().filter(|(_, present)| *present) {
             self.set_cause(cause, present, desk, now);
@@ -305,10 +304,14 @@ impl VirtualRouter {
         let signature = desk.authentication.as_mut().and_then(Authentication::sign_next);
         for destination in self.destinations() {
             let Some(endpoints) = endpoints(source, destination) else { continue };
-            let form = ChecksumForm::PseudoHeader;
-            let bytes = match signature {
-                Some((key, sequence)) => message.encode_signed(&endpoints, form, key, sequence),
-                None => message.encode(&endpoints, form),
+            let form = match self.config.family {
+                Family::Ipv4 => self.config.checksum,
+                Family::Ipv6 => ChecksumForm::PseudoHeader,
+            };
+            let bytes = match (self.config.version, signature) {
+                (Version::V2, _) => version_2::encode(&message, &self.config.authentication),
+                (Version::V3, Some((key, sequence))) => message.encode_signed(&endpoints, form, key, sequence),
+                (Version::V3, None) => message.encode(&endpoints, form),
             };
             match self.advertiser.send(&endpoints, &bytes) {
                 Ok(()) => {
@@ -327,8 +330,8 @@ impl VirtualRouter {
 
     fn destinations(&self) -> Vec<IpAddr> {
         match (self.config.transport, self.config.family) {
-            (Transport::Multicast, vrrp::Family::Ipv4) => vec![GROUP_IPV4.into()],
-            (Transport::Multicast, vrrp::Family::Ipv6) => vec![GROUP_IPV6.into()],
+            (Transport::Multicast, Family::Ipv4) => vec![GROUP_IPV4.into()],
+            (Transport::Multicast, Family::Ipv6) => vec![GROUP_IPV6.into()],
             (Transport::Unicast, _) => self
                 .config
                 .peers

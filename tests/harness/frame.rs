@@ -1,4 +1,4 @@
-//! Frames to inject: VRRPv3 adverts, right in every byte until a test spoils one.
+//! Frames to inject: VRRP adverts, right in every byte until a test spoils one.
 //!
 //! Written from the RFCs alone, so that a mistake in vipd's own code is not repeated here.
 
@@ -51,7 +51,8 @@ pub struct Advert {
     pub priority: u8,
     /// `IPvX` Addr Count, where it is not the number of `addresses`.
     pub count: Option<u8>,
-    /// Max Advertise Interval in centiseconds, and the four reserved bits above.
+    /// Max Advertise Interval in centiseconds, and the four reserved bits above. In version 2 the type of authentication
+    /// and the seconds.
     pub interval_cs: u16,
     /// Virtual addresses.
     pub addresses: Vec<IpAddr>,
@@ -89,20 +90,29 @@ impl Advert {
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
         let mut message = self.unsigned();
-        // IPv6's is the host's, which knows nothing of trailers.
-        if self.source.is_ipv6() {
+        // IPv6's is the host's, which knows nothing of trailers; that of version 2 covers what authenticates it.
+        let covers_trailer = self.source.is_ipv6() || self.version == 2;
+        if covers_trailer {
             message.extend(&self.trailer);
         }
         let checksum = match self.checksum {
+            Checksum::PseudoHeader if self.version == 2 => checksum(&[&message]),
             Checksum::PseudoHeader => checksum(&[&self.pseudo_header(message.len()), &message]),
             Checksum::MessageOnly => checksum(&[&message]),
             Checksum::Is(value) => value,
         };
         message[6..8].copy_from_slice(&checksum.to_be_bytes());
-        if self.source.is_ipv4() {
+        if !covers_trailer {
             message.extend(&self.trailer);
         }
         message
+    }
+
+    /// The same in version 2, with a password or without, sent every so many seconds. RFC 3768 §5.
+    #[must_use]
+    pub fn version_2(self, password: Option<&[u8; 8]>, seconds: u8) -> Self {
+        let interval_cs = u16::from_be_bytes([u8::from(password.is_some()), seconds]);
+        Self { version: 2, interval_cs, trailer: password.unwrap_or(&[0; 8]).to_vec(), ..self }
     }
 
     /// The message without trailer, its checksum 0.

@@ -19,7 +19,8 @@ use crate::{
     dice::{Dice, Forger, not_vrrp},
     frames::{FRAME_MIN, advert},
     kernel::{
-        Action, CAPTURED, FAMILIES, Hook, KEY_1, KEY_7, Kernel, MULTICAST, SECOND, SIGNED, VRIDS, key, now_ns, peer_key,
+        Action, CAPTURED, CONFIGURED, FAMILIES, Hook, KEY_1, KEY_7, Kernel, MULTICAST, SECOND, SIGNED, key, now_ns,
+        peer_key,
     },
 };
 
@@ -78,7 +79,8 @@ impl Daemon {
 
     /// Fails unless the trailer, where `finding` is about one, is right or wrong for the same reason.
     fn agrees(&self, kernel: &Kernel, frame: &[u8], finding: &Finding) -> Result<()> {
-        let is_refused = finding.verdict.is_of_authentication() && finding.verdict != Verdict::AuthMissing;
+        let has_no_trailer = matches!(finding.verdict, Verdict::AuthMissing | Verdict::AuthType | Verdict::Password);
+        let is_refused = finding.verdict.is_of_authentication() && !has_no_trailer;
         let is_about_a_trailer = is_refused || finding.verdict == Verdict::Admitted && finding.key != 0;
         if !is_about_a_trailer {
             return Ok(());
@@ -131,7 +133,7 @@ fn become_another(kernel: &mut Kernel, turn: usize) -> Result<()> {
     let active = u32::from(turn % 4 != 1);
     let is_hung = turn % 4 >= 2;
     let now_ns = now_ns()?;
-    for (family, vrid) in FAMILIES.into_iter().flat_map(|family| VRIDS.map(|vrid| (family, vrid))) {
+    for (family, vrid) in FAMILIES.into_iter().flat_map(|family| CONFIGURED.map(|vrid| (family, vrid))) {
         kernel.set_role(key(family, vrid), active, 3_000_000_000)?;
     }
     let beat_ns = if is_hung { now_ns - 10_000_000_000 } else { now_ns + 3_600_000_000_000 };

@@ -7,7 +7,10 @@ use vrrp_wire::{Family, MacAddr};
 
 use crate::{
     frames::{self, FRAME_MIN, advert, carp},
-    kernel::{CAPTURED, EITHER, FAMILIES, KEY_1, KEY_7, PEER_MAC, SECOND, SIGNED, STRANGER_MAC, UNICAST, VRIDS, host},
+    kernel::{
+        CAPTURED, CONFIGURED, EITHER, FAMILIES, KEY_1, KEY_7, PEER_MAC, SECOND, SIGNED, STRANGER_MAC, UNICAST,
+        VERSION_2, host,
+    },
 };
 
 /// xorshift64.
@@ -85,7 +88,7 @@ impl Forger {
 }
 
 fn random_advert(dice: &mut Dice, family: Family) -> Advert {
-    let vrid = if dice.once_in(2) { dice.pick(&[SIGNED, EITHER]) } else { dice.pick(&VRIDS) };
+    let vrid = if dice.once_in(2) { dice.pick(&[SIGNED, EITHER]) } else { dice.pick(&CONFIGURED) };
     let addresses: Vec<_> = match dice.below(64) {
         0 => Vec::new(),
         1 => {
@@ -93,8 +96,12 @@ fn random_advert(dice: &mut Dice, family: Family) -> Advert {
             let most = if family == Family::Ipv4 { 255 } else { 90 };
             vec![host(family, 100); 1 + dice.below(most)]
         }
+        2 => vec![frames::global(family); 1 + dice.below(3)],
         _ => vec![host(family, 100); 1 + dice.below(3)],
     };
+    if vrid == VERSION_2 {
+        return random_version_2(dice, family);
+    }
     let mut sent = Advert { vrid, addresses, priority: dice.byte(), ..advert(family) };
     if vrid == UNICAST {
         sent.destination = host(family, 1);
@@ -117,6 +124,18 @@ fn random_advert(dice: &mut Dice, family: Family) -> Advert {
     let mut sent = sent.signed(id, key, time.wrapping_add(fraction));
     if dice.once_in(8) {
         spoil(dice, &mut sent, family);
+    }
+    sent
+}
+
+/// An advert of version 2, in which a field may be wrong.
+fn random_version_2(dice: &mut Dice, family: Family) -> Advert {
+    let mut sent = Advert { priority: dice.byte(), ..frames::version_2(family) };
+    match dice.below(6) {
+        0 => spoil(dice, &mut sent, family),
+        1 => sent.interval_cs ^= 1 << dice.below(16),
+        2 => sent.trailer[dice.below(8)] ^= dice.byte(),
+        _ => {}
     }
     sent
 }
@@ -220,9 +239,9 @@ pub(crate) fn not_vrrp(dice: &mut Dice) -> Vec<u8> {
 fn about_others(dice: &mut Dice) -> Vec<u8> {
     let family = dice.pick(&FAMILIES);
     let mac = MacAddr([0x02, 0x99, dice.byte(), dice.byte(), dice.byte(), dice.byte()]);
-    // The virtual addresses are 151 to 155.
+    // The virtual addresses are 151 to 157.
     let numbers = [dice.byte(), dice.byte()];
-    let [one, other] = numbers.map(|number| host(family, if (151..=155).contains(&number) { 9 } else { number }));
+    let [one, other] = numbers.map(|number| host(family, if (151..=157).contains(&number) { 9 } else { number }));
     match dice.below(4) {
         0 => frames::question(mac, one, other),
         1 => frames::answer(mac, mac, one),

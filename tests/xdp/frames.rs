@@ -1,14 +1,14 @@
 //! Frames for the programs: adverts with one fault each, ARP and Neighbor Discovery, and ordinary traffic.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use harness::frame::{Advert, Checksum};
 use vrrp_wire::{Family, MacAddr, abi::Verdict};
 
 use crate::{
     kernel::{
-        ANYBODY, Action, CAPTURED, EITHER, KEY_1, KEY_7, MULTICAST, PEER_MAC, SECOND, SIGNED, STRANGER_MAC, UNICAST,
-        host,
+        ANYBODY, Action, CAPTURED, EITHER, KEY_1, KEY_7, LINK_LOCAL, MULTICAST, PASSWORD, PEER_MAC, SECOND, SIGNED,
+        STRANGER_MAC, UNICAST, VERSION_2, host,
     },
     spoil,
 };
@@ -24,6 +24,19 @@ pub(crate) fn advert(family: Family) -> Advert {
 /// A good advert of the peer, signed with key 1 for the virtual router that demands it.
 pub(crate) fn signed(family: Family) -> Advert {
     Advert { vrid: SIGNED, ..advert(family) }.signed(1, &KEY_1, CAPTURED)
+}
+
+/// A good advert of version 2 of the peer, with the password.
+pub(crate) fn version_2(family: Family) -> Advert {
+    Advert { vrid: VERSION_2, ..advert(family) }.version_2(Some(PASSWORD), 1)
+}
+
+/// An address that is not link-local.
+pub(crate) fn global(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => host(family, 100),
+        Family::Ipv6 => Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x100).into(),
+    }
 }
 
 /// A frame and what is to become of it.
@@ -113,6 +126,37 @@ fn forged(advert: Advert) -> Advert {
     advert.signed(1, b"a key that the attacker has made up himself", CAPTURED)
 }
 
+/// Adverts of version 2, and what is wrong with them.
+fn adverts_of_version_2(family: Family) -> Vec<(&'static str, Advert, Verdict, Action)> {
+    use Action::{Drop, Pass};
+    let good = || version_2(family);
+    let other =
+        |password: &[u8; 8], seconds| Advert { trailer: Vec::new(), ..good() }.version_2(Some(password), seconds);
+    let without = Advert { trailer: Vec::new(), ..good() }.version_2(None, 1);
+    vec![
+        ("version 2", good(), Verdict::Admitted, Pass),
+        ("version 2, leaving", Advert { priority: 0, ..good() }, Verdict::Admitted, Pass),
+        ("version 2 without a password", without, Verdict::AuthType, Drop),
+        ("version 2 with another password", other(b"s3cres\0\0", 1), Verdict::Password, Drop),
+        ("version 2 with a longer password", other(b"s3cret2\0", 1), Verdict::Password, Drop),
+        ("version 2 every two seconds", other(PASSWORD, 2), Verdict::Interval, Drop),
+        ("version 2 without its end", Advert { trailer: Vec::new(), ..good() }, Verdict::Length, Drop),
+        ("version 3 for version 2", Advert { vrid: VERSION_2, ..advert(family) }, Verdict::Version, Drop),
+    ]
+}
+
+/// Adverts whose first address must be link-local.
+fn adverts_with_link_local() -> Vec<(&'static str, Advert, Verdict, Action)> {
+    let family = Family::Ipv6;
+    let listing = |addresses: &[IpAddr]| Advert { vrid: LINK_LOCAL, addresses: addresses.to_vec(), ..advert(family) };
+    let (first, second) = (host(family, 157), global(family));
+    vec![
+        ("link-local first", listing(&[first, second]), Verdict::Admitted, Action::Pass),
+        ("link-local second", listing(&[second, first]), Verdict::AddressList, Action::Drop),
+        ("no link-local address", listing(&[second]), Verdict::AddressList, Action::Drop),
+    ]
+}
+
 /// Link-local senders that are not listed.
 fn strangers() -> Vec<(&'static str, Advert, Verdict, Action)> {
     use Action::{Drop, Pass};
@@ -129,9 +173,10 @@ fn strangers() -> Vec<(&'static str, Advert, Verdict, Action)> {
 
 /// Frames with each verdict that there is.
 pub(crate) fn cases(family: Family) -> Vec<Case> {
-    let mut adverts = [adverts(family), signed_adverts(family)].concat();
+    let mut adverts = [adverts(family), signed_adverts(family), adverts_of_version_2(family)].concat();
     if family == Family::Ipv6 {
         adverts.extend(strangers());
+        adverts.extend(adverts_with_link_local());
     }
     let mut cases: Vec<_> = adverts
         .into_iter()

@@ -50,6 +50,15 @@ pub(crate) const SIGNED: u8 = 53;
 pub(crate) const EITHER: u8 = 54;
 pub(crate) const ANYBODY: u8 = 55;
 pub(crate) const VRIDS: [u8; 5] = [MULTICAST, UNICAST, SIGNED, EITHER, ANYBODY];
+/// Of version 2, with [`PASSWORD`] and an interval of 1 s.
+pub(crate) const VERSION_2: u8 = 56;
+/// Whose adverts over IPv6 begin with a link-local address.
+pub(crate) const LINK_LOCAL: u8 = 57;
+/// All of them.
+pub(crate) const CONFIGURED: [u8; 7] = [MULTICAST, UNICAST, SIGNED, EITHER, ANYBODY, VERSION_2, LINK_LOCAL];
+
+/// The password of version 2.
+pub(crate) const PASSWORD: &[u8; 8] = b"s3cret\0\0";
 
 pub(crate) const OWN_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x01]);
 pub(crate) const PEER_MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x02]);
@@ -158,7 +167,7 @@ impl Kernel {
     /// The same with a guard that is loaded already.
     pub(crate) fn with_guard(guard: Guard, enforce: u32) -> Result<Self> {
         let mut kernel = Self::tell(guard, enforce)?;
-        for (family, vrid) in FAMILIES.into_iter().flat_map(|family| VRIDS.map(|vrid| (family, vrid))) {
+        for (family, vrid) in FAMILIES.into_iter().flat_map(|family| CONFIGURED.map(|vrid| (family, vrid))) {
             kernel.configure_anew(family, vrid)?;
             kernel.guard.set_vip(vip_key(family, vrid), key(family, vrid))?;
         }
@@ -182,6 +191,11 @@ impl Kernel {
                 _ => Router::LISTED,
             },
             fence: 1,
+            version_2: u8::from(vrid == VERSION_2),
+            auth_type: Router::PASSWORD,
+            password: *PASSWORD,
+            interval_s: 1,
+            link_local_first: u8::from(vrid == LINK_LOCAL && family == Family::Ipv6),
             ..Router::default()
         };
         self.configure(key(family, vrid), router, host(family, 2), Some(PEER_MAC))
@@ -210,7 +224,7 @@ impl Kernel {
 
     /// Forgets what was heard and done: stamps, marks, roles, fences.
     pub(crate) fn begin_anew(&mut self) -> Result<()> {
-        for (family, vrid) in FAMILIES.into_iter().flat_map(|family| VRIDS.map(|vrid| (family, vrid))) {
+        for (family, vrid) in FAMILIES.into_iter().flat_map(|family| CONFIGURED.map(|vrid| (family, vrid))) {
             self.guard.remove_peer(&peer_key(family, vrid))?;
             self.tables.remove_peer(&peer_key(family, vrid));
             self.configure_anew(family, vrid)?;

@@ -55,6 +55,8 @@ fn an_admitted_advert_is_recorded_and_stamped() -> Result<()> {
                 last_good_ns: record.received_at_ns,
                 failing_since_ns: 0,
                 last_failure_ns: 0,
+                last_failure: 0,
+                padding: 0,
             };
             assert_eq!(kernel.peer(family, MULTICAST)?, expected);
             assert_eq!(kernel.peer(family, UNICAST)?.adverts, 0, "stamped for another virtual router");
@@ -84,9 +86,9 @@ fn only_an_admitted_advert_is_stamped() -> Result<()> {
     Ok(())
 }
 
-/// The agent raises an alarm when a known peer fails for long; a good advert ends that.
+/// The agent raises an alarm when a known peer is refused for long; a good advert ends that.
 #[test]
-fn failed_authentication_is_noted_until_a_good_advert() -> Result<()> {
+fn bad_adverts_of_a_peer_are_noted_until_a_good_one() -> Result<()> {
     let _lab = lab!();
     let mut kernel = Kernel::new(1)?;
     for hook in INWARD {
@@ -104,13 +106,15 @@ fn failed_authentication_is_noted_until_a_good_advert() -> Result<()> {
             let second = kernel.peer(family, SIGNED)?;
             ensure!(second.failing_since_ns == first.failing_since_ns, "{second:?}");
             ensure!(second.last_failure_ns > first.last_failure_ns, "{second:?}");
+            let failures = [first.last_failure, second.last_failure];
+            ensure!(failures == [Verdict::AuthCode as u32, Verdict::AuthMissing as u32], "{failures:?}");
 
-            // Bad in another way, or somebody else: neither here nor there.
-            let stranger = Advert { source: host(family, 66), ..signed(family) };
-            for frame in [Advert { ttl: 1, ..signed(family) }.frame(), stranger.frame()] {
-                kernel.run(hook, &frame)?;
-                ensure!(kernel.peer(family, SIGNED)? == second, "{family}");
-            }
+            // Somebody else: neither here nor there.
+            kernel.run(hook, &Advert { source: host(family, 66), ..signed(family) }.frame())?;
+            ensure!(kernel.peer(family, SIGNED)? == second, "{family}");
+            kernel.run(hook, &Advert { ttl: 1, ..signed(family) }.frame())?;
+            let third = kernel.peer(family, SIGNED)?;
+            ensure!(third.last_failure == Verdict::Ttl as u32, "{third:?}");
 
             kernel.run(hook, &signed(family).frame())?;
             let good = kernel.peer(family, SIGNED)?;

@@ -19,7 +19,10 @@ use crate::{
 
 /// Whether adverts of `family` can have this verdict.
 const fn applies(verdict: Verdict, family: Family) -> bool {
-    !matches!((verdict, family), (Verdict::IpOptions, Family::Ipv6) | (Verdict::ExtensionHeader, Family::Ipv4))
+    !matches!(
+        (verdict, family),
+        (Verdict::IpOptions, Family::Ipv6) | (Verdict::ExtensionHeader | Verdict::AddressList, Family::Ipv4)
+    )
 }
 
 /// The kernel of the table of cases.

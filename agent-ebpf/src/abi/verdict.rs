@@ -72,7 +72,7 @@ verdicts! {
     Fragment => fragment,
     /// IPv6 extension headers before protocol 112, which no VRRP router sends.
     ExtensionHeader => extension_header,
-    /// TTL or Hop Limit is not 255: not from this link. RFC 9568 §5.1.1.3, §5.1.2.3.
+    /// TTL or Hop Limit is not 255, or less than a unicast peer may have: not from this link. RFC 9568 §5.1.1.3, §5.1.2.3.
     Ttl => ttl,
     /// Not the configured VRRP version. RFC 9568 §7.1.
     Version => version,
@@ -88,7 +88,7 @@ verdicts! {
     Length => length,
     /// IPvX Addr Count 0. RFC 9568 §5.2.5.
     AddressCount => address_count,
-    /// Max Advertise Interval 0. RFC 9568 §5.2.7.
+    /// Max Advertise Interval 0, or in version 2 another interval than ours. RFC 9568 §5.2.7, RFC 3768 §7.1.
     Interval => interval,
     /// Too long to be verified here, or before the daemon has said what time it is. Passes; the daemon decides.
     Unverified => unverified,
@@ -106,6 +106,12 @@ verdicts! {
     AuthReplayed => auth_replayed,
     /// The authentication code is wrong: forged, or another key of the same identifier.
     AuthCode => auth_code,
+    /// The first address of an IPv6 advert is not link-local. RFC 9568 erratum 8300.
+    AddressList => address_list,
+    /// Another authentication type of version 2 than the configured one. RFC 3768 §7.1.
+    AuthType => auth_type,
+    /// The simple password of version 2 is wrong.
+    Password => password,
 }
 
 impl Verdict {
@@ -133,6 +139,8 @@ impl Verdict {
                 | Self::AuthStale
                 | Self::AuthReplayed
                 | Self::AuthCode
+                | Self::AuthType
+                | Self::Password
         )
     }
 }

@@ -97,9 +97,7 @@ pub(crate) fn conclude<P: Packet>(packet: &P) -> Action {
     if !verdict.is_bad() {
         return Action::Pass;
     }
-    if verdict.is_of_authentication() {
-        maps::note_failure(finding, now_ns);
-    }
+    maps::note_failure(finding, now_ns);
     maps::note_reject(packet, finding, now_ns);
     let settings = maps::settings();
     if settings.log_drops != 0 && maps::may_log() {

@@ -18,6 +18,7 @@ use crate::{
 mod properties;
 mod sender;
 mod trailer;
+mod version_2;
 
 const OWN_IPV4: [u8; 16] = [198, 51, 100, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const OWN_IPV6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11];
@@ -156,12 +157,37 @@ fn only_version_3_and_type_1_are_adverts() {
     }
 }
 
+/// A router beyond this link has lower TTL; how many routers may be in between is configured.
+/// Rows: +B1 -B1
 #[test]
-fn version_2_is_refused_as_captured() {
-    // VRID 58 of keepalived 2.4.3: VRRPv2 without authentication, here under a VRID that is configured for version 3.
-    let message = [0x21, 55, 0xc8, 1, 0, 1, 0x54, 0x36, 0xc0, 0x00, 0x02, 0x8c, 0, 0, 0, 0, 0, 0, 0, 0];
-    let frame = patched(&IPV4.resized(20), IPV4.message_at, &message);
-    assert_eq!(multicast_verdict(&frame), Some(Verdict::Version));
+fn unicast_adverts_may_have_passed_routers() {
+    for golden in GOLDEN {
+        let mut tables = Configured::multicast();
+        tables.routers.values_mut().for_each(|router| router.hops_max = 191);
+        for (ttl, expected) in [(255, Verdict::Admitted), (64, Verdict::Admitted), (63, Verdict::Ttl)] {
+            assert_eq!(tables.verdict(&golden.with(golden.ttl_at, &[ttl])), Some(expected), "{ttl}");
+        }
+        tables.routers.values_mut().for_each(|router| router.hops_max = 255);
+        assert_eq!(tables.verdict(&golden.with(golden.ttl_at, &[0])), Some(Verdict::Admitted));
+    }
+}
+
+/// RFC 9568 §5.2.9, erratum 8300.
+/// Rows: +B11 -B11
+#[test]
+fn the_first_ipv6_address_is_link_local_where_that_is_demanded() {
+    let mut tables = Configured::multicast();
+    assert_eq!(tables.verdict(&IPV6.with_message(8, &[0x20, 0x01])), Some(Verdict::Admitted), "not demanded");
+    tables.routers.values_mut().for_each(|router| router.link_local_first = 1);
+    for (bytes, expected) in [
+        ([0xfe, 0x80], Verdict::Admitted),
+        ([0xfe, 0xbf], Verdict::Admitted),
+        ([0xfe, 0xc0], Verdict::AddressList),
+        ([0xff, 0x80], Verdict::AddressList),
+        ([0x20, 0x01], Verdict::AddressList),
+    ] {
+        assert_eq!(tables.verdict(&IPV6.with_message(8, &bytes)), Some(expected), "{bytes:x?}");
+    }
 }
 
 /// RFC 9568 §5.2.4: 0 says that the sender leaves, and no other value means less than an advert.

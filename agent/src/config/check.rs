@@ -2,6 +2,7 @@
 
 mod auth;
 mod identity;
+mod manner;
 mod router;
 
 use std::fmt::Display;
@@ -91,7 +92,7 @@ fn missing_address(
 ) -> Option<(&'static str, Severity, Fault)> {
     let needed_by = router.entry.heading.table_and_line();
     let needed = || format!("missing, but {needed_by} needs it for {}", router.family);
-    match (router.family, router.transport?) {
+    match (router.family, router.manner.transport?) {
         (Family::Ipv4, _) => node.address.is_absent().then(|| {
             let remedy = "add the node's primary IPv4 address on the interface";
             ("address", Severity::Error, Fault::new(needed(), remedy))
@@ -100,13 +101,14 @@ fn missing_address(
             ("address6", Severity::Error, Fault::new(needed(), "add the IPv6 address that its adverts come from"))
         }),
         (Family::Ipv6, Transport::Multicast) => {
-            let unknown = router.members.len() > 1 && node.link_local.is_absent() && node.mac.is_absent();
+            let unknown = router.members.len() > 1 && !router.can_tell(node);
             (unknown && auth::enforces(auth) == Some(false)).then(|| {
                 let what = format!(
                     "missing, so {needed_by} believes IPv6 adverts from any link-local address: anyone on the link \
                      can forge them"
                 );
-                let remedy = "add it, or mac; or an [auth] with mode = \"enforce\"";
+                let or_mac = if router.manner.virtual_mac == Some(true) { "" } else { ", or mac" };
+                let remedy = format!("add it{or_mac}; or an [auth] with mode = \"enforce\"");
                 ("link_local", Severity::Warning, Fault::new(what, remedy))
             })
         }

@@ -11,8 +11,11 @@ use std::{
 
 use ipnet::IpNet;
 use toml::de::DeTable;
-use vrrp::auth::KeyId;
-use vrrp_wire::{Centiseconds, MacAddr, Priority, Vrid};
+use vrrp::{
+    auth::KeyId,
+    message::{ChecksumForm, version_2::Password},
+};
+use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
@@ -35,11 +38,41 @@ pub(super) struct Cluster {
     pub(super) heading: Place,
     pub(super) name: Field<String>,
     pub(super) interface: Field<String>,
-    pub(super) advertisement_interval: Field<Centiseconds>,
-    pub(super) preempt: Field<bool>,
-    pub(super) transport: Field<Transport>,
     pub(super) rfc_pure: Field<bool>,
+    pub(super) startup_delay: Field<Duration>,
+    pub(super) manner: Manner,
+}
+
+/// How a virtual router works: `[cluster]` says it for all, and a `[[virtual_router]]` for itself.
+pub(super) struct Manner {
+    pub(super) advertisement_interval: Field<Centiseconds>,
+    pub(super) preempt: Field<Preempt>,
+    pub(super) transport: Field<Transport>,
     pub(super) fence: Field<Fence>,
+    pub(super) version: Field<Version>,
+    pub(super) password: Field<Password>,
+    pub(super) down_timer_adverts: Field<u8>,
+    pub(super) checksum: Field<ChecksumForm>,
+    pub(super) accept: Field<bool>,
+    pub(super) virtual_mac: Field<bool>,
+    pub(super) min_ttl: Field<u8>,
+    pub(super) virtual_link_local: Field<bool>,
+}
+
+/// `preempt`: when a Backup takes over from an Active Router of lower priority.
+#[derive(Clone, Copy)]
+pub(super) enum Preempt {
+    Never,
+    After(Duration),
+}
+
+impl Preempt {
+    pub(super) const fn after(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::After(delay) => Some(delay),
+        }
+    }
 }
 
 /// `[guard]`.
@@ -86,10 +119,7 @@ pub(super) struct VirtualRouter {
     /// By node, in the order of the file.
     pub(super) priorities: Field<Vec<(String, Located<Priority>)>>,
     pub(super) interface: Field<String>,
-    pub(super) advertisement_interval: Field<Centiseconds>,
-    pub(super) preempt: Field<bool>,
-    pub(super) transport: Field<Transport>,
-    pub(super) fence: Field<Fence>,
+    pub(super) manner: Manner,
 }
 
 impl File {
@@ -123,11 +153,28 @@ impl Cluster {
             heading: table.heading().clone(),
             name: table.scalar("name", value::name),
             interface: table.scalar("interface", value::interface),
+            rfc_pure: table.scalar("rfc_pure", value::boolean),
+            startup_delay: table.scalar("startup_delay", value::startup_delay),
+            manner: Manner::read(table),
+        }
+    }
+}
+
+impl Manner {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
             advertisement_interval: table.scalar("advertisement_interval", value::interval),
             preempt: table.scalar("preempt", value::preempt),
             transport: table.scalar("transport", value::transport),
-            rfc_pure: table.scalar("rfc_pure", value::boolean),
             fence: table.scalar("fence", value::fence),
+            version: table.scalar("version", value::version),
+            password: table.scalar("password", value::password),
+            down_timer_adverts: table.scalar("down_timer_adverts", value::down_timer_adverts),
+            checksum: table.scalar("checksum", value::checksum),
+            accept: table.scalar("accept", value::boolean),
+            virtual_mac: table.scalar("virtual_mac", value::boolean),
+            min_ttl: table.scalar("min_ttl", value::min_ttl),
+            virtual_link_local: table.scalar("virtual_link_local", value::boolean),
         }
     }
 }
@@ -189,10 +236,7 @@ impl VirtualRouter {
             nodes: table.list("nodes", value::name),
             priorities: table.map("priorities", value::priority),
             interface: table.scalar("interface", value::interface),
-            advertisement_interval: table.scalar("advertisement_interval", value::interval),
-            preempt: table.scalar("preempt", value::preempt),
-            transport: table.scalar("transport", value::transport),
-            fence: table.scalar("fence", value::fence),
+            manner: Manner::read(table),
         }
     }
 }

@@ -22,8 +22,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use vrrp::auth::KeyId;
-use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Vrid};
+use vrrp::{
+    auth::KeyId,
+    message::{ChecksumForm, version_2},
+};
+use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};
 
 pub use self::diagnostic::{Diagnostic, Severity};
 use self::{diagnostic::Report, file::File};
@@ -173,8 +176,17 @@ pub struct VirtualRouter {
     /// This node's Priority: as `priorities` gives it, else by the place in `nodes`. The first of `nodes` has 200,
     /// each next one 50 less; of more than four nodes each next one has 150/(n-1) less, rounded down, but at least 1.
     pub priority: Priority,
-    /// `Preempt_Mode`: whether this node takes over from an Active Router of lower Priority.
-    pub preempt: bool,
+    /// Which version of VRRP it speaks.
+    pub version: Version,
+    /// What its adverts of version 2 carry, and must carry.
+    pub authentication: version_2::Authentication,
+    /// `Preempt_Mode`: how long after it has heard an Active Router of lower Priority this node begins to take over
+    /// from it; `None`: never.
+    pub preempt_after: Option<Duration>,
+    /// How long it waits at the start of the agent before it takes part.
+    pub startup_delay: Duration,
+    /// Intervals without an advert, 1 to 100, after which a Backup takes over. Default 3.
+    pub down_timer_adverts: u8,
     /// `Advertisement_Interval` of this node.
     pub advertisement_interval: Centiseconds,
     /// The longest interval that is learned from an Active Router: twice the own one, or `None` for no limit,
@@ -182,10 +194,20 @@ pub struct VirtualRouter {
     pub learned_interval_max: Option<Duration>,
     /// Where adverts are sent to.
     pub transport: Transport,
+    /// The least TTL or Hop Limit that an advert may have: 255, except from unicast peers beyond a router.
+    pub min_ttl: u8,
+    /// What the checksum of adverts of version 3 over IPv4 covers; both forms are accepted.
+    pub checksum: ChecksumForm,
+    /// `Accept_Mode`: whether this node, as Active, takes what is sent to the addresses. Their owner always does.
+    pub accept: bool,
+    /// Whether adverts and addresses have the Virtual Router MAC Address, not that of the interface.
+    pub virtual_mac: bool,
     /// The addresses in the order of the advert, with their prefix lengths and all bits of the host. An IPv6 virtual
     /// router begins with a link-local one, as RFC 9568 §5.2.9 demands: the first that the file lists, else the
-    /// EUI-64 address of the Virtual Router MAC.
+    /// EUI-64 address of the Virtual Router MAC, unless `virtual_link_local = false`.
     pub addresses: Vec<IpNet>,
+    /// Whether adverts must begin with a link-local address; never over IPv4.
+    pub link_local_first: bool,
     /// The address that this node's adverts come from.
     pub own_address: OwnAddress,
     /// The other nodes that take part, in the order of `nodes` or `priorities`; without those of which the file gives

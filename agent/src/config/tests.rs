@@ -4,6 +4,7 @@ mod auth;
 mod guard;
 mod identity;
 mod key_files;
+mod manner;
 mod mistakes;
 mod senders;
 mod values;
@@ -101,11 +102,20 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         family: Family::Ipv4,
         interface: "vsw0".to_owned(),
         priority: Priority::new(200).unwrap(),
-        preempt: true,
+        version: Version::V3,
+        authentication: version_2::Authentication::None,
+        preempt_after: Some(Duration::ZERO),
+        startup_delay: Duration::ZERO,
+        down_timer_adverts: 3,
         advertisement_interval: Centiseconds::new(100).unwrap(),
         learned_interval_max: Some(Duration::from_secs(2)),
         transport: Transport::Multicast,
+        min_ttl: 255,
+        checksum: ChecksumForm::PseudoHeader,
+        accept: true,
+        virtual_mac: false,
         addresses: vec!["10.77.0.100/24".parse().unwrap()],
+        link_local_first: false,
         own_address: OwnAddress::Configured("10.77.0.1".parse().unwrap()),
         peers: vec![Peer {
             node: "n2".to_owned(),
@@ -118,6 +128,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
     let web_a6 = VirtualRouter {
         family: Family::Ipv6,
         addresses: vec!["fe80::200:5eff:fe00:233/64".parse().unwrap(), "fd77::100/64".parse().unwrap()],
+        link_local_first: true,
         own_address: OwnAddress::Configured("fe80::1".parse().unwrap()),
         peers: vec![Peer { node: "n2".to_owned(), source: PeerSource::Address("fe80::2".parse().unwrap()), mac: None }],
         ..web_a.clone()
@@ -235,12 +246,17 @@ fn an_entry_overrides_the_cluster_and_the_cluster_the_defaults() {
     assert_eq!(config.guard, guard);
     let [own, _, inherited, _] = &config.virtual_routers[..] else { panic!("not four virtual routers") };
     assert_eq!(
-        (own.interface.as_str(), own.advertisement_interval.get(), own.preempt, own.transport),
-        ("vlan.7", 50, true, Transport::Multicast)
+        (own.interface.as_str(), own.advertisement_interval.get(), own.preempt_after, own.transport),
+        ("vlan.7", 50, Some(Duration::ZERO), Transport::Multicast)
     );
     assert_eq!(
-        (inherited.interface.as_str(), inherited.advertisement_interval.get(), inherited.preempt, inherited.transport),
-        ("vsw0", 10, false, Transport::Unicast)
+        (
+            inherited.interface.as_str(),
+            inherited.advertisement_interval.get(),
+            inherited.preempt_after,
+            inherited.transport
+        ),
+        ("vsw0", 10, None, Transport::Unicast)
     );
     assert_eq!(own.learned_interval_max, Some(Duration::from_secs(1)));
     assert_eq!((own.fence, inherited.fence), (Fence::Auto, Fence::Off));

@@ -9,10 +9,13 @@ use std::{
 
 use ipnet::IpNet;
 use toml::de::DeValue;
-use vrrp::auth::KeyId;
-use vrrp_wire::{Centiseconds, MacAddr, Priority, Vrid};
+use vrrp::{
+    auth::KeyId,
+    message::{ChecksumForm, version_2::Password},
+};
+use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 
-use super::{Attach, AuthMode, Fence, Mode, Transport, VlanGuard, diagnostic::Fault};
+use super::{Attach, AuthMode, Fence, Mode, Transport, VlanGuard, diagnostic::Fault, file::Preempt};
 
 /// Longest name of a Linux network interface, in bytes.
 const INTERFACE_NAME_MAX: usize = 15;
@@ -43,11 +46,62 @@ pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Fault> {
     value.as_bool().ok_or_else(|| Fault::new(format!("{} is not a boolean", shown(value)), "write true or false"))
 }
 
-pub(super) fn preempt(value: &DeValue<'_>) -> Result<bool, Fault> {
-    if value.is_table() {
-        return Err(Fault::new("a delay (after) is not supported in this version", "write true or false"));
+/// `true`, `false`, or `{ after = "30s" }`.
+pub(super) fn preempt(value: &DeValue<'_>) -> Result<Preempt, Fault> {
+    let remedy = r#"write true, false, or { after = "30s" }"#;
+    let Some(table) = value.as_table() else {
+        let fault = |_| Fault::new(format!("{} is not a boolean, nor a table with `after`", shown(value)), remedy);
+        let preempts = boolean(value).map_err(fault)?;
+        return Ok(if preempts { Preempt::After(Duration::ZERO) } else { Preempt::Never });
+    };
+    if let Some(unknown) = table.keys().find(|key| key.get_ref() != "after") {
+        return Err(Fault::new(format!("unknown key {:?} beside `after`", unknown.get_ref()), remedy));
     }
-    boolean(value)
+    let after = table.get("after").ok_or_else(|| Fault::new("`after` is missing", remedy))?;
+    span(after.get_ref(), "30s", &(Duration::ZERO..=Duration::from_hours(1))).map(Preempt::After)
+}
+
+/// The version of VRRP.
+pub(super) fn version(value: &DeValue<'_>) -> Result<Version, Fault> {
+    match byte(value) {
+        Some(2) => Ok(Version::V2),
+        Some(3) => Ok(Version::V3),
+        Some(_) | None => {
+            let remedy = "write 3, or 2 for peers that have no other (IPv4 only)";
+            Err(Fault::new(format!("{} is not a version of VRRP", shown(value)), remedy))
+        }
+    }
+}
+
+/// The simple password of version 2. It is not quoted: whoever reads the message need not know it.
+pub(super) fn password(value: &DeValue<'_>) -> Result<Password, Fault> {
+    let text = text(value, "s3cret")?;
+    Password::new(text).ok_or_else(|| {
+        let what = format!("a password of {} bytes does not fit", text.len());
+        Fault::new(what, "give 1 to 8 bytes, as the peers have it; of a longer one keepalived takes the first 8")
+    })
+}
+
+/// How many intervals without an advert are borne.
+pub(super) fn down_timer_adverts(value: &DeValue<'_>) -> Result<u8, Fault> {
+    let remedy = "give a whole number from 1 to 100; the RFC has 3";
+    let fault = || Fault::new(format!("{} is no number of adverts that may be missed", shown(value)), remedy);
+    byte(value).filter(|count| (1..=100).contains(count)).ok_or_else(fault)
+}
+
+pub(super) fn checksum(value: &DeValue<'_>) -> Result<ChecksumForm, Fault> {
+    choice(value, &[("pseudo-header", ChecksumForm::PseudoHeader), ("rfc9568", ChecksumForm::MessageOnly)])
+}
+
+/// The least TTL or Hop Limit of a unicast advert.
+pub(super) fn min_ttl(value: &DeValue<'_>) -> Result<u8, Fault> {
+    let remedy = "give a whole number from 1 to 255; 255 believes only what comes from this link";
+    byte(value).filter(|&ttl| ttl > 0).ok_or_else(|| Fault::new(format!("{} is not a TTL", shown(value)), remedy))
+}
+
+/// How long the agent waits at its start before it takes part.
+pub(super) fn startup_delay(value: &DeValue<'_>) -> Result<Duration, Fault> {
+    span(value, "10s", &(Duration::ZERO..=Duration::from_hours(1)))
 }
 
 pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, Fault> {

@@ -15,6 +15,8 @@ pub struct Alarm {
     pub kind: AlarmKind,
     /// The virtual router that it concerns, as `NAME/FAMILY`; `None` where it concerns the node.
     pub router: Option<String>,
+    /// The peer that it concerns, by the name of its node or else its address.
+    pub peer: Option<String>,
     /// What is amiss, what follows from it, what to do.
     pub what: String,
 }
@@ -29,6 +31,14 @@ pub enum AlarmKind {
     ClockSkew,
     /// Nothing keeps this host's clock right.
     ClockNotSynchronised,
+    /// A peer advertises other addresses than ours. RFC 9568 §7.1.
+    AddressListDiffers,
+    /// A peer has another interval than ours. RFC 9568 §7.1.
+    IntervalDiffers,
+    /// A peer has our priority; between owners a mistake in any case. RFC 9568 §8.3.2.
+    PriorityConflict,
+    /// A known peer is heard, and its adverts are bad in another way: both may be Active soon.
+    PeerRefused,
     /// A stranger claims a virtual address by ARP or Neighbor Discovery.
     AddressClaimed,
 }
@@ -39,6 +49,10 @@ impl fmt::Display for AlarmKind {
             Self::AuthSplitRisk => "auth_split_risk",
             Self::ClockSkew => "clock_skew",
             Self::ClockNotSynchronised => "clock_not_synchronised",
+            Self::AddressListDiffers => "address_list_differs",
+            Self::IntervalDiffers => "interval_differs",
+            Self::PriorityConflict => "priority_conflict",
+            Self::PeerRefused => "peer_refused",
             Self::AddressClaimed => "address_claimed",
         })
     }
@@ -59,12 +73,12 @@ impl Alarm {
             ago(claim.first_ns),
             ago(claim.last_ns)
         );
-        Self { kind: AlarmKind::AddressClaimed, router: Some(address.to_string()), what }
+        Self { kind: AlarmKind::AddressClaimed, router: Some(address.to_string()), peer: None, what }
     }
 
     /// Whether both are of one thing, perhaps at different moments.
     #[must_use]
     pub fn is_of_same(&self, other: &Self) -> bool {
-        (self.kind, &self.router) == (other.kind, &other.router)
+        (self.kind, &self.router, &self.peer) == (other.kind, &other.router, &other.peer)
     }
 }

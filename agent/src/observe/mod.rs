@@ -91,9 +91,12 @@ pub struct RouterStatus {
     pub reason: Option<String>,
     /// How long it has been in this state, in milliseconds.
     pub since_ms: u64,
+    /// VRRP version, 2 or 3.
+    pub version: u8,
     /// Priority of this router.
     pub priority: u8,
-    /// The address that adverts come from.
+    /// The address that adverts come from: the one that the configuration gives, or the interface's link-local one;
+    /// `None` while there is none.
     pub own_address: Option<IpAddr>,
     /// Source of the last advert from another router.
     pub last_advert_from: Option<IpAddr>,
@@ -145,6 +148,10 @@ pub struct Tally {
     pub adverts_refused: u64,
     /// Adverts with another list of addresses than ours.
     pub address_list_differs: u64,
+    /// Adverts of version 3 over IPv4 whose checksum covers a pseudo-header, as keepalived and FRR send it.
+    pub checksums_with_pseudo_header: u64,
+    /// Those whose checksum covers the message alone. RFC 9568 §5.2.8.
+    pub checksums_of_message_only: u64,
     /// Takeovers that did not happen, because an advert had come in time and was only handled late.
     pub false_takeovers_avoided: u64,
 }

@@ -4,13 +4,13 @@
 use std::{fmt, net::IpAddr};
 
 use vrrp::{
-    MacAddr,
+    Centiseconds, Family, MacAddr, Version,
     auth::Sequence,
-    message::{DecodeError, Message, Parts, split},
+    message::{ChecksumForm, DecodeError, Endpoints, Message, Parts, split, version_2},
 };
 use vrrp_wire::{
     abi::{AdvertRecord, PeerKey, address_from_bytes},
-    judge::{GROUP_IPV4, GROUP_IPV6, TTL},
+    judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
 use super::{VirtualRouter, is_link_local};
@@ -26,7 +26,7 @@ use crate::{
 pub(super) enum Refusal {
     /// For another virtual router.
     Router,
-    /// TTL or Hop Limit is not 255.
+    /// TTL or Hop Limit is less than it may be.
     Ttl(u8),
     /// Not to the group, or not to us, whichever is configured.
     Destination(IpAddr),
@@ -40,6 +40,14 @@ pub(super) enum Refusal {
     Authentication(NotAuthentic),
     /// Not an advert.
     Message(DecodeError),
+    /// An IPv6 advert whose first address is not link-local.
+    AddressList,
+    /// Of version 2, with another authentication type than ours.
+    AuthType(u8),
+    /// Of version 2, with another password than ours.
+    Password,
+    /// Of version 2, which learns no interval, with another one than ours.
+    Interval(Centiseconds),
 }
 
 /// An advert that counts.
@@ -47,6 +55,8 @@ pub(super) enum Refusal {
 pub(super) struct Accepted {
     /// What it says.
     pub(super) message: Message,
+    /// What its checksum covers, where that can differ.
+    pub(super) form: Option<ChecksumForm>,
     /// Its sequence, if it was signed.
     pub(super) sequence: Option<Sequence>,
 }
@@ -55,13 +65,17 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Router => f.write_str("for another virtual router"),
-            Self::Ttl(ttl) => write!(f, "TTL {ttl}, not 255"),
+            Self::Ttl(ttl) => write!(f, "TTL {ttl}, from beyond this link"),
             Self::Destination(address) => write!(f, "sent to {address}"),
             Self::OwnAddress => f.write_str("from our own address"),
             Self::Source(address) => write!(f, "{address} is none of the nodes"),
             Self::Mac(mac) => write!(f, "from MAC address {mac}, which is not the node's"),
             Self::Authentication(error) => error.fmt(f),
             Self::Message(error) => error.fmt(f),
+            Self::AddressList => f.write_str("its first address is not link-local"),
+            Self::AuthType(number) => write!(f, "authentication type {number}, which is not ours"),
+            Self::Password => f.write_str("wrong password"),
+            Self::Interval(interval) => write!(f, "interval {:?}, which is not ours", interval.duration()),
         }
     }
 }
@@ -74,15 +88,15 @@ impl VirtualRouter {
         if record.family != family.number() || record.ifindex != self.key.ifindex || record.vlan != self.key.vlan {
             return Err(Refusal::Router);
         }
-        if record.ttl != TTL {
+        if record.ttl < self.config.min_ttl {
             return Err(Refusal::Ttl(record.ttl));
         }
         let source = address_from_bytes(record.source, family);
         let destination = address_from_bytes(record.destination, family);
         let expected = match (self.config.transport, family) {
             (Transport::Unicast, _) => self.own_address,
-            (Transport::Multicast, vrrp::Family::Ipv4) => Some(GROUP_IPV4.into()),
-            (Transport::Multicast, vrrp::Family::Ipv6) => Some(GROUP_IPV6.into()),
+            (Transport::Multicast, Family::Ipv4) => Some(GROUP_IPV4.into()),
+            (Transport::Multicast, Family::Ipv6) => Some(GROUP_IPV6.into()),
         };
         if expected != Some(destination) {
             return Err(Refusal::Destination(destination));
@@ -92,25 +106,60 @@ impl VirtualRouter {
         }
         let must_sign = self.check_sender(source, MacAddr(record.source_mac))?;
         let bytes = record.message.get(..usize::from(record.message_len)).unwrap_or_default();
-        let endpoints = endpoints(source, destination).ok_or(Refusal::Router)?;
+        let accepted = match self.config.version {
+            Version::V2 => self.read_version_2(bytes)?,
+            Version::V3 => {
+                let endpoints = endpoints(source, destination).ok_or(Refusal::Router)?;
+                self.read_version_3(bytes, &endpoints, sender, desk)?
+            }
+        };
+        if must_sign && accepted.sequence.is_none() {
+            return Err(Refusal::Authentication(NotAuthentic::Unsigned));
+        }
+        if accepted.message.vrid == self.config.vrid { Ok(accepted) } else { Err(Refusal::Router) }
+    }
+
+    fn read_version_3(
+        &self,
+        bytes: &[u8],
+        endpoints: &Endpoints,
+        sender: PeerKey,
+        desk: &Desk,
+    ) -> Result<Accepted, Refusal> {
+        let family = self.config.family;
         let Parts { message, trailer } =
             if desk.authentication.is_some() { split(bytes, family) } else { Parts { message: bytes, trailer: None } };
         let sequence = match &desk.authentication {
             None => None,
             Some(authentication) => {
                 let mark = desk.datapath.mark(&sender).map(Sequence::new);
-                authentication.verify(source, message, trailer, mark).map_err(Refusal::Authentication)?
+                (authentication.verify(endpoints.source(), message, trailer, mark)).map_err(Refusal::Authentication)?
             }
         };
-        if must_sign && sequence.is_none() {
-            return Err(Refusal::Authentication(NotAuthentic::Unsigned));
-        }
-        let (message, _) = match trailer {
-            Some(trailer) => Message::decode_signed(message, trailer, &endpoints),
-            None => Message::decode(message, &endpoints),
+        let (message, form) = match trailer {
+            Some(trailer) => Message::decode_signed(message, trailer, endpoints),
+            None => Message::decode(message, endpoints),
         }
         .map_err(Refusal::Message)?;
-        if message.vrid == self.config.vrid { Ok(Accepted { message, sequence }) } else { Err(Refusal::Router) }
+        if self.config.link_local_first && !message.addresses.first().is_some_and(|&first| is_link_local(first)) {
+            return Err(Refusal::AddressList);
+        }
+        Ok(Accepted { message, form: Some(form).filter(|_| family == Family::Ipv4), sequence })
+    }
+
+    /// RFC 3768 §7.1.
+    fn read_version_2(&self, bytes: &[u8]) -> Result<Accepted, Refusal> {
+        let (message, authentication) = version_2::decode(bytes).map_err(Refusal::Message)?;
+        if authentication.number() != self.config.authentication.number() {
+            return Err(Refusal::AuthType(authentication.number()));
+        }
+        if authentication != self.config.authentication {
+            return Err(Refusal::Password);
+        }
+        if message.max_advertise_interval != self.config.advertisement_interval {
+            return Err(Refusal::Interval(message.max_advertise_interval));
+        }
+        Ok(Accepted { message, form: None, sequence: None })
     }
 
     /// Whether the sender may speak at all; says whether only signed adverts of it count.

@@ -3,8 +3,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use tracing::error;
-use vrrp::election::StateName;
-use vrrp_wire::abi::{PeerKey, Role, Router, RouterKey, VipKey, address_bytes};
+use vrrp::{Version, election::StateName};
+use vrrp_wire::{
+    abi::{PeerKey, Role, Router, RouterKey, VipKey, address_bytes},
+    judge::TTL,
+};
 
 use super::VirtualRouter;
 use crate::{
@@ -33,6 +36,12 @@ impl VirtualRouter {
                 LinkLocalSenders::Any => Router::ANY,
             },
             fence: u8::from(self.config.fence == Fence::Auto),
+            version_2: u8::from(self.config.version == Version::V2),
+            auth_type: self.config.authentication.number(),
+            password: self.config.authentication.data(),
+            interval_s: u8::try_from(self.config.advertisement_interval.get() / 100).unwrap_or(u8::MAX),
+            hops_max: TTL - self.config.min_ttl,
+            link_local_first: u8::from(self.config.link_local_first),
             ..Router::default()
         };
         desk.datapath.set_router(self.key, router)?;

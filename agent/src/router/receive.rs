@@ -6,15 +6,15 @@ use tracing::{error, info, warn};
 use vrrp::{
     Instant, Priority,
     election::{Advert, Event},
-    message::Message,
+    message::{ChecksumForm, Message},
 };
 use vrrp_wire::abi::{AdvertRecord, Peer, PeerKey, address_from_bytes};
 
-use super::{Heard, Oddity, VirtualRouter, accept::Accepted, is_link_local};
+use super::{Heard, VirtualRouter, accept::Accepted, is_link_local, oddities::Oddity};
 use crate::{config, datapath::Datapath, desk::Desk};
 
-/// Senders and oddities that are remembered as reported; an attacker may make up link-local senders.
-const WARNED_MAX: usize = 256;
+/// Senders that are remembered as refused; an attacker may make up link-local ones.
+const REFUSED_MAX: usize = 256;
 /// Link-local senders that are believed at a time although no peer of the configuration stands for them.
 const LEARNED_MAX: usize = 16;
 
@@ -27,9 +27,14 @@ impl VirtualRouter {
             Ok(accepted) => {
                 self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
                 self.tally.adverts_received += 1;
-                self.warned.remove(&(sender, Oddity::Refused));
+                self.refused.remove(&sender);
+                match accepted.form {
+                    Some(ChecksumForm::PseudoHeader) => self.tally.checksums_with_pseudo_header += 1,
+                    Some(ChecksumForm::MessageOnly) => self.tally.checksums_of_message_only += 1,
+                    None => {}
+                }
                 self.remember(sender, &accepted, record.received_at_ns, desk);
-                self.compare(sender, source, &accepted.message);
+                self.compare(sender, &accepted.message, now);
                 let advert = Advert {
                     source,
                     priority: accepted.message.priority,
@@ -43,7 +48,7 @@ impl VirtualRouter {
                     self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
                 }
                 self.tally.adverts_refused += 1;
-                if self.warned.len() < WARNED_MAX && self.warned.insert((sender, Oddity::Refused)) {
+                if self.refused.len() < REFUSED_MAX && self.refused.insert(sender) {
                     warn!(router = %self.name(), %source, %reason, "adverts of a peer are refused");
                 }
             }
@@ -82,15 +87,13 @@ impl VirtualRouter {
             error!(router = %self.name(), "{error:#}; copies of this advert are refused by the agent alone");
         }
         let skew = desk.authentication.as_ref().and_then(|authentication| authentication.alarming_skew(sequence));
-        if self.finds(sender, Oddity::Clock, skew.is_some())
-            && let Some(skew) = skew
-        {
-            let source = address_from_bytes(sender.source, self.config.family);
-            warn!(
-                router = %self.name(), %source,
-                "a peer signs {skew} our clock, more than half of what is borne: see that both clocks are right"
-            );
-        }
+        let what = skew.map(|skew| {
+            format!(
+                "{} signs {skew} our clock, more than half of what is borne: see that both clocks are right",
+                self.describe(sender)
+            )
+        });
+        self.oddities.note(sender, Oddity::Clock, what, Instant::from_nanos(at_ns));
     }
 
     /// Puts a sender into the datapath's allow-list, in place of the one that was silent longest if there are many.
@@ -110,7 +113,8 @@ impl VirtualRouter {
     fn forget(&mut self, sender: PeerKey, desk: &mut Desk) {
         self.learned.remove(&sender);
         self.heard.remove(&sender);
-        self.warned.retain(|&(warned, _)| warned != sender);
+        self.refused.remove(&sender);
+        self.oddities.forget(sender);
         if let Err(error) = desk.datapath.remove_peer(&sender) {
             error!(router = %self.name(), "{error:#}");
         }
@@ -145,33 +149,55 @@ impl VirtualRouter {
         }
     }
 
-    /// Reports what a peer's configuration has differently, once; the advert counts all the same. RFC 9568 §7.1, §8.3.2.
-    fn compare(&mut self, sender: PeerKey, source: IpAddr, message: &Message) {
-        let ours: BTreeSet<_> = self.config.addresses.iter().map(ipnet::IpNet::addr).collect();
-        let theirs: BTreeSet<_> = message.addresses.iter().copied().collect();
-        if ours != theirs {
-            self.tally.address_list_differs += 1;
-        }
-        if self.finds(sender, Oddity::Addresses, ours != theirs) {
-            let missing: Vec<_> = ours.difference(&theirs).collect();
-            let extra: Vec<_> = theirs.difference(&ours).collect();
-            warn!(router = %self.name(), %source, ?missing, ?extra, "a peer advertises other addresses than ours");
-        }
-        let interval = message.max_advertise_interval;
-        if self.finds(sender, Oddity::Interval, interval != self.config.advertisement_interval) {
-            warn!(router = %self.name(), %source, interval = ?interval.duration(), "a peer has another interval than ours");
-        }
-        if self.finds(sender, Oddity::Priority, message.priority == Some(self.config.priority)) {
-            warn!(router = %self.name(), %source, priority = %self.config.priority, "a peer has our priority");
+    /// Notes what a peer's configuration has differently; the advert counts all the same. RFC 9568 §7.1, §8.3.2.
+    fn compare(&mut self, sender: PeerKey, message: &Message, now: Instant) {
+        let findings = [
+            (Oddity::Addresses, self.other_addresses(sender, message)),
+            (Oddity::Interval, self.other_interval(sender, message)),
+            (Oddity::Priority, self.same_priority(sender, message)),
+        ];
+        self.tally.address_list_differs += u64::from(findings[0].1.is_some());
+        for (oddity, what) in findings {
+            self.oddities.note(sender, oddity, what, now);
         }
     }
 
-    /// Whether an oddity of a peer is there and was not reported before.
-    fn finds(&mut self, sender: PeerKey, oddity: Oddity, present: bool) -> bool {
-        if present {
-            return self.warned.insert((sender, oddity));
+    fn other_addresses(&self, sender: PeerKey, message: &Message) -> Option<String> {
+        let ours: BTreeSet<_> = self.config.addresses.iter().map(ipnet::IpNet::addr).collect();
+        let theirs: BTreeSet<_> = message.addresses.iter().copied().collect();
+        if ours == theirs {
+            return None;
         }
-        self.warned.remove(&(sender, oddity));
-        false
+        let list = |addresses: Vec<&IpAddr>| match addresses[..] {
+            [] => "nothing".to_owned(),
+            _ => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let missing = list(ours.difference(&theirs).collect());
+        let extra = list(theirs.difference(&ours).collect());
+        let peer = self.describe(sender);
+        Some(format!(
+            "{peer} advertises other addresses than ours: it lacks {missing} and adds {extra}; give both nodes the same list"
+        ))
+    }
+
+    fn other_interval(&self, sender: PeerKey, message: &Message) -> Option<String> {
+        let (ours, theirs) = (self.config.advertisement_interval, message.max_advertise_interval);
+        (ours != theirs).then(|| {
+            let (peer, heeded) = (self.describe(sender), self.election.parameters().learn(theirs.duration()));
+            let (ours, theirs) = (ours.duration(), theirs.duration());
+            format!("{peer} advertises every {theirs:?} and we every {ours:?}; as its Backup we heed {heeded:?}")
+        })
+    }
+
+    fn same_priority(&self, sender: PeerKey, message: &Message) -> Option<String> {
+        let ours = self.config.priority;
+        (message.priority == Some(ours)).then(|| {
+            let peer = self.describe(sender);
+            if ours == Priority::OWNER {
+                format!("{peer} says that it owns the addresses, as this node does: one of the two is wrong")
+            } else {
+                format!("{peer} has priority {ours} as this node has: the greater address wins between them")
+            }
+        })
     }
 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use vrrp::{
     Instant, Priority,
-    election::{Cause, StateName},
-    timing::active_down_interval,
+    election::{Cause, State, Waiting},
 };
-use vrrp_wire::abi::{PeerKey, address_from_bytes};
+use vrrp_wire::abi::{Peer, PeerKey, Verdict, address_from_bytes};
 
-use super::{Oddity, VirtualRouter};
+use super::VirtualRouter;
 use crate::{
     config::{Fence, OwnAddress},
     datapath::Datapath,
@@ -17,11 +16,20 @@ use crate::{
     observe::{Alarm, AlarmKind, FenceStatus, RouterStatus, milliseconds, named},
 };
 
+/// How long after a peer was last heard what was odd about it is still an alarm, in nanoseconds: ten minutes.
+const ODDITIES_LAST_NS: u64 = 600_000_000_000;
+
 impl VirtualRouter {
     /// Why it is in its state; in Fault, what is to be mended.
     pub(super) fn reason(&self) -> Option<String> {
-        if self.election.state().name() != StateName::Fault {
-            return Some(self.last_transition?.reason.to_string());
+        match self.election.state() {
+            State::Fault { .. } | State::Initialize(Waiting::ForAddress) => {}
+            State::Initialize(Waiting::ForDelay { .. }) => {
+                return Some("its start is delayed (startup_delay)".to_owned());
+            }
+            State::Initialize(Waiting::ForStartup) | State::Backup(_) | State::Active(_) => {
+                return Some(self.last_transition?.reason.to_string());
+            }
         }
         Some(self.election.causes().map(|cause| self.explain(cause)).collect::<Vec<_>>().join("; "))
     }
@@ -30,9 +38,10 @@ impl VirtualRouter {
         let interface = &self.config.interface;
         match cause {
             Cause::Link => format!("interface `{interface}` is gone, down, or without carrier"),
-            Cause::PrimaryAddress => match self.config.own_address {
+            Cause::PrimaryAddress | Cause::Ipv6Source => match self.config.own_address {
                 OwnAddress::Configured(address) => {
-                    format!("{address}, where adverts come from, is not on `{interface}`")
+                    let state = if cause.is_fault() { "not" } else { "not yet usable" };
+                    format!("{address}, where adverts come from, is {state} on `{interface}`")
                 }
                 OwnAddress::LinkLocal => format!("`{interface}` has no IPv6 link-local address that can be used yet"),
             },
@@ -53,6 +62,7 @@ impl VirtualRouter {
             state: self.election.state().name().to_string(),
             reason: self.reason(),
             since_ms: self.last_transition.map_or(0, |transition| milliseconds(now.since(transition.at))),
+            version: self.config.version.number(),
             priority: self.config.priority.get(),
             own_address: self.own_address,
             last_advert_from: last.map(|advert| advert.source),
@@ -73,33 +83,49 @@ impl VirtualRouter {
 
     /// What people should know of before it bites.
     pub fn alarms(&self, desk: &Desk, now: Instant) -> Vec<Alarm> {
-        let patience = active_down_interval(self.config.priority, self.interval());
+        let patience = self.election.parameters().active_down_interval(self.interval());
         let failing = self.stamps(&desk.datapath).into_iter().filter(|(_, peer)| {
             let span = Duration::from_nanos(peer.last_failure_ns.saturating_sub(peer.failing_since_ns));
             let is_recent = now.since(Instant::from_nanos(peer.last_failure_ns)) < patience;
             peer.failing_since_ns != 0 && span >= patience && is_recent
         });
-        let split = failing.map(|(key, _)| {
-            let source = self.describe(key);
-            let what = format!(
-                "{source} is heard and fails authentication: it and this node will both be Active. Compare key files, \
-                 active_key and mode, and the clocks; `vipd rejects` shows what it sends"
-            );
-            self.alarm(AlarmKind::AuthSplitRisk, what)
-        });
-        let skewed = self.warned.iter().filter(|(_, oddity)| *oddity == Oddity::Clock).map(|&(key, _)| {
-            let what = format!("the clock of {} is far from ours: its adverts will be refused", self.describe(key));
-            self.alarm(AlarmKind::ClockSkew, what)
-        });
-        split.chain(skewed).collect()
+        let split = failing.map(|(key, peer)| self.split_alarm(key, &peer));
+        let since = Instant::from_nanos(now.as_nanos().saturating_sub(ODDITIES_LAST_NS));
+        let odd = self.oddities.noted(since).map(|(key, oddity, what)| self.alarm(oddity.kind(), key, what.to_owned()));
+        split.chain(odd).collect()
     }
 
-    fn alarm(&self, kind: AlarmKind, what: String) -> Alarm {
-        Alarm { kind, router: Some(self.name()), what }
+    /// That a peer is heard and not believed.
+    fn split_alarm(&self, key: PeerKey, peer: &Peer) -> Alarm {
+        let verdict = Verdict::ALL.iter().find(|&&verdict| verdict as u32 == peer.last_failure);
+        let is_of_authentication = verdict.is_some_and(|verdict| verdict.is_of_authentication());
+        let (kind, remedy) = match verdict {
+            Some(Verdict::Version) => {
+                let ours = self.config.version;
+                (AlarmKind::PeerRefused, format!("it speaks another version of VRRP than {ours}, which this node has"))
+            }
+            Some(Verdict::AuthType | Verdict::Password) => {
+                (AlarmKind::AuthSplitRisk, "compare the passwords of both nodes".to_owned())
+            }
+            Some(_) | None if is_of_authentication => {
+                (AlarmKind::AuthSplitRisk, "compare key files, active_key and mode, and the clocks".to_owned())
+            }
+            Some(_) | None => (AlarmKind::PeerRefused, "compare the configurations of both nodes".to_owned()),
+        };
+        let (name, what) = (verdict.map_or("unknown", |verdict| verdict.name()), self.describe(key));
+        let what = format!(
+            "{what} is heard and its adverts are refused ({name}), so it and this node will both be Active: {remedy}; \
+             `vipd rejects` shows what it sends"
+        );
+        self.alarm(kind, key, what)
+    }
+
+    fn alarm(&self, kind: AlarmKind, peer: PeerKey, what: String) -> Alarm {
+        Alarm { kind, router: Some(self.name()), peer: Some(self.describe(peer)), what }
     }
 
     /// A sender as people know it.
-    fn describe(&self, sender: PeerKey) -> String {
+    pub(super) fn describe(&self, sender: PeerKey) -> String {
         let node = self.config.peers.iter().find(|peer| self.peer_key(peer) == sender);
         node.map_or_else(|| address_from_bytes(sender.source, self.config.family).to_string(), |peer| peer.node.clone())
     }

@@ -9,14 +9,12 @@
 //!  Shutdown ◀────────── Active ────────┴─┴────────────────────┘
 //! ```
 //!
-//! Fault is vipd's own: the states of the RFC know no router that runs and cannot serve.
+//! Fault is vipd's own: the states of the RFC know no router that runs and cannot serve. A router that has no address
+//! to advertise from yet waits for it in Initialize, as does one whose start is delayed.
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use crate::{
-    Instant, Parameters, Priority,
-    timing::{active_down_interval, skew_time},
-};
+use crate::{Instant, Parameters, Priority, Version};
 
 mod transition;
 pub use transition::{Cause, Reason, StateName, Transition};
@@ -87,16 +85,9 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Not taking part.
-    Initialize,
+    Initialize(Waiting),
     /// Listening to the Active Router.
-    Backup {
-        /// When Active_Down_Timer fires.
-        active_down_at: Instant,
-        /// Active_Adver_Interval, learned from the Active Router.
-        active_adver_interval: Duration,
-        /// The Active Router has said that it leaves.
-        active_left: bool,
-    },
+    Backup(Backup),
     /// Serving the virtual addresses.
     Active(Active),
     /// Not able to serve.
@@ -104,6 +95,33 @@ pub enum State {
         /// When to stand again after the virtual addresses could not be held.
         retry_at: Option<Instant>,
     },
+}
+
+/// What a router in Initialize waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// [`Event::Startup`].
+    ForStartup,
+    /// The end of the delay of its start.
+    ForDelay {
+        /// When that is.
+        until: Instant,
+    },
+    /// That nothing [keeps](Cause::is_fault) it waiting any more.
+    ForAddress,
+}
+
+/// What runs in a Backup Router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// When Active_Down_Timer fires.
+    pub active_down_at: Instant,
+    /// Active_Adver_Interval, learned from the Active Router.
+    pub active_adver_interval: Duration,
+    /// The Active Router has said that it leaves.
+    pub active_left: bool,
+    /// From when on adverts of lower priority are discarded; `None` before the first of them.
+    pub preempts_at: Option<Instant>,
 }
 
 /// What runs in an Active Router.
@@ -122,8 +140,8 @@ impl State {
     #[must_use]
     pub const fn name(&self) -> StateName {
         match self {
-            Self::Initialize => StateName::Initialize,
-            Self::Backup { .. } => StateName::Backup,
+            Self::Initialize(_) => StateName::Initialize,
+            Self::Backup(_) => StateName::Backup,
             Self::Active(_) => StateName::Active,
             Self::Fault { .. } => StateName::Fault,
         }
@@ -148,7 +166,7 @@ impl Election {
     pub const fn new(parameters: Parameters) -> Self {
         Self {
             parameters,
-            state: State::Initialize,
+            state: State::Initialize(Waiting::ForStartup),
             primary_address: None,
             causes: BTreeSet::new(),
             failed_terms: 0,
@@ -160,6 +178,12 @@ impl Election {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What it was configured with.
+    #[must_use]
+    pub const fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// What keeps this router from serving; empty unless in Fault or Initialize.
@@ -177,8 +201,9 @@ impl Election {
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Initialize => None,
-            State::Backup { active_down_at, .. } => Some(active_down_at),
+            State::Initialize(Waiting::ForDelay { until }) => Some(until),
+            State::Initialize(Waiting::ForStartup | Waiting::ForAddress) => None,
+            State::Backup(backup) => Some(backup.active_down_at),
             State::Active(active) => Some(active.adver_at),
             State::Fault { retry_at } => retry_at,
         }
@@ -211,37 +236,44 @@ impl Election {
 
     fn startup(&mut self, now: Instant) -> Vec<Action> {
         match self.state {
-            State::Initialize => self.stand(Reason::Startup, now),
-            State::Backup { .. } | State::Active(_) | State::Fault { .. } => Vec::new(),
+            State::Initialize(Waiting::ForStartup) if self.parameters.startup_delay > Duration::ZERO => {
+                self.state = State::Initialize(Waiting::ForDelay { until: now + self.parameters.startup_delay });
+                Vec::new()
+            }
+            State::Initialize(Waiting::ForStartup) => self.stand(Reason::Startup, now),
+            State::Initialize(_) | State::Backup(_) | State::Active(_) | State::Fault { .. } => Vec::new(),
         }
     }
 
-    /// Begins to take part: RFC 9568 §6.4.1.
+    /// Begins to take part, unless something is still amiss: RFC 9568 §6.4.1.
     fn stand(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
-        if let Some(&cause) = self.causes.first() {
-            return vec![self.enter(self.faulty(now), Reason::Fault(cause), now)];
+        if !self.causes.is_empty() {
+            return self.stay_away(now);
         }
         if self.parameters.is_owner() {
             return self.become_active(Reason::AddressOwner, now);
         }
         let interval = self.parameters.advertisement_interval.duration();
-        vec![self.enter(self.backup(interval, now), reason, now)]
+        vec![self.enter(State::Backup(self.heard(interval, now, None)), reason, now)]
     }
 
     fn shutdown(&mut self, now: Instant) -> Vec<Action> {
+        let stopped = State::Initialize(Waiting::ForStartup);
         match self.state {
-            State::Initialize => Vec::new(),
-            State::Backup { .. } | State::Fault { .. } => {
-                vec![self.enter(State::Initialize, Reason::Shutdown, now)]
+            State::Initialize(_) => {
+                self.state = stopped;
+                Vec::new()
             }
-            State::Active(_) => self.leave(State::Initialize, Reason::Shutdown, now),
+            State::Backup(_) | State::Fault { .. } => vec![self.enter(stopped, Reason::Shutdown, now)],
+            State::Active(_) => self.leave(stopped, Reason::Shutdown, now),
         }
     }
 
     fn timer(&mut self, now: Instant) -> Vec<Action> {
         match self.state {
-            State::Backup { active_down_at, active_left, .. } if now >= active_down_at => {
-                self.become_active(if active_left { Reason::ActiveLeft } else { Reason::ActiveSilent }, now)
+            State::Initialize(Waiting::ForDelay { until }) if now >= until => self.stand(Reason::Startup, now),
+            State::Backup(backup) if now >= backup.active_down_at => {
+                self.become_active(if backup.active_left { Reason::ActiveLeft } else { Reason::ActiveSilent }, now)
             }
             State::Active(active) if now >= active.adver_at => {
                 let interval = self.parameters.advertisement_interval.duration();
@@ -254,27 +286,19 @@ impl Election {
             State::Fault { retry_at: Some(retry_at) } if now >= retry_at => {
                 self.recovered(Cause::VirtualAddresses, now)
             }
-            State::Initialize | State::Backup { .. } | State::Active(_) | State::Fault { .. } => Vec::new(),
+            State::Initialize(_) | State::Backup(_) | State::Active(_) | State::Fault { .. } => Vec::new(),
         }
     }
 
     fn advert(&mut self, advert: Advert, now: Instant) -> Vec<Action> {
+        if self.parameters.version == Version::V2 && self.parameters.is_owner() {
+            // RFC 3768 §7.1.
+            return Vec::new();
+        }
         match self.state {
-            State::Initialize | State::Fault { .. } => Vec::new(),
-            State::Backup { active_down_at, active_adver_interval, active_left } => {
-                self.state = match advert.priority {
-                    None => {
-                        let left_at = advert.received_at + skew_time(self.parameters.priority, active_adver_interval);
-                        // Said again, it gives no more time: a stream of goodbyes must not put the takeover off.
-                        let active_down_at = if active_left { active_down_at.min(left_at) } else { left_at };
-                        State::Backup { active_down_at, active_adver_interval, active_left: true }
-                    }
-                    Some(priority) if !self.parameters.preempts() || priority >= self.parameters.priority => {
-                        self.backup(self.parameters.learn(advert.max_advertise_interval), advert.received_at)
-                    }
-                    // Discarded: the timer runs on. RFC 9568 §6.4.2.
-                    Some(_) => self.state,
-                };
+            State::Initialize(_) | State::Fault { .. } => Vec::new(),
+            State::Backup(backup) => {
+                self.state = State::Backup(self.advert_in_backup(backup, advert));
                 Vec::new()
             }
             State::Active(active) => match advert.priority {
@@ -283,6 +307,28 @@ impl Election {
                 Some(_) => self.answer_losing(active, now),
             },
         }
+    }
+
+    /// RFC 9568 §6.4.2.
+    fn advert_in_backup(&self, backup: Backup, advert: Advert) -> Backup {
+        let Some(priority) = advert.priority else {
+            let left_at = advert.received_at + self.parameters.skew_time(backup.active_adver_interval);
+            // Said again, it gives no more time: a stream of goodbyes must not put the takeover off.
+            let active_down_at = if backup.active_left { backup.active_down_at.min(left_at) } else { left_at };
+            return Backup { active_down_at, active_left: true, ..backup };
+        };
+        let mut preempts_at = None;
+        if priority < self.parameters.priority
+            && let Some(after) = self.parameters.preempts_after()
+        {
+            let from = backup.preempts_at.unwrap_or(advert.received_at + after);
+            preempts_at = Some(from);
+            if advert.received_at >= from {
+                // Discarded: the timer runs on.
+                return Backup { preempts_at, ..backup };
+            }
+        }
+        self.heard(self.parameters.learn(advert.max_advertise_interval), advert.received_at, preempts_at)
     }
 
     /// Whether an Active Router gives way. RFC 9568 §6.4.3: higher priority, or equal and a greater primary address.
@@ -294,7 +340,7 @@ impl Election {
     fn yield_to(&mut self, advert: Advert, priority: Priority, now: Instant) -> Vec<Action> {
         let interval = self.parameters.learn(advert.max_advertise_interval);
         let reason = Reason::BetterRouter { source: advert.source, priority };
-        let report = self.enter(self.backup(interval, advert.received_at), reason, now);
+        let report = self.enter(State::Backup(self.heard(interval, advert.received_at, None)), reason, now);
         vec![Action::ReleaseAddresses, report]
     }
 
@@ -310,9 +356,13 @@ impl Election {
     }
 
     /// Answers a losing advert, so that its sender gives way and switches learn the way here. RFC 9568 §6.4.3.
+    /// Version 2 discards it in silence: RFC 3768 §6.4.3.
     ///
     /// Its sender may have announced the addresses as its own, so they are announced again.
     fn answer_losing(&mut self, active: Active, now: Instant) -> Vec<Action> {
+        if self.parameters.version == Version::V2 {
+            return Vec::new();
+        }
         let Some(replies_left) = active.replies_left.checked_sub(1) else { return Vec::new() };
         let mut active = Active { replies_left, ..active };
         let mut actions = vec![Action::Advertise(Some(self.parameters.priority))];
@@ -330,32 +380,49 @@ impl Election {
             self.failed_terms = self.failed_terms.saturating_add(1);
         }
         match self.state {
-            State::Initialize | State::Fault { retry_at: Some(_) } => Vec::new(),
-            State::Fault { retry_at: None } => {
-                self.state = self.faulty(now);
-                Vec::new()
-            }
-            State::Backup { .. } => vec![self.enter(self.faulty(now), Reason::Fault(cause), now)],
-            State::Active(_) => self.leave(self.faulty(now), Reason::Fault(cause), now),
+            State::Initialize(Waiting::ForStartup | Waiting::ForDelay { .. }) => Vec::new(),
+            State::Initialize(Waiting::ForAddress) | State::Fault { .. } => self.stay_away(now),
+            State::Backup(_) => vec![self.enter(self.away(now), Reason::Fault(cause), now)],
+            State::Active(_) => self.leave(self.away(now), Reason::Fault(cause), now),
         }
-    }
-
-    /// Fault, from which only the failure to hold the addresses needs a timer to be got over.
-    fn faulty(&self, now: Instant) -> State {
-        let retries = self.causes.contains(&Cause::VirtualAddresses);
-        State::Fault { retry_at: retries.then(|| now + self.retry_after()) }
     }
 
     fn recovered(&mut self, cause: Cause, now: Instant) -> Vec<Action> {
         let known = self.causes.remove(&cause);
         match self.state {
-            State::Fault { .. } if known && self.causes.is_empty() => self.stand(Reason::Recovered(cause), now),
-            State::Fault { .. } if cause == Cause::VirtualAddresses => {
-                self.state = State::Fault { retry_at: None };
+            State::Initialize(Waiting::ForAddress) | State::Fault { .. } if known => {
+                self.stand(Reason::Recovered(cause), now)
+            }
+            State::Initialize(_) | State::Backup(_) | State::Active(_) | State::Fault { .. } => Vec::new(),
+        }
+    }
+
+    /// Waits for what is still amiss; reports it where that makes another state.
+    fn stay_away(&mut self, now: Instant) -> Vec<Action> {
+        let away = self.away(now);
+        match self.causes.first() {
+            Some(&cause) if away.name() != self.state.name() => vec![self.enter(away, Reason::Fault(cause), now)],
+            Some(_) | None => {
+                self.state = away;
                 Vec::new()
             }
-            State::Initialize | State::Backup { .. } | State::Active(_) | State::Fault { .. } => Vec::new(),
         }
+    }
+
+    /// Where this router is while something keeps it from serving. Only the failure to hold the addresses needs a timer
+    /// to be got over.
+    fn away(&self, now: Instant) -> State {
+        if !self.causes.iter().any(|cause| cause.is_fault()) {
+            return State::Initialize(Waiting::ForAddress);
+        }
+        let retries = self.causes.contains(&Cause::VirtualAddresses);
+        let retry_at = match self.state {
+            State::Fault { retry_at: Some(retry_at) } => retry_at,
+            State::Fault { retry_at: None } | State::Initialize(_) | State::Backup(_) | State::Active(_) => {
+                now + self.retry_after()
+            }
+        };
+        State::Fault { retry_at: retries.then_some(retry_at) }
     }
 
     fn retry_after(&self) -> Duration {
@@ -379,12 +446,10 @@ impl Election {
         vec![Action::Advertise(None), Action::ReleaseAddresses, report]
     }
 
-    fn backup(&self, active_adver_interval: Duration, heard_at: Instant) -> State {
-        State::Backup {
-            active_down_at: heard_at + active_down_interval(self.parameters.priority, active_adver_interval),
-            active_adver_interval,
-            active_left: false,
-        }
+    /// A Backup that has just heard its Active Router, or has just begun to listen.
+    fn heard(&self, active_adver_interval: Duration, heard_at: Instant, preempts_at: Option<Instant>) -> Backup {
+        let active_down_at = heard_at + self.parameters.active_down_interval(active_adver_interval);
+        Backup { active_down_at, active_adver_interval, active_left: false, preempts_at }
     }
 
     fn enter(&mut self, state: State, reason: Reason, now: Instant) -> Action {

@@ -12,8 +12,8 @@ mod instant;
 pub mod message;
 pub mod neighbor;
 mod parameters;
-pub mod timing;
+mod timing;
 
 pub use instant::Instant;
 pub use parameters::Parameters;
-pub use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Vrid};
+pub use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};

@@ -1,6 +1,8 @@
-//! The whole VRRPv3 ADVERTISEMENT: decode, encode, checksum. RFC 9568 §5.
+//! The whole VRRPv3 ADVERTISEMENT: decode, encode, checksum. RFC 9568 §5. [`version_2`] has that of VRRPv2.
 //!
 //! Decoding trusts nothing about the bytes and cannot panic.
+
+pub mod version_2;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -73,14 +75,14 @@ pub enum ChecksumForm {
     MessageOnly,
 }
 
-/// A VRRPv3 ADVERTISEMENT.
+/// An ADVERTISEMENT, as far as versions 2 and 3 agree on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Virtual Router Identifier.
     pub vrid: Vrid,
     /// Priority of the sender; `None` is the wire's 0: the sender leaves.
     pub priority: Option<Priority>,
-    /// Max Advertise Interval: the time between the sender's adverts.
+    /// Max Advertise Interval: the time between the sender's adverts. Version 2 says whole seconds only.
     pub max_advertise_interval: Centiseconds,
     /// Virtual addresses, all of the carrying IP version.
     pub addresses: Vec<IpAddr>,
@@ -92,9 +94,14 @@ pub enum DecodeError {
     /// Shorter than the fixed part.
     #[error("{0} bytes are less than the 8 of an empty advert")]
     TooShort(usize),
-    /// Not version 3.
-    #[error("VRRP version {0}, not 3")]
-    Version(u8),
+    /// Not the version that is read.
+    #[error("VRRP version {actual}, not {expected}")]
+    Version {
+        /// The version that is read.
+        expected: u8,
+        /// The version received.
+        actual: u8,
+    },
     /// Not an ADVERTISEMENT.
     #[error("type {0}, not 1 (ADVERTISEMENT)")]
     Type(u8),
@@ -104,9 +111,12 @@ pub enum DecodeError {
     /// IPvX Addr Count 0.
     #[error("no address")]
     AddressCount,
-    /// Max Advertise Interval 0.
-    #[error("Max Advertise Interval 0")]
+    /// Max Advertise Interval 0, or longer than 40.95 s.
+    #[error("Max Advertise Interval 0 or too long")]
     Interval,
+    /// An authentication type of version 2 that is neither 0 nor 1.
+    #[error("authentication type {0}, not 0 (none) or 1 (simple password)")]
+    AuthType(u8),
     /// Not as long as the count says.
     #[error("{actual} bytes where the address count makes {expected}")]
     Length {
@@ -164,12 +174,7 @@ impl Message {
         let Some(&[version_type, vrid, priority, count, i0, i1, c0, c1]) = bytes.first_chunk::<HEADER_LEN>() else {
             return Err(DecodeError::TooShort(bytes.len()));
         };
-        if version_type >> 4 != VERSION_3 {
-            return Err(DecodeError::Version(version_type >> 4));
-        }
-        if version_type & 0x0f != TYPE_ADVERTISEMENT {
-            return Err(DecodeError::Type(version_type & 0x0f));
-        }
+        check_version_type(version_type, VERSION_3)?;
         let family = endpoints.family();
         let expected = message_len(count, family);
         if bytes.len() != expected {
@@ -226,6 +231,15 @@ impl Message {
         let mut bytes = vec![VERSION_TYPE, self.vrid.get(), priority, count, i0, i1, 0, 0];
         bytes.extend(addresses);
         bytes
+    }
+}
+
+/// Checks the first byte of a message.
+fn check_version_type(version_type: u8, expected: u8) -> Result<(), DecodeError> {
+    match (version_type >> 4, version_type & 0x0f) {
+        (version, TYPE_ADVERTISEMENT) if version == expected => Ok(()),
+        (version, packet_type) if version == expected => Err(DecodeError::Type(packet_type)),
+        (actual, _) => Err(DecodeError::Version { expected, actual }),
     }
 }
 

@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use crate::{Centiseconds, Priority};
+use crate::{Centiseconds, Priority, Version};
 
 /// What an [`Election`](crate::election::Election) is configured with; legal by the types of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
+    /// Which version of VRRP is spoken.
+    pub version: Version,
     /// Priority of this router; 255 where it owns the virtual addresses.
     pub priority: Priority,
     /// Time between our own adverts.
     pub advertisement_interval: Centiseconds,
-    /// Whether a Backup takes over from an Active Router of lower priority. The owner always does.
-    pub preempt_mode: bool,
+    /// Preempt_Mode: how long after it has heard an Active Router of lower priority a Backup begins to take over from
+    /// it; `None`: never. The owner does so at once.
+    pub preempt_after: Option<Duration>,
+    /// How long the router waits at its start before it takes part.
+    pub startup_delay: Duration,
+    /// Intervals without an advert after which, and Skew_Time, a Backup takes over: 3 by the RFC.
+    pub down_timer_adverts: u8,
     /// The longest interval learned from an Active Router; `None` believes any, as the RFC has it.
     ///
     /// One advert that says 40.95 s would otherwise delay the next takeover by more than two minutes.
@@ -20,6 +27,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// `down_timer_adverts` of the RFC. RFC 9568 §6.1.
+    pub const DOWN_TIMER_ADVERTS: u8 = 3;
+
     /// Whether this router owns the virtual addresses. RFC 9568 §1.7.
     #[must_use]
     pub fn is_owner(&self) -> bool {
@@ -28,13 +38,16 @@ impl Parameters {
 
     /// Preempt_Mode as it works: "the router that owns the addresses always preempts". RFC 9568 §6.1.
     #[must_use]
-    pub fn preempts(&self) -> bool {
-        self.preempt_mode || self.is_owner()
+    pub fn preempts_after(&self) -> Option<Duration> {
+        if self.is_owner() { Some(Duration::ZERO) } else { self.preempt_after }
     }
 
-    /// Active_Adver_Interval as learned from an advert that says `advertised`.
+    /// Active_Adver_Interval as learned from an advert that says `advertised`. Version 2 learns none.
     #[must_use]
     pub fn learn(&self, advertised: Duration) -> Duration {
-        self.learned_interval_max.map_or(advertised, |longest| advertised.min(longest))
+        match self.version {
+            Version::V2 => self.advertisement_interval.duration(),
+            Version::V3 => self.learned_interval_max.map_or(advertised, |longest| advertised.min(longest)),
+        }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check(file: &File, routers: &[Router<'_>], report: &mut Report<'_>
     let auth = file.auth.value()?;
     check_keys(auth, report);
     check_active_key(auth, report);
-    let longest = routers.iter().filter_map(|router| router.advertisement_interval).max();
+    let longest = routers.iter().filter_map(|router| router.manner.advertisement_interval).max();
     let default_window = (longest?.duration() * 3).max(DEFAULT_WINDOW_MIN);
     let key_file = |key: &file::KeyFile| Some(KeyFile { id: *key.id.value()?, file: key.file.value()?.clone() });
     Some(Auth {

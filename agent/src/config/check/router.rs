@@ -1,12 +1,19 @@
 //! The entries of virtual routers, taken apart into one virtual router for each IP version.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use ipnet::{IpNet, Ipv6Net};
 use vrrp::auth::TRAILER_LEN;
-use vrrp_wire::{Centiseconds, Family, Priority, Vrid, abi::MESSAGE_MAX, judge::HEADER_LEN};
+use vrrp_wire::{Family, MacAddr, Priority, Vrid, abi::MESSAGE_MAX, judge::HEADER_LEN};
 
-use super::{auth, check_unique, repeated};
+use super::{
+    auth, check_unique,
+    manner::{self, Manner},
+    repeated,
+};
 use crate::config::{
     Fence, LinkLocalSenders, OwnAddress, Peer, PeerSource, Transport, VirtualRouter,
     diagnostic::{Fault, Place, Report},
@@ -14,8 +21,6 @@ use crate::config::{
     table::{Field, Located},
 };
 
-/// `Advertisement_Interval` where the file gives none.
-const DEFAULT_INTERVAL: Centiseconds = Centiseconds::new(100).unwrap();
 /// Where the list of nodes is too long for a priority each.
 const LOWEST: Priority = Priority::new(1).unwrap();
 /// The largest count of addresses that an advertisement can say. RFC 9568 §5.2.5.
@@ -25,15 +30,13 @@ const COUNT_MAX: usize = 255;
 pub(super) struct Router<'f> {
     pub(super) entry: &'f file::VirtualRouter,
     pub(super) family: Family,
-    pub(super) transport: Option<Transport>,
     pub(super) members: Vec<Member<'f>>,
     addresses: Vec<IpNet>,
     interface: Option<&'f str>,
-    preempt: Option<bool>,
-    pub(super) advertisement_interval: Option<Centiseconds>,
+    pub(super) manner: Manner,
     rfc_pure: Option<bool>,
-    fence: Option<Fence>,
-    auth: &'f Field<file::Auth>,
+    startup_delay: Option<Duration>,
+    pub(super) auth: &'f Field<file::Auth>,
 }
 
 /// A node as `nodes` or `priorities` lists it.
@@ -48,7 +51,7 @@ struct Listed<'f> {
 pub(super) struct Member<'f> {
     node: &'f Node,
     name: &'f str,
-    priority: Priority,
+    pub(super) priority: Priority,
     place: &'f Place,
 }
 
@@ -71,6 +74,7 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
         router.check_length(report);
         router.check_owner(&file.nodes, report);
         router.check_fence(report);
+        manner::check(router, &file.cluster.manner, report);
     }
     check_vrids(&routers, report);
     routers
@@ -84,24 +88,20 @@ impl<'f> Router<'f> {
         if addresses.is_empty() {
             return None;
         }
-        if family == Family::Ipv6 {
+        let cluster = &file.cluster;
+        let manner = Manner::new(&entry.manner, &cluster.manner);
+        if family == Family::Ipv6 && manner.virtual_link_local == Some(true) {
             lead_with_link_local(&mut addresses, entry.vrid.value().copied());
         }
-        let cluster = &file.cluster;
         Some(Self {
             entry,
             family,
-            transport: entry.transport.or(&cluster.transport).or_default(Transport::default()),
             members: members.to_vec(),
             addresses,
             interface: entry.interface.or(&cluster.interface).value().map(String::as_str),
-            preempt: entry.preempt.or(&cluster.preempt).or_default(true),
-            advertisement_interval: entry
-                .advertisement_interval
-                .or(&cluster.advertisement_interval)
-                .or_default(DEFAULT_INTERVAL),
+            manner,
             rfc_pure: cluster.rfc_pure.or_default(false),
-            fence: entry.fence.or(&cluster.fence).or_default(Fence::default()),
+            startup_delay: cluster.startup_delay.or_default(Duration::ZERO),
             auth: &file.auth,
         })
     }
@@ -114,7 +114,8 @@ impl<'f> Router<'f> {
     /// What the node called `name` runs; `None` where it takes no part.
     pub(super) fn seen_by(&self, name: &str) -> Option<VirtualRouter> {
         let own = self.members.iter().find(|member| member.name == name)?;
-        let interval = self.advertisement_interval?;
+        let manner = &self.manner;
+        let interval = manner.advertisement_interval?;
         let others: Vec<_> = self.members.iter().filter(|member| member.name != name).collect();
         let peers: Vec<_> = others.iter().filter_map(|member| self.peer(member)).collect();
         let all_known = peers.len() == others.len();
@@ -124,15 +125,24 @@ impl<'f> Router<'f> {
             family: self.family,
             interface: self.interface?.to_owned(),
             priority: own.priority,
-            preempt: self.preempt?,
+            version: manner.version?,
+            authentication: manner.authentication?,
+            preempt_after: manner.preempt?.after(),
+            startup_delay: self.startup_delay?,
+            down_timer_adverts: manner.down_timer_adverts?,
             advertisement_interval: interval,
             learned_interval_max: if self.rfc_pure? { None } else { Some(interval.duration() * 2) },
-            transport: self.transport?,
+            transport: manner.transport?,
+            min_ttl: manner.min_ttl?,
+            checksum: manner.checksum?,
+            accept: manner.accept? || own.priority == Priority::OWNER,
+            virtual_mac: manner.virtual_mac?,
             addresses: self.addresses.clone(),
+            link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
             link_local_senders: if all_known { LinkLocalSenders::Listed } else { self.unlisted_senders()? },
             peers,
-            fence: if own.priority == Priority::OWNER { Fence::Off } else { self.fence? },
+            fence: if own.priority == Priority::OWNER { Fence::Off } else { manner.fence? },
         })
     }
 
@@ -143,21 +153,33 @@ impl<'f> Router<'f> {
 
     /// `member` as a peer; `None` where the file gives no address to know it by.
     fn peer(&self, member: &Member<'_>) -> Option<Peer> {
-        let mac = member.node.mac.value().copied();
+        let shared = self.shared_mac();
+        let mac = member.node.mac.value().map(|&own| shared.unwrap_or(own));
         let source = match self.source_of(member.node) {
             Some(address) => PeerSource::Address(address),
-            None => PeerSource::Mac(mac?),
+            None => PeerSource::Mac(mac.filter(|_| shared.is_none())?),
         };
         Some(Peer { node: member.name.to_owned(), source, mac })
     }
 
     /// The address that adverts of `node` come from, as far as the file gives it.
     fn source_of(&self, node: &Node) -> Option<IpAddr> {
-        match (self.family, self.transport?) {
+        match (self.family, self.manner.transport?) {
             (Family::Ipv4, _) => node.address.value().copied().map(IpAddr::V4),
             (Family::Ipv6, Transport::Multicast) => node.link_local.value().copied().map(IpAddr::V6),
             (Family::Ipv6, Transport::Unicast) => node.address6.value().copied().map(IpAddr::V6),
         }
+    }
+
+    /// The MAC address that the multicast adverts of all nodes come from, where they do not come from their own.
+    fn shared_mac(&self) -> Option<MacAddr> {
+        let is_shared = self.manner.virtual_mac? && self.manner.transport? == Transport::Multicast;
+        self.entry.vrid.value().filter(|_| is_shared).map(|vrid| vrid.mac(self.family))
+    }
+
+    /// Whether the file says how to tell the IPv6 multicast adverts of `node` from those of strangers.
+    pub(super) fn can_tell(&self, node: &Node) -> bool {
+        !node.link_local.is_absent() || (!node.mac.is_absent() && self.shared_mac().is_none())
     }
 
     fn check_length(&self, report: &mut Report<'_>) {
@@ -206,7 +228,7 @@ impl<'f> Router<'f> {
 
     /// The owner of the addresses cannot be kept from answering for them.
     fn check_fence(&self, report: &mut Report<'_>) {
-        let Some(fence) = self.entry.fence.given().filter(|fence| fence.value == Fence::Auto) else { return };
+        let Some(fence) = self.entry.manner.fence.given().filter(|fence| fence.value == Fence::Auto) else { return };
         if let Some(owner) = self.members.iter().find(|member| member.priority == Priority::OWNER) {
             let what = format!("{:?} owns the addresses and is never fenced", owner.name);
             let remedy = "remove it: without it the owner is not fenced, and the other nodes are";

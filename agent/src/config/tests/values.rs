@@ -9,7 +9,10 @@ fn values_must_be_of_the_right_type() {
         "vrid = 51",
         &[
             ("vrid = \"51\"", "19: virtual_router \"web-a\": vrid: \"51\" is not a VRID"),
-            ("vrid = 51\npreempt = \"yes\"", "20: virtual_router \"web-a\": preempt: \"yes\" is not a boolean"),
+            (
+                "vrid = 51\npreempt = \"yes\"",
+                "20: virtual_router \"web-a\": preempt: \"yes\" is not a boolean, nor a table with `after`",
+            ),
         ],
     );
     check(
@@ -131,17 +134,6 @@ fn choices_name_what_there_is() {
         &[("vrid = 51\nfence = true", "20: virtual_router \"web-a\": fence: true is not one of the choices")],
     );
     check("interface", &[("fence = \"on\"\ninterface", "3: cluster: fence: \"on\" is not one of the choices")]);
-}
-
-#[test]
-fn a_preemption_delay_is_not_there_yet() {
-    check(
-        "interface",
-        &[(
-            "preempt = { after = \"30s\" }\ninterface",
-            "3: cluster: preempt: a delay (after) is not supported in this version",
-        )],
-    );
 }
 
 #[test]

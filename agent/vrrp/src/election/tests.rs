@@ -1,6 +1,9 @@
 //! Every state and event of RFC 9568 §6.4. Expected times are literals in microseconds.
 
 mod histories;
+mod owners;
+mod start;
+mod version_2;
 
 use super::*;
 use crate::Centiseconds;
@@ -10,9 +13,12 @@ const OWN: &str = "10.77.0.2";
 
 fn parameters(priority: u8) -> Parameters {
     Parameters {
+        version: Version::V3,
         priority: Priority::new(priority).unwrap(),
         advertisement_interval: Centiseconds::new(100).unwrap(),
-        preempt_mode: true,
+        preempt_after: Some(Duration::ZERO),
+        startup_delay: Duration::ZERO,
+        down_timer_adverts: 3,
         learned_interval_max: Some(Duration::from_secs(2)),
     }
 }
@@ -63,6 +69,7 @@ fn effects(actions: &[Action]) -> Vec<Action> {
 }
 
 /// §6.4.1: a router that does not own the addresses starts as Backup and sends nothing.
+/// Rows: +C2 -C2
 #[test]
 fn starts_as_backup_in_silence() {
     let mut election = Election::new(parameters(100));
@@ -72,6 +79,7 @@ fn starts_as_backup_in_silence() {
 }
 
 /// §6.4.1: the owner becomes Active at once: advert, addresses, Adver_Timer.
+/// Rows: +C1
 #[test]
 fn the_owner_starts_as_active() {
     let mut election = Election::new(parameters(255));
@@ -81,6 +89,7 @@ fn the_owner_starts_as_active() {
 }
 
 /// §6.4.2: what one advert does to a Backup of priority 100, one second after start.
+/// Rows: +C9 +C10 +C11 -C11 +C21
 #[test]
 fn backup_waits_as_the_advert_tells_it() {
     // (case, Preempt_Mode, advertised priority, microseconds from START to the takeover)
@@ -93,7 +102,8 @@ fn backup_waits_as_the_advert_tells_it() {
         ("priority 0, no preemption", false, 0, 1_609_375),
     ];
     for (case, preempt_mode, advertised, takeover_us) in cases {
-        let mut election = started(Parameters { preempt_mode, ..parameters(100) });
+        let preempt_after = preempt_mode.then_some(Duration::ZERO);
+        let mut election = started(Parameters { preempt_after, ..parameters(100) });
         let now = us(1_000_000);
         assert_eq!(election.handle(advert("10.77.0.1", advertised, now), now), [], "{case}");
         assert_eq!(election.deadline(), Some(us(takeover_us)), "{case}");
@@ -101,9 +111,10 @@ fn backup_waits_as_the_advert_tells_it() {
 }
 
 /// §6.1: the owner always preempts, whatever Preempt_Mode says.
+/// Rows: +C20
 #[test]
 fn an_owner_in_backup_preempts() {
-    let mut election = started(Parameters { preempt_mode: false, ..parameters(255) });
+    let mut election = started(Parameters { preempt_after: None, ..parameters(255) });
     let now = us(500_000);
     election.handle(Event::Fault(Cause::Link), now);
     election.handle(Event::Recovered(Cause::Link), now);
@@ -111,6 +122,7 @@ fn an_owner_in_backup_preempts() {
 }
 
 /// §6.4.2: Active_Down_Timer fires: advert first, then the addresses; Adver_Timer counts the own interval.
+/// Rows: +C8 -C8
 #[test]
 fn backup_takes_over_when_the_timer_fires() {
     let mut election = backup();
@@ -131,6 +143,7 @@ fn a_late_look_at_an_advert_does_not_lengthen_the_wait() {
 }
 
 /// §6.1, §6.4.2: the Active Router's interval is learned, up to the limit.
+/// Rows: +C10
 #[test]
 fn the_interval_is_learned_and_limited() {
     // (limit, advertised ms, microseconds to the takeover)
@@ -167,6 +180,7 @@ fn skew_time_follows_the_learned_interval() {
 }
 
 /// A stream of goodbyes does not put the takeover off.
+/// Rows: -C9
 #[test]
 fn repeated_goodbyes_give_no_more_time() {
     let mut election = backup();
@@ -178,16 +192,18 @@ fn repeated_goodbyes_give_no_more_time() {
 }
 
 /// §6.4.2, §6.4.3: leaving on purpose.
+/// Rows: +C7 -C7 +C15
 #[test]
 fn shutdown_says_goodbye_only_when_active() {
     assert_eq!(effects(&backup().handle(Event::Shutdown, us(1))), []);
     let mut election = active();
     let actions = election.handle(Event::Shutdown, us(4_000_000));
     assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
-    assert_eq!((election.state(), election.deadline()), (&State::Initialize, None));
+    assert_eq!((election.state(), election.deadline()), (&State::Initialize(Waiting::ForStartup), None));
 }
 
 /// §6.4.3: Adver_Timer fires on schedule, without drift and without a burst to catch up.
+/// Rows: +C16 -C16
 #[test]
 fn active_advertises_on_schedule() {
     let mut election = active();
@@ -199,6 +215,7 @@ fn active_advertises_on_schedule() {
 }
 
 /// §6.4.3: what one advert does to an Active of priority 100 and address 10.77.0.2.
+/// Rows: +C18 -C18 -C20
 #[test]
 fn active_yields_to_the_better_router_only() {
     use StateName::{Active, Backup};
@@ -226,6 +243,7 @@ fn active_yields_to_the_better_router_only() {
 }
 
 /// §6.4.3: IPv6 addresses are compared as unsigned numbers too.
+/// Rows: +C18 -C18
 #[test]
 fn the_tie_break_compares_ipv6_addresses() {
     let mut election = active();
@@ -237,6 +255,7 @@ fn the_tie_break_compares_ipv6_addresses() {
 }
 
 /// §6.4.3: Priority 0 is answered at once and restarts Adver_Timer; a losing advert is answered and leaves it alone.
+/// Rows: +C17 +C19
 #[test]
 fn active_answers_at_once() {
     let now = us(4_000_000);
@@ -265,6 +284,7 @@ fn a_losing_advert_is_followed_by_an_announcement() {
 }
 
 /// A stream of forged adverts earns four answers an interval, and cannot postpone the regular advert.
+/// Rows: -C17 -C19
 #[test]
 fn answers_are_limited() {
     for forged in [0, 50] {

@@ -33,12 +33,23 @@ impl fmt::Display for StateName {
 pub enum Cause {
     /// The interface is gone, down or without carrier.
     Link,
-    /// The interface has no address for adverts to come from.
+    /// The interface has not the IPv4 address that adverts come from.
     PrimaryAddress,
     /// The virtual addresses could not be put on the interface.
     VirtualAddresses,
     /// The clock, which signed adverts go by, may be wrong: nothing keeps it right yet.
     Clock,
+    /// The interface has no IPv6 address yet that adverts can come from: none, or one that is still tentative.
+    Ipv6Source,
+}
+
+impl Cause {
+    /// Whether it is a [fault](StateName::Fault). What every interface goes through when it comes up is none: the
+    /// router waits for the end of it in Initialize.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::Ipv6Source)
+    }
 }
 
 impl fmt::Display for Cause {
@@ -48,6 +59,7 @@ impl fmt::Display for Cause {
             Self::PrimaryAddress => "no address to advertise from",
             Self::VirtualAddresses => "the virtual addresses could not be held",
             Self::Clock => "the clock is not synchronised",
+            Self::Ipv6Source => "no IPv6 address to advertise from yet",
         })
     }
 }
@@ -72,7 +84,7 @@ pub enum Reason {
         /// Its priority.
         priority: Priority,
     },
-    /// This router cannot serve.
+    /// Something keeps this router from serving.
     Fault(Cause),
     /// It can again.
     Recovered(Cause),

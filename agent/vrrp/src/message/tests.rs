@@ -56,7 +56,7 @@ fn bad_bytes_are_refused_with_the_reason() {
     let cases = [
         ("", DecodeError::TooShort(0)),
         ("3137c801006439", DecodeError::TooShort(7)),
-        ("2137c80100643913c0000282", DecodeError::Version(2)),
+        ("2137c80100643913c0000282", DecodeError::Version { expected: 3, actual: 2 }),
         ("3237c80100643913c0000282", DecodeError::Type(2)),
         ("3137c80200643913c0000282", DecodeError::Length { expected: 16, actual: 12 }),
         ("3137c80100643913c00002", DecodeError::Length { expected: 12, actual: 11 }),

@@ -5,7 +5,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_cause() -> impl Strategy<Value = Cause> {
-    prop_oneof![Just(Cause::Link), Just(Cause::PrimaryAddress), Just(Cause::VirtualAddresses)]
+    prop_oneof![
+        Just(Cause::Link),
+        Just(Cause::PrimaryAddress),
+        Just(Cause::VirtualAddresses),
+        Just(Cause::Clock),
+        Just(Cause::Ipv6Source),
+    ]
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -37,16 +43,23 @@ proptest! {
     #[test]
     fn invariants_hold(
         priority in 1..=u8::MAX,
-        preempt_mode: bool,
+        is_version_2: bool,
+        preempt_after in proptest::option::of((0..20_u64).prop_map(Duration::from_secs)),
+        delay in 0..3_u64,
         limited: bool,
         history in proptest::collection::vec((any_event(), 0..5_000_000_000_u64), 1..60),
         start in prop_oneof![Just(0), Just(1_000_000_000_000), Just(u64::MAX - 1_000)],
     ) {
         let learned_interval_max = limited.then_some(Duration::from_secs(2));
-        let mut election = Election::new(Parameters { preempt_mode, learned_interval_max, ..parameters(priority) });
+        let version = if is_version_2 { Version::V2 } else { Version::V3 };
+        let startup_delay = Duration::from_secs(delay);
+        let rest = parameters(priority);
+        let mut election =
+            Election::new(Parameters { version, preempt_after, startup_delay, learned_interval_max, ..rest });
         let mut now = Instant::from_nanos(start);
         let mut holding = false;
         let mut state = StateName::Initialize;
+        let mut is_running = false;
         for (event, pause_ns) in history {
             now = now + Duration::from_nanos(pause_ns);
             for action in election.handle(event, now) {
@@ -61,14 +74,18 @@ proptest! {
                     Action::Advertise(_) => {}
                 }
             }
+            is_running = (is_running || event == Event::Startup) && event != Event::Shutdown;
             prop_assert_eq!(election.state().name(), state, "unreported after {:?}", event);
+            if is_running && state == StateName::Initialize && election.causes().count() == 0 {
+                prop_assert!(election.deadline().is_some(), "stuck after {:?}", event);
+            }
             prop_assert_eq!(holding, state == StateName::Active, "after {:?}", event);
             if matches!(state, StateName::Backup | StateName::Active) {
                 prop_assert!(election.deadline().is_some());
                 prop_assert_eq!(election.causes().count(), 0);
             }
             if state == StateName::Fault {
-                prop_assert!(election.causes().count() > 0);
+                prop_assert!(election.causes().any(Cause::is_fault));
                 let curable = election.causes().any(|cause| cause == Cause::VirtualAddresses);
                 prop_assert_eq!(election.deadline().is_some(), curable, "stuck after {:?}", event);
             }
