@@ -259,7 +259,7 @@ fn a_wrong_key_is_an_alarm() -> Result<()> {
         let after = first.at.elapsed();
         ensure!(after < LIMIT, "the alarm on n{} came after {after:?}", node + 1);
         let what = status.0["alarms"].to_string();
-        ensure!(what.contains("n3 is heard and fails authentication"), "{what}");
+        ensure!(what.contains("n3 is heard and its adverts are refused (auth_code)"), "{what}");
     }
     // It hears the others fail, too.
     cluster.agent(2)?.wait_for("the alarm on n3", alarmed)?;

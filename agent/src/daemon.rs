@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, File, TryLockError},
     io,
+    net::IpAddr,
     os::{
         linux::net::SocketAddrExt,
         unix::{
@@ -12,6 +13,7 @@ use std::{
         },
     },
     path::PathBuf,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -27,10 +29,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 use vrrp::{
-    Family, Priority,
+    Family, Priority, Version,
     auth::{KeyId, TRAILER_LEN},
 };
-use vrrp_wire::judge::HEADER_LEN;
+use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 
 use crate::{
     authentication::Authentication,
@@ -42,9 +44,9 @@ use crate::{
     link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{Snapshot, control},
-    perform::{self, Performer, Place, Wish, sockets::Sockets},
+    perform::{self, OnVirtualMac, Performer, Wish, arp::ArpSettings, refusal::Refusal, sockets::Sockets},
     reactor::{Interface, Reactor},
-    router::VirtualRouter,
+    router::{VirtualRouter, place},
     sequence_file,
     watchman::Watchman,
 };
@@ -85,7 +87,11 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
     let (disturb, disturbances) = watch::channel(());
-    let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances };
+    let arp = Arc::new(ArpSettings::new(instance.arp_settings()));
+    // Those of a run that was killed; what this one needs is changed when it is needed.
+    arp.restore();
+    let refusal = Refusal::install(instance.table(), &refused(&config))?;
+    let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances, arp: Arc::clone(&arp) };
     let (mut tasks, mut sockets) = (JoinSet::new(), Sockets::default());
     let routers = build_routers(&config, &interfaces, &host, &mut desk, &mut sockets, &mut tasks)?;
     desk.datapath.drop_leftovers()?;
@@ -102,6 +108,8 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let stop = signals.stop(config, origin, &mailbox);
     let outcome = supervise(stop, elections, link_watch, &mailbox, &mut tasks).await;
     let released = release(tasks).await;
+    arp.restore();
+    refusal.remove();
     let _ = fs::remove_file(instance.socket());
     if let Some(kept) = kept {
         // It ends with the election thread, having kept the last sequence.
@@ -196,6 +204,12 @@ fn virtual_addresses(config: &Config, interface: &str) -> Vec<IpNet> {
     moving(config).filter(|router| router.interface == interface).flat_map(|router| router.addresses.clone()).collect()
 }
 
+/// The virtual addresses that nothing is accepted for. RFC 9568 §6.1.
+fn refused(config: &Config) -> Vec<IpAddr> {
+    let refusing = config.virtual_routers.iter().filter(|router| !router.accept);
+    refusing.flat_map(|router| &router.addresses).map(IpNet::addr).collect()
+}
+
 /// The virtual routers whose addresses come and go; those of an owner are the host's own.
 fn moving(config: &Config) -> impl Iterator<Item = &config::VirtualRouter> {
     config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER)
@@ -228,6 +242,7 @@ struct Host {
     handle: Handle,
     mailbox: Mailbox,
     disturbances: watch::Receiver<()>,
+    arp: Arc<ArpSettings>,
 }
 
 /// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
@@ -258,13 +273,16 @@ fn build_routers(
         let link = &interface.link;
         check_mtu(entry, link, desk.authentication.is_some())?;
         let (wishes, followed) = watch::channel(Wish::default());
-        let announcer = sockets.announcer(link)?;
-        let place = Place { ifindex: link.ifindex, mac: link.mac, link_local: link.link_local(), announcer };
-        let (places, place) = watch::channel(place);
+        let (places, place) = watch::channel(place(entry, link, sockets.announcer(link)?));
         let performer = Performer {
             router: at,
             addresses: entry.addresses.clone(),
             owned: entry.priority == Priority::OWNER,
+            virtual_mac: entry.virtual_mac().map(|mac| OnVirtualMac {
+                mac,
+                below: entry.interface.clone(),
+                arp: Arc::clone(&host.arp),
+            }),
             place,
             disturbances: host.disturbances.clone(),
             handle: host.handle.clone(),
@@ -287,7 +305,11 @@ fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -
         Family::Ipv4 => 20,
         Family::Ipv6 => 40,
     };
-    let trailer_len = if is_signed { TRAILER_LEN } else { 0 };
+    let trailer_len = match entry.version {
+        Version::V2 => AUTH_DATA_LEN,
+        Version::V3 if is_signed => TRAILER_LEN,
+        Version::V3 => 0,
+    };
     let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len() + trailer_len;
     ensure!(
         u32::try_from(datagram_len).is_ok_and(|len| len <= link.mtu),
@@ -389,9 +411,12 @@ fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Stri
     }
 }
 
-/// Removes the maps that a run has left pinned, and says whether there were any; refused while an agent runs.
+/// Takes back what a run that was killed has left on the host besides its addresses: pinned maps, ARP settings, and the
+/// table of nftables. Says whether there were maps; refused while an agent runs.
 pub fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let _lock = lock(instance)?;
+    ArpSettings::new(instance.arp_settings()).restore();
+    Refusal::install(instance.table(), &[])?;
     let dir = instance.pin_dir();
     pins::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))
 }

@@ -37,6 +37,18 @@ impl Instance {
         self.state_dir().join("sequence")
     }
 
+    /// The ARP settings of interfaces before they were changed.
+    #[must_use]
+    pub fn arp_settings(&self) -> PathBuf {
+        self.state_dir().join("arp_settings.toml")
+    }
+
+    /// The table of nftables that refuses what is sent to virtual addresses: `vipd`, or `vipd-NAME`.
+    #[must_use]
+    pub fn table(&self) -> String {
+        self.to_string().replace('@', "-")
+    }
+
     /// Directory of the pinned maps: `/sys/fs/bpf/vipd`, or `/sys/fs/bpf/vipd@NAME`.
     #[must_use]
     pub fn pin_dir(&self) -> PathBuf {
@@ -79,6 +91,8 @@ mod tests {
         let named: Instance = "n1".parse().unwrap();
         assert_eq!(named.lock(), PathBuf::from("/run/vipd@n1/vipd.lock"));
         assert_eq!(named.sequence(), PathBuf::from("/var/lib/vipd@n1/sequence"));
+        assert_eq!(named.table(), "vipd-n1");
+        assert_eq!(named.arp_settings(), PathBuf::from("/var/lib/vipd@n1/arp_settings.toml"));
         assert_eq!(named.pin_dir(), PathBuf::from("/sys/fs/bpf/vipd@n1"));
     }
 

@@ -175,8 +175,9 @@ impl News {
         let (links, removals) = if let RouteNetlinkMessage::NewAddress(message) = message {
             (is_watched(message.header.index) && !is_virtual(message), false)
         } else if let RouteNetlinkMessage::DelAddress(message) = message {
+            // One with the Virtual Router MAC Address is on another interface than those that are watched.
             let (ours, is_virtual) = (is_watched(message.header.index), is_virtual(message));
-            (ours && !is_virtual, ours && is_virtual)
+            (ours && !is_virtual, is_virtual)
         } else if let RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) = message {
             let is_named = |name| states.iter().any(|state| state.interface == name);
             // A link that was down for a moment has lost its IPv6 addresses.

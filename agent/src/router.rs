@@ -9,6 +9,7 @@ mod status;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     net::IpAddr,
     sync::Arc,
     time::Duration,
@@ -17,9 +18,10 @@ use std::{
 use tokio::sync::watch;
 use tracing::{info, warn};
 use vrrp::{
-    Family, Instant, Parameters, Priority, Version,
+    Family, Instant, MacAddr, Parameters, Priority, Version,
     election::{Action, Cause, Election, Event, StateName, Transition},
-    message::{ChecksumForm, Message, version_2},
+    frame,
+    message::{ChecksumForm, Endpoints, Message, version_2},
 };
 use vrrp_wire::{
     abi::{PeerKey, RouterKey},
@@ -36,7 +38,9 @@ use crate::{
     perform::{
         Place, Wish,
         advertise::{Advertiser, endpoints},
+        announce::Announcer,
         sockets::Sockets,
+        virtual_mac::VirtualMac,
     },
     reactor::Interface,
 };
@@ -51,7 +55,8 @@ pub struct VirtualRouter {
     ifindex: u32,
     election: Election,
     own_address: Option<IpAddr>,
-    own_mac: vrrp::MacAddr,
+    /// The MAC address that is announced for the virtual addresses.
+    own_mac: MacAddr,
     advertiser: Arc<Advertiser>,
     wishes: watch::Sender<Wish>,
     places: watch::Sender<Place>,
@@ -103,7 +108,7 @@ impl VirtualRouter {
             ifindex: interface.ifindex,
             election: Election::new(parameters),
             own_address: find_own_address(&config, link),
-            own_mac: link.mac,
+            own_mac: announced_mac(&config, link),
             advertiser,
             wishes,
             places,
@@ -183,13 +188,8 @@ impl VirtualRouter {
         self.learned.clear();
         self.refused.clear();
         self.oddities.clear();
-        (self.own_address, self.own_mac) = (find_own_address(&self.config, link), link.mac);
-        self.places.send_replace(Place {
-            ifindex: self.ifindex,
-            mac: link.mac,
-            link_local: link.link_local(),
-            announcer,
-        });
+        (self.own_address, self.own_mac) = (find_own_address(&self.config, link), announced_mac(&self.config, link));
+        self.places.send_replace(place(&self.config, link, announcer));
         self.configure(desk)?;
         self.introduce_peers(&mut desk.datapath)
     }
@@ -200,9 +200,10 @@ impl VirtualRouter {
             return;
         }
         let mut has_moved = false;
-        self.places.send_modify(|place| {
-            has_moved = place.mac != link.mac;
-            (place.mac, place.link_local) = (link.mac, link.link_local());
+        self.places.send_modify(|known| {
+            let new = place(&self.config, link, Arc::clone(&known.announcer));
+            has_moved = known.mac != new.mac;
+            (known.mac, known.link_local) = (new.mac, new.link_local);
         });
         self.set_own_address(link, desk, now);
         let no_source = match self.config.family {
@@ -223,9 +224,9 @@ impl VirtualRouter {
     }
 
     fn set_own_address(&mut self, link: &LinkState, desk: &mut Desk, now: Instant) {
-        let own_address = find_own_address(&self.config, link);
-        if (own_address, link.mac) != (self.own_address, self.own_mac) {
-            (self.own_address, self.own_mac) = (own_address, link.mac);
+        let (own_address, own_mac) = (find_own_address(&self.config, link), announced_mac(&self.config, link));
+        if (own_address, own_mac) != (self.own_address, self.own_mac) {
+            (self.own_address, self.own_mac) = (own_address, own_mac);
             if let Err(error) = self.configure(desk) {
                 warn!(router = %self.name(), "{error:#}");
             }
@@ -313,7 +314,7 @@ impl VirtualRouter {
                 (Version::V3, Some((key, sequence))) => message.encode_signed(&endpoints, form, key, sequence),
                 (Version::V3, None) => message.encode(&endpoints, form),
             };
-            match self.advertiser.send(&endpoints, &bytes) {
+            match self.send(&endpoints, &bytes) {
                 Ok(()) => {
                     self.tally.adverts_sent += 1;
                     self.sending_fails = false;
@@ -326,6 +327,15 @@ impl VirtualRouter {
                 }
             }
         }
+    }
+
+    /// Multicast adverts come from the Virtual Router MAC Address where the virtual router has one. RFC 9568 §7.2.
+    fn send(&self, endpoints: &Endpoints, bytes: &[u8]) -> io::Result<()> {
+        if self.config.virtual_mac && self.config.transport == Transport::Multicast {
+            let frame = frame::multicast(self.own_mac, endpoints, bytes);
+            return self.places.borrow().announcer.send(&frame);
+        }
+        self.advertiser.send(endpoints, bytes)
     }
 
     fn destinations(&self) -> Vec<IpAddr> {
@@ -359,6 +369,19 @@ impl VirtualRouter {
 
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// The MAC address that is announced for the virtual addresses.
+fn announced_mac(config: &config::VirtualRouter, link: &LinkState) -> MacAddr {
+    config.virtual_mac().map_or(link.mac, VirtualMac::mac)
+}
+
+/// Where the virtual addresses go while `link` is as it is.
+#[must_use]
+pub fn place(config: &config::VirtualRouter, link: &LinkState, announcer: Arc<Announcer>) -> Place {
+    // What comes from the Virtual Router MAC Address does not come from an address of the interface.
+    let link_local = link.link_local().filter(|_| !config.virtual_mac);
+    Place { ifindex: link.ifindex, mac: announced_mac(config, link), link_local, announcer }
 }
 
 /// The address that adverts come from, if the interface has it.

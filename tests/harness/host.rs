@@ -94,10 +94,12 @@ impl Host {
         self.namespace.run(program, arguments)
     }
 
-    /// Whether its interface has `address`.
+    /// Whether it has `address`, on whatever interface.
     pub fn has_address(&self, address: IpAddr) -> Result<bool> {
         let address = address.to_string();
-        Ok(self.addresses()?.iter().any(|entry| entry["local"] == address.as_str()))
+        let interfaces = self.ip_json(&["addr", "show"])?;
+        let entries = interfaces.as_array().into_iter().flatten().filter_map(|it| it["addr_info"].as_array()).flatten();
+        Ok(entries.into_iter().any(|entry| entry["local"] == address.as_str()))
     }
 
     /// The Ethernet address under which the host would send to `address` now, if it knows one.

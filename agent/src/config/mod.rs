@@ -30,6 +30,7 @@ use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};
 
 pub use self::diagnostic::{Diagnostic, Severity};
 use self::{diagnostic::Report, file::File};
+use crate::perform::virtual_mac::VirtualMac;
 
 /// The configuration as it concerns one node, every value legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +218,14 @@ pub struct VirtualRouter {
     pub link_local_senders: LinkLocalSenders,
     /// Whether the kernel stops answering for the addresses when a peer has taken them. `Off` for their owner.
     pub fence: Fence,
+}
+
+impl VirtualRouter {
+    /// The Virtual Router MAC Address, if its addresses are to have it.
+    #[must_use]
+    pub const fn virtual_mac(&self) -> Option<VirtualMac> {
+        if self.virtual_mac { Some(VirtualMac { family: self.family, vrid: self.vrid }) } else { None }
+    }
 }
 
 /// Which link-local addresses the adverts of an IPv6 virtual router may come from besides those of its peers.

@@ -40,12 +40,17 @@ pub async fn list(handle: &Handle, ifindex: u32) -> Result<Vec<(IpAddr, AddressM
 /// Without duplicate address detection: the virtual address of a router that has just died is no duplicate, and
 /// waiting for the answer would cost a second. RFC 9568 §8.2.2. An IPv6 address is deprecated from the start: it is
 /// answered for, and the host's own connections do not leave from it, which would break when it moves on. RFC 6724 §5.
-pub async fn add(handle: &Handle, ifindex: u32, address: IpNet) -> Result<(), Error> {
+///
+/// With `routes` the interface leads to the address's network.
+pub async fn add(handle: &Handle, ifindex: u32, address: IpNet, routes: bool) -> Result<(), Error> {
     let mut request = handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
     let message = request.message_mut();
     message.attributes.push(AddressAttribute::Protocol(MARK));
+    let mut flags = AddressFlags::empty();
+    flags.set(AddressFlags::Nodad, address.addr().is_ipv6());
+    flags.set(AddressFlags::Noprefixroute, !routes);
+    message.attributes.push(AddressAttribute::Flags(flags));
     if address.addr().is_ipv6() {
-        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         let mut lifetimes = CacheInfo::default();
         (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
         message.attributes.push(AddressAttribute::CacheInfo(lifetimes));

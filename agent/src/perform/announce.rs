@@ -22,6 +22,11 @@ impl Announcer {
         PacketSocket::sender(ifindex).map(Self)
     }
 
+    /// Sends one frame of another kind.
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
+        self.0.send(frame)
+    }
+
     /// Announces once that each address is at `place`. Goes on after an error and returns the first.
     pub fn announce(&self, place: &Place, addresses: &[IpNet]) -> io::Result<()> {
         let mut outcome = Ok(());

@@ -7,7 +7,11 @@
 pub mod address;
 pub mod advertise;
 pub mod announce;
+pub mod arp;
+pub mod refusal;
 pub mod sockets;
+pub mod sysctl;
+pub mod virtual_mac;
 
 use std::{collections::VecDeque, net::Ipv6Addr, sync::Arc, time::Duration};
 
@@ -21,7 +25,11 @@ use tokio::{
 use tracing::{debug, error, warn};
 use vrrp::MacAddr;
 
-use self::announce::{Announcer, REPEATS};
+use self::{
+    announce::{Announcer, REPEATS},
+    arp::ArpSettings,
+    virtual_mac::VirtualMac,
+};
 use crate::mailbox::{Mail, Mailbox};
 
 /// How long until a virtual address that could not be removed is tried again.
@@ -62,9 +70,9 @@ impl Wish {
 pub struct Place {
     /// The interface.
     pub ifindex: u32,
-    /// Its Ethernet address.
+    /// The Ethernet address that is announced for the virtual addresses.
     pub mac: MacAddr,
-    /// Its link-local address, when it is known.
+    /// Where Neighbor Advertisements come from; `None`: from the address that they are about.
     pub link_local: Option<Ipv6Addr>,
     /// For announcements there.
     pub announcer: Arc<Announcer>,
@@ -79,6 +87,8 @@ pub struct Performer {
     pub addresses: Vec<IpNet>,
     /// The addresses are the host's own, and stay where they are.
     pub owned: bool,
+    /// The addresses have the Virtual Router MAC Address, on an interface of their own.
+    pub virtual_mac: Option<OnVirtualMac>,
     /// Where they go.
     pub place: watch::Receiver<Place>,
     /// Changes when addresses of an interface may have been removed.
@@ -87,6 +97,17 @@ pub struct Performer {
     pub handle: Handle,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
+}
+
+/// What it takes to have addresses on a Virtual Router MAC Address.
+#[derive(Clone, Debug)]
+pub struct OnVirtualMac {
+    /// Which one.
+    pub mac: VirtualMac,
+    /// The interface of the adverts, by name.
+    pub below: String,
+    /// What that interface must not do meanwhile.
+    pub arp: Arc<ArpSettings>,
 }
 
 /// What a [`Performer`] has done so far.
@@ -177,8 +198,12 @@ impl Performer {
     async fn look(&self, wishes: &watch::Receiver<Wish>, done: &mut Done) {
         done.look_at = None;
         let Some(term) = done.held_term().filter(|&term| !self.owned && is_latest(term, wishes)) else { return };
-        let ifindex = self.place.borrow().ifindex;
-        let missing = match address::list(&self.handle, ifindex).await {
+        let present = match self.interface().await {
+            Ok(Some(ifindex)) => address::list(&self.handle, ifindex).await.map_err(anyhow::Error::from),
+            Ok(None) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        };
+        let missing = match present {
             Ok(present) => {
                 let is_present = |net: &IpNet| present.iter().any(|&(address, _)| address == net.addr());
                 self.addresses.iter().copied().filter(|net| !is_present(net)).collect::<Vec<_>>()
@@ -212,17 +237,40 @@ impl Performer {
         if self.owned {
             return Some(Ok(()));
         }
-        let ifindex = self.place.borrow().ifindex;
+        let ifindex = match self.prepare().await {
+            Ok(ifindex) => ifindex,
+            Err(error) => {
+                self.release().await;
+                return Some(Err(format!("{error:#}")));
+            }
+        };
         for &address in &self.addresses {
             if !is_latest(term, wishes) {
                 return None;
             }
-            if let Err(error) = address::add(&self.handle, ifindex, address).await {
+            if let Err(error) = address::add(&self.handle, ifindex, address, self.virtual_mac.is_none()).await {
                 self.release().await;
                 return Some(Err(format!("failed to add {address}: {error}")));
             }
         }
         Some(Ok(()))
+    }
+
+    /// The interface that the addresses go on, made if need be.
+    async fn prepare(&self) -> anyhow::Result<u32> {
+        let below = self.place.borrow().ifindex;
+        let Some(on) = &self.virtual_mac else { return Ok(below) };
+        on.arp.impose(&on.below)?;
+        on.mac.hold(&self.handle, below).await
+    }
+
+    /// The interface that the addresses are on, if there is one.
+    async fn interface(&self) -> anyhow::Result<Option<u32>> {
+        let below = self.place.borrow().ifindex;
+        match &self.virtual_mac {
+            Some(on) => on.mac.find(&self.handle, below).await,
+            None => Ok(Some(below)),
+        }
     }
 
     /// Takes the addresses off the interface, whoever put them there: a Backup must not answer for them. Says whether
@@ -232,6 +280,15 @@ impl Performer {
             return true;
         }
         let ifindex = self.place.borrow().ifindex;
+        if let Some(on) = &self.virtual_mac {
+            return match on.mac.release(&self.handle, ifindex).await {
+                Ok(()) => true,
+                Err(error) => {
+                    error!("{error:#}; this host goes on answering for the virtual addresses");
+                    false
+                }
+            };
+        }
         let mut gone = true;
         for &address in &self.addresses {
             if let Err(error) = address::remove(&self.handle, ifindex, address).await {
@@ -283,6 +340,7 @@ fn is_latest(term: u64, wishes: &watch::Receiver<Wish>) -> bool {
 /// One of `configured` that somebody else has put there stays, and is reported: this host answers for it, whatever its
 /// state.
 pub async fn sweep(handle: &Handle, ifindex: u32, configured: &[IpNet]) -> anyhow::Result<()> {
+    virtual_mac::sweep(handle, ifindex).await?;
     for (address, message) in address::list(handle, ifindex).await.context("failed to read the addresses")? {
         if address::is_marked(&message) {
             warn!(%address, "removing an address that an earlier run has left");

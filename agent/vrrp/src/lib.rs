@@ -4,10 +4,11 @@
 //! [`Instant`], and returns what the caller must do, in that order. It cannot fail, for any event in any state.
 //! [`Election::deadline`](election::Election::deadline) says when to call it with
 //! [`Event::Timer`](election::Event::Timer); an early call does nothing. No socket, no clock, no thread is touched
-//! here; [`message`], [`auth`] and [`neighbor`] turn values into bytes and back.
+//! here; [`message`], [`auth`], [`frame`] and [`neighbor`] turn values into bytes and back.
 
 pub mod auth;
 pub mod election;
+pub mod frame;
 mod instant;
 pub mod message;
 pub mod neighbor;

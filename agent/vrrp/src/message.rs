@@ -56,13 +56,17 @@ impl Endpoints {
         }
     }
 
+    /// Source and destination as an IP header carries them.
+    pub(crate) fn octets(&self) -> Vec<u8> {
+        match self {
+            Self::Ipv4 { source, destination } => [source.octets(), destination.octets()].concat(),
+            Self::Ipv6 { source, destination } => [source.octets(), destination.octets()].concat(),
+        }
+    }
+
     /// One's-complement sum of the pseudo-header for a message of `len` bytes. RFC 9568 §5.2.8, RFC 8200 §8.1.
     fn pseudo_header_sum(&self, len: usize) -> u64 {
-        let addresses = match self {
-            Self::Ipv4 { source, destination } => sum(&source.octets()) + sum(&destination.octets()),
-            Self::Ipv6 { source, destination } => sum(&source.octets()) + sum(&destination.octets()),
-        };
-        addresses + u64::from(PROTOCOL) + len as u64
+        sum(&self.octets()) + u64::from(PROTOCOL) + len as u64
     }
 }
 

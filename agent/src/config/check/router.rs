@@ -7,7 +7,11 @@ use std::{
 
 use ipnet::{IpNet, Ipv6Net};
 use vrrp::auth::TRAILER_LEN;
-use vrrp_wire::{Family, MacAddr, Priority, Vrid, abi::MESSAGE_MAX, judge::HEADER_LEN};
+use vrrp_wire::{
+    Family, MacAddr, Priority, Version, Vrid,
+    abi::MESSAGE_MAX,
+    judge::{AUTH_DATA_LEN, HEADER_LEN},
+};
 
 use super::{
     auth, check_unique,
@@ -189,7 +193,11 @@ impl<'f> Router<'f> {
             Family::Ipv4 => MESSAGE_MAX,
             Family::Ipv6 => MESSAGE_MAX - 20,
         };
-        let trailer_len = if self.auth.is_absent() { 0 } else { TRAILER_LEN };
+        let trailer_len = match self.manner.version {
+            Some(Version::V2) => AUTH_DATA_LEN,
+            Some(Version::V3) | None if self.auth.is_absent() => 0,
+            Some(Version::V3) | None => TRAILER_LEN,
+        };
         let max = ((message_max - HEADER_LEN - trailer_len) / self.family.address_len()).min(COUNT_MAX);
         if self.addresses.len() > max {
             let note = match self.family {

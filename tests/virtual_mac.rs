@@ -1,0 +1,267 @@
+//! `virtual_mac = true` and `accept = false`: what the LAN sees of a virtual router that has a MAC address of its own, what
+//! Linux has to be told for it, and what is left of it afterwards.
+
+use std::{net::IpAddr, time::Instant};
+
+use anyhow::{Context, Result, ensure};
+use harness::{
+    Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Probe, decode, lab,
+    neighbor::{self, Station},
+    until,
+};
+use vrrp_wire::{Family, MacAddr};
+
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+/// Of VRID 51. RFC 9568 §7.3.
+const IPV4_MAC: MacAddr = MacAddr([0, 0, 0x5e, 0, 1, 51]);
+const IPV6_MAC: MacAddr = MacAddr([0, 0, 0x5e, 0, 2, 51]);
+/// Link-layer address options of Neighbor Discovery: of the source in a solicitation, of the target in an advertisement.
+const SOLICITATION: u8 = 135;
+const ADVERTISEMENT: u8 = 136;
+
+const VIRTUAL_MAC: ClusterConfig<'_> = ClusterConfig { cluster: "virtual_mac = true", ..ClusterConfig::DEFAULT };
+
+fn virtual_mac(address: IpAddr) -> MacAddr {
+    if address.is_ipv4() { IPV4_MAC } else { IPV6_MAC }
+}
+
+/// Two nodes, n1 Active, the client's probes answered.
+fn running(lab: &Lab) -> Result<(Cluster, [Probe; 2])> {
+    let mut cluster = Cluster::new(lab, 2, &VIRTUAL_MAC)?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let probes = cluster.probe(0)?;
+    Ok((cluster, probes))
+}
+
+/// The MAC address that a frame of ARP or Neighbor Discovery says `address` is at.
+fn says(frame: &[u8], address: IpAddr) -> Option<MacAddr> {
+    let mac = |at: usize| frame.get(at..at + 6)?.first_chunk().map(|&mac| MacAddr(mac));
+    match (address, frame.get(12..14)?) {
+        (IpAddr::V4(address), [0x08, 0x06]) if frame.get(28..32) == Some(&address.octets()[..]) => mac(22),
+        (IpAddr::V6(address), [0x86, 0xdd]) if frame.get(20) == Some(&58) => {
+            let octets = Some(&address.octets()[..]);
+            let is_about_it = match *frame.get(54)? {
+                SOLICITATION => frame.get(22..38) == octets,
+                ADVERTISEMENT => frame.get(62..78) == octets,
+                _ => false,
+            };
+            is_about_it.then(|| mac(80))?
+        }
+        _ => None,
+    }
+}
+
+/// The interfaces of a node that vipd has made.
+fn interfaces(host: &Host) -> Result<Vec<String>> {
+    let text = host.run("ip", &["-brief", "link", "show", "type", "macvlan"])?;
+    Ok(text.lines().filter_map(|line| line.split('@').next()).map(str::to_owned).collect())
+}
+
+fn arp_settings(host: &Host) -> Result<[String; 2]> {
+    let read = |key: &str| host.run("cat", &[&format!("/proc/sys/net/ipv4/conf/vsw0/{key}")]);
+    Ok([read("arp_ignore")?.trim().to_owned(), read("arp_announce")?.trim().to_owned()])
+}
+
+/// Adverts, announcements and answers come from the Virtual Router MAC Address; nobody ever says that a virtual address is
+/// at the interface's own. The node's own address stays at its own.
+/// Rows: +A16 +C12 -C12 +D1 +D2 +D4 -D4 +D5 -D5 +D6
+#[test]
+fn virtual_addresses_are_at_the_virtual_router_mac_address() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &VIRTUAL_MAC)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let _probes = cluster.probe(0)?;
+    for (family, address) in FAMILIES.into_iter().zip(Cluster::addresses(0)) {
+        let mac = virtual_mac(address);
+        let is_advert = |frame: &[u8]| {
+            decode::advertisement(frame)
+                .is_some_and(|advert| advert.source_mac == mac && advert.source.is_ipv6() == (family == Family::Ipv6))
+        };
+        capture.wait_for("an advert from the virtual MAC address", GENEROUS, |frame| is_advert(&frame.bytes))?;
+        let announces =
+            |frame: &[u8]| decode::announcement(frame).is_some_and(|it| (it.address, it.mac) == (address, mac));
+        capture.wait_for("an announcement", GENEROUS, |frame| announces(&frame.bytes))?;
+        until("the client to know the address", GENEROUS, || {
+            Ok((cluster.client.neighbour(address)? == Some(mac)).then_some(()))
+        })?;
+    }
+    // The node itself asks its neighbours; it does so in its own name.
+    for target in ["10.77.0.50", "fd77::50"] {
+        cluster.nodes[0].run("ip", &["neigh", "flush", "to", target])?;
+    }
+    let own = Probe::start(&cluster.client, [10, 77, 0, 1].into())?;
+    own.wait_answered(GENEROUS)?;
+    ensure!(cluster.client.neighbour([10, 77, 0, 1].into())? == Some(cluster.nodes[0].mac()));
+    for frame in capture.frames() {
+        for address in Cluster::addresses(0) {
+            let said = says(&frame.bytes, address);
+            ensure!(said.is_none_or(|mac| mac == virtual_mac(address)), "{said:?} for {address}: {:02x?}", frame.bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Neighbor Advertisements that the kernel sends have the Router flag, though the host forwards nothing.
+/// Rows: +C12 -A17
+#[test]
+fn answers_are_those_of_a_router() -> Result<()> {
+    let lab = lab!();
+    let (cluster, _probes) = running(&lab)?;
+    let IpAddr::V6(address) = Cluster::addresses(0)[1] else { unreachable!("the second is of IPv6") };
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    let client = Station { mac: cluster.client.mac(), address: cluster.client.link_local().into() };
+    Injector::new(&cluster.client)?.send(&neighbor::solicitation(client, address, None))?;
+    let answer = capture.wait_for("an answer", GENEROUS, |frame| {
+        says(&frame.bytes, address.into()).is_some() && frame.bytes[54] == ADVERTISEMENT && frame.bytes[58] & 0x40 != 0
+    })?;
+    ensure!(answer.bytes[58] & 0x80 != 0, "no Router flag: {:02x?}", answer.bytes);
+    let made = interfaces(&cluster.nodes[0])?;
+    ensure!(made.len() == 2, "{made:?}");
+    for interface in made {
+        let text = cluster.nodes[0].run("ip", &["-6", "addr", "show", "dev", &interface])?;
+        // Of 00-00-5E-00-02-33 an interface identifier would be this; the configured address is not made by the kernel.
+        ensure!(!text.contains("kernel_ll") && !text.contains("dynamic"), "{text}");
+    }
+    Ok(())
+}
+
+/// The next node takes over with the same MAC address: nobody's neighbour cache has to change. What the Backup gets for it
+/// it discards, and what was made and changed on a node is gone when it is no longer Active.
+/// Rows: +C5 -C5 +D15
+#[test]
+fn the_mac_address_moves() -> Result<()> {
+    let lab = lab!();
+    let (mut cluster, probes) = running(&lab)?;
+    ensure!(arp_settings(&cluster.nodes[0])? == ["1", "2"], "{:?}", arp_settings(&cluster.nodes[0])?);
+    for (probe, address) in probes.iter().zip(Cluster::addresses(0)) {
+        ensure!(cluster.client.neighbour(address)? == Some(virtual_mac(address)));
+        probe.wait_answered(GENEROUS)?;
+    }
+    backup_is_deaf(&cluster)?;
+    let start = Instant::now();
+    let mut n1 = cluster.take(0)?;
+    n1.process.terminate(GENEROUS)?;
+    cluster.settle_on(0, 1)?;
+    for (probe, address) in probes.iter().zip(Cluster::addresses(0)) {
+        probe.wait_answered(GENEROUS)?;
+        ensure!(cluster.client.neighbour(address)? == Some(virtual_mac(address)));
+        eprintln!("{address}: an outage of {:?}", probe.outage_since(start));
+    }
+    ensure!(interfaces(&cluster.nodes[0])?.is_empty(), "{:?}", interfaces(&cluster.nodes[0])?);
+    ensure!(arp_settings(&cluster.nodes[0])? == ["0", "0"], "{:?}", arp_settings(&cluster.nodes[0])?);
+    Ok(())
+}
+
+/// Echo requests to the Backup's port for a virtual address, at the Virtual Router MAC Address: no answer comes from there.
+fn backup_is_deaf(cluster: &Cluster) -> Result<()> {
+    ensure!(interfaces(&cluster.nodes[1])?.is_empty(), "a Backup has the MAC address");
+    let capture = Capture::start(cluster.lan.namespace(), "n2")?;
+    let injector = Injector::on(cluster.lan.namespace(), "n2")?;
+    for address in Cluster::addresses(0) {
+        let client: IpAddr = if address.is_ipv4() { [10, 77, 0, 50].into() } else { "fd77::50".parse()? };
+        let client = Station { mac: cluster.client.mac(), address: client };
+        let own: IpAddr = if address.is_ipv4() { [10, 77, 0, 2].into() } else { "fd77::2".parse()? };
+        injector.send(&neighbor::echo(client, Station { mac: virtual_mac(address), address }, 7, 7))?;
+        // The node is there: it answers for its own address.
+        injector.send(&neighbor::echo(client, Station { mac: cluster.nodes[1].mac(), address: own }, 8, 8))?;
+        capture.wait_for("an answer for the node itself", GENEROUS, |frame| {
+            neighbor::answers_for(&frame.bytes) == Some(own)
+        })?;
+        ensure!(capture.frames().iter().all(|frame| neighbor::answers_for(&frame.bytes) != Some(address)));
+    }
+    Ok(())
+}
+
+/// Strict reverse path filtering would drop what comes to an interface without routes.
+#[test]
+fn strict_reverse_path_filtering_is_borne() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &VIRTUAL_MAC)?;
+    for interface in ["all", "default", "vsw0"] {
+        cluster.nodes[0].namespace().set(&format!("ipv4/conf/{interface}/rp_filter"), "1")?;
+    }
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    cluster.probe(0).map(drop)
+}
+
+/// A killed run leaves its interfaces and settings; the next one takes them over, and puts back what was there first.
+/// Rows: +D15
+#[test]
+fn what_a_killed_run_has_left_is_cleaned_up() -> Result<()> {
+    let lab = lab!();
+    let (mut cluster, _probes) = running(&lab)?;
+    cluster.take(0)?.process.kill()?;
+    ensure!(interfaces(&cluster.nodes[0])?.len() == 2 && arp_settings(&cluster.nodes[0])? == ["1", "2"]);
+    for family in FAMILIES {
+        cluster.agent(1)?.wait_for_state("web-a", family, "Active")?;
+    }
+    cluster.start(0)?;
+    cluster.settle_on(0, 0)?;
+    let mut n1 = cluster.take(0)?;
+    n1.process.terminate(GENEROUS)?;
+    ensure!(interfaces(&cluster.nodes[0])?.is_empty());
+    ensure!(arp_settings(&cluster.nodes[0])? == ["0", "0"], "{:?}", arp_settings(&cluster.nodes[0])?);
+    Ok(())
+}
+
+/// Somebody removes the interface: it is made again, since this node is Active.
+#[test]
+fn a_removed_interface_is_made_again() -> Result<()> {
+    let lab = lab!();
+    let (cluster, probes) = running(&lab)?;
+    for interface in interfaces(&cluster.nodes[0])? {
+        cluster.nodes[0].run("ip", &["link", "del", &interface])?;
+    }
+    until("the interfaces to be made again", GENEROUS, || {
+        Ok((interfaces(&cluster.nodes[0])?.len() == 2).then_some(()))
+    })?;
+    cluster.settle_on(0, 0)?;
+    probes.iter().try_for_each(|probe| probe.wait_answered(GENEROUS))
+}
+
+/// Accept_Mode false: ARP and Neighbor Discovery are answered, and nothing else is.
+/// Rows: +C14 -C14 +C6
+#[test]
+fn without_accept_mode_only_neighbor_discovery_is_answered() -> Result<()> {
+    let lab = lab!();
+    for keys in ["accept = false", "accept = false\nvirtual_mac = true"] {
+        let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { cluster: keys, ..ClusterConfig::DEFAULT })?;
+        cluster.start_all()?;
+        cluster.settle_on(0, 0)?;
+        let probes = Cluster::addresses(0).map(|address| Probe::start(&cluster.client, address));
+        for (probe, address) in probes.into_iter().zip(Cluster::addresses(0)) {
+            let probe = probe?;
+            until("the client to know where the address is", GENEROUS, || {
+                Ok(cluster.client.neighbour(address)?.map(drop))
+            })?;
+            let own = if address.is_ipv4() { [10, 77, 0, 1].into() } else { "fd77::1".parse()? };
+            Probe::start(&cluster.client, own)?.wait_answered(GENEROUS)?;
+            ensure!(probe.answers().is_empty(), "{address} answers: {keys}");
+        }
+        let instance = cluster.agent(0)?.instance().to_owned();
+        let tables = |cluster: &Cluster| cluster.nodes[0].run("nft", &["list", "tables"]);
+        ensure!(tables(&cluster)?.contains(&format!("vipd-{instance}")), "{}", tables(&cluster)?);
+        cluster.take(0)?.process.terminate(GENEROUS)?;
+        ensure!(!tables(&cluster)?.contains("vipd"), "{}", tables(&cluster)?);
+    }
+    Ok(())
+}
+
+/// A killed run without Accept_Mode must not keep the next one, which accepts, from being heard.
+#[test]
+fn refusals_end_with_the_configuration() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { cluster: "accept = false", ..ClusterConfig::DEFAULT };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
+    cluster.start(0)?;
+    cluster.settle_on(0, 0)?;
+    cluster.take(0)?.process.kill()?;
+    cluster.config = ClusterConfig::DEFAULT.text(2)?;
+    cluster.start(0)?;
+    cluster.settle_on(0, 0).context("after the kill")?;
+    cluster.probe(0).map(drop)
+}
