@@ -13,7 +13,7 @@ use std::{
         },
     },
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -44,7 +44,9 @@ use crate::{
     link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{Snapshot, control},
-    perform::{self, OnVirtualMac, Performer, Wish, arp::ArpSettings, refusal::Refusal, sockets::Sockets},
+    perform::{
+        self, OnVirtualMac, Performer, Wish, arp::ArpSettings, outbox::Outbox, refusal::Refusal, sockets::Sockets,
+    },
     reactor::{Interface, Reactor},
     router::{VirtualRouter, place},
     sequence_file,
@@ -83,6 +85,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let mut desk = Desk {
         datapath: Datapath::open(&config.guard, &instance.pin_dir()),
         authentication: authentication(&config, instance)?,
+        outbox: Outbox::default(),
     };
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
@@ -100,7 +103,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let watchman = Watchman::new(config.auth.as_ref().filter(|auth| auth.mode.signs()).map(|auth| auth.clock_grace));
     let reactor =
         Reactor { desk, routers, interfaces, sockets, inbox, about: about(&config), watchman, places: HashMap::new() };
-    let elections = spawn_elections(reactor)?;
+    let (elections, guarding) = spawn_elections(reactor)?;
     tokio::spawn(control::serve(listener, mailbox.clone()));
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "running as {instance}");
 
@@ -108,6 +111,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let stop = signals.stop(config, origin, &mailbox);
     let outcome = supervise(stop, elections, link_watch, &mailbox, &mut tasks).await;
     let released = release(tasks).await;
+    guarding.end().await;
     arp.restore();
     refusal.remove();
     let _ = fs::remove_file(instance.socket());
@@ -338,17 +342,38 @@ fn about(config: &Config) -> Snapshot {
     }
 }
 
-/// Starts the election thread; what it returns comes through the channel.
-fn spawn_elections(reactor: Reactor) -> anyhow::Result<oneshot::Receiver<anyhow::Result<()>>> {
+/// The election thread once it has ended its elections, while the guard is still in the kernel.
+struct Guarding {
+    thread: thread::JoinHandle<()>,
+    /// The thread waits for the end of this.
+    stay: mpsc::Sender<()>,
+}
+
+impl Guarding {
+    /// Takes the guard off.
+    async fn end(self) {
+        drop(self.stay);
+        // Whoever waits for the elections has been told of a panic, or that they do not end.
+        let _ = timeout(RELEASE_PATIENCE, tokio::task::spawn_blocking(|| self.thread.join())).await;
+    }
+}
+
+/// Starts the election thread; what its elections return comes through the channel.
+fn spawn_elections(reactor: Reactor) -> anyhow::Result<(oneshot::Receiver<anyhow::Result<()>>, Guarding)> {
     let (sender, receiver) = oneshot::channel();
-    thread::Builder::new()
+    let (stay, stays) = mpsc::channel::<()>();
+    let thread = thread::Builder::new()
         .name("elections".to_owned())
         .spawn(move || {
+            let (outcome, desk) = reactor.run();
             // Nobody listens only when the agent is ending anyway.
-            let _ = sender.send(reactor.run());
+            let _ = sender.send(outcome);
+            // Nothing is ever sent: this waits for the other end to go.
+            let _ = stays.recv();
+            drop(desk);
         })
         .context("failed to start the election thread")?;
-    Ok(receiver)
+    Ok((receiver, Guarding { thread, stay }))
 }
 
 /// The signals that the agent heeds.

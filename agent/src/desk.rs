@@ -1,6 +1,6 @@
 //! What every virtual router of the agent works with, handed to it with each event.
 
-use crate::{authentication::Authentication, datapath::Datapath};
+use crate::{authentication::Authentication, datapath::Datapath, perform::outbox::Outbox};
 
 /// What virtual routers share.
 #[derive(Debug)]
@@ -9,4 +9,6 @@ pub struct Desk {
     pub datapath: Datapath,
     /// How adverts are authenticated; `None` where they are not.
     pub authentication: Option<Authentication>,
+    /// Adverts that leave at the end of the turn.
+    pub outbox: Outbox,
 }

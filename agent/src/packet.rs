@@ -11,7 +11,7 @@ use nix::{
     errno::Errno,
     libc,
     sys::{
-        socket::{ControlMessageOwned, MsgFlags, RecvMsg, recvmsg, setsockopt, sockopt},
+        socket::{ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, recvmsg, sendmmsg, setsockopt, sockopt},
         time::TimeSpec,
     },
     time::{ClockId, clock_gettime},
@@ -49,6 +49,15 @@ impl PacketSocket {
     /// Sends one frame.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.0.send(frame).map(drop)
+    }
+
+    /// Sends the frames in their order; says how many it could send before one failed. That the first fails is an error.
+    pub fn send_all<'f>(&self, frames: impl Iterator<Item = &'f [u8]>) -> io::Result<usize> {
+        let frames: Vec<_> = frames.map(|frame| [io::IoSlice::new(frame)]).collect();
+        let mut headers = MultiHeaders::<()>::preallocate(frames.len(), None);
+        let nowhere = vec![None; frames.len()];
+        let sent = sendmmsg(self.0.as_raw_fd(), &mut headers, &frames, nowhere, [], MsgFlags::MSG_DONTWAIT)?;
+        Ok(sent.count())
     }
 
     /// The next frame that waits, if any, cut to the length of `buffer`, and when it arrived.

@@ -73,8 +73,9 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Runs the elections until [`Mail::Shutdown`] or an error, and leaves every virtual router.
-    pub fn run(mut self) -> anyhow::Result<()> {
+    /// Runs the elections until [`Mail::Shutdown`] or an error, and leaves every virtual router. Gives the desk back: the
+    /// guard must stay until this host answers for no virtual address any more.
+    pub fn run(mut self) -> (anyhow::Result<()>, Desk) {
         // The kernel may put off a wake-up by 50 µs unless told otherwise.
         if let Err(error) = prctl::set_timerslack(1) {
             warn!(%error, "timers stay imprecise");
@@ -89,7 +90,8 @@ impl Reactor {
         info!("leaving");
         let now = clock::now();
         self.routers.iter_mut().for_each(|router| router.stop(&mut self.desk, now));
-        outcome
+        self.send();
+        (outcome, self.desk)
     }
 
     fn elect(&mut self) -> anyhow::Result<()> {
@@ -112,9 +114,20 @@ impl Reactor {
                 .iter_mut()
                 .filter(|router| router.is_due(now))
                 .for_each(|router| router.expire(&mut self.desk, now));
+            self.send();
             if now >= look_at {
                 self.look_around(now);
                 look_at = now + LOOK_EVERY;
+            }
+        }
+    }
+
+    /// Sends the adverts of this turn.
+    fn send(&mut self) {
+        self.desk.outbox.flush();
+        for outcome in self.desk.outbox.outcomes() {
+            if let Some(router) = self.places.get(&outcome.router).and_then(|&at| self.routers.get_mut(at)) {
+                router.sent(&outcome);
             }
         }
     }

@@ -9,7 +9,6 @@ mod status;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     net::IpAddr,
     sync::Arc,
     time::Duration,
@@ -39,6 +38,7 @@ use crate::{
         Place, Wish,
         advertise::{Advertiser, endpoints},
         announce::Announcer,
+        outbox::{Letter, Outcome, Way},
         sockets::Sockets,
         virtual_mac::VirtualMac,
     },
@@ -100,6 +100,7 @@ impl VirtualRouter {
             advertisement_interval: config.advertisement_interval,
             preempt_after: config.preempt_after,
             startup_delay: config.startup_delay,
+            spread: spread(&config),
             down_timer_adverts: config.down_timer_adverts,
             learned_interval_max: config.learned_interval_max,
         };
@@ -266,9 +267,17 @@ impl VirtualRouter {
     }
 
     fn handle(&mut self, event: Event, desk: &mut Desk, now: Instant) {
-        for action in self.election.handle(event, now) {
+        let actions = self.election.handle(event, now);
+        // An advert goes before all that follows from it, and leaves with others where nothing does.
+        let is_urgent = actions.len() > 1;
+        for action in actions {
             match action {
-                Action::Advertise(priority) => self.advertise(priority, desk),
+                Action::Advertise(priority) => {
+                    self.advertise(priority, desk);
+                    if is_urgent {
+                        desk.outbox.flush();
+                    }
+                }
                 Action::TakeAddresses => {
                     self.tell_guard(desk);
                     self.terms += 1;
@@ -314,28 +323,36 @@ impl VirtualRouter {
                 (Version::V3, Some((key, sequence))) => message.encode_signed(&endpoints, form, key, sequence),
                 (Version::V3, None) => message.encode(&endpoints, form),
             };
-            match self.send(&endpoints, &bytes) {
-                Ok(()) => {
-                    self.tally.adverts_sent += 1;
-                    self.sending_fails = false;
-                }
-                Err(error) => {
-                    self.tally.adverts_unsent += 1;
-                    if !std::mem::replace(&mut self.sending_fails, true) {
-                        warn!(router = %self.name(), %destination, %error, "failed to send an advert");
-                    }
-                }
-            }
+            desk.outbox.post(self.letter(endpoints, bytes));
         }
     }
 
     /// Multicast adverts come from the Virtual Router MAC Address where the virtual router has one. RFC 9568 §7.2.
-    fn send(&self, endpoints: &Endpoints, bytes: &[u8]) -> io::Result<()> {
+    fn letter(&self, endpoints: Endpoints, message: Vec<u8>) -> Letter {
+        let router = self.key;
         if self.config.virtual_mac && self.config.transport == Transport::Multicast {
-            let frame = frame::multicast(self.own_mac, endpoints, bytes);
-            return self.places.borrow().announcer.send(&frame);
+            let bytes = frame::multicast(self.own_mac, &endpoints, &message);
+            let way = Way::Frame(Arc::clone(&self.places.borrow().announcer));
+            return Letter { router, way, endpoints, bytes };
         }
-        self.advertiser.send(endpoints, bytes)
+        Letter { router, way: Way::Socket(Arc::clone(&self.advertiser)), endpoints, bytes: message }
+    }
+
+    /// Takes in what became of an advert.
+    pub fn sent(&mut self, outcome: &Outcome) {
+        match &outcome.result {
+            Ok(()) => {
+                self.tally.adverts_sent += 1;
+                self.sending_fails = false;
+            }
+            Err(error) => {
+                self.tally.adverts_unsent += 1;
+                if !std::mem::replace(&mut self.sending_fails, true) {
+                    let destination = outcome.destination;
+                    warn!(router = %self.name(), %destination, %error, "failed to send an advert");
+                }
+            }
+        }
     }
 
     fn destinations(&self) -> Vec<IpAddr> {
@@ -369,6 +386,15 @@ impl VirtualRouter {
 
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// Moments of an interval at which adverts are sent. Those of one moment leave together.
+const SLOTS: u32 = 32;
+
+/// How far into the interval the adverts of a virtual router are sent, the same on every node: the order among nodes stays
+/// that of their priorities.
+fn spread(config: &config::VirtualRouter) -> Duration {
+    config.advertisement_interval.duration() * (u32::from(config.vrid.get()) % SLOTS) / SLOTS
 }
 
 /// The MAC address that is announced for the virtual addresses.

@@ -2,6 +2,7 @@
 
 mod failover;
 mod guard;
+mod many;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -20,12 +21,15 @@ struct Arguments {
 enum What {
     /// Measures what the guard costs a frame, beside programs that do nothing.
     Guard(guard::Options),
+    /// Measures what hundreds of virtual routers cost, and whether they stay in their states.
+    Many(many::Options),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.what {
         Some(What::Guard(options)) => guard::run(options),
+        Some(What::Many(options)) => many::run(options),
         None => failover::run(&arguments.failover),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     libc,
-    sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, sendmsg},
+    sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, sendmmsg},
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use vrrp::{Family, message::Endpoints};
@@ -16,6 +16,8 @@ use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6, TTL},
     parse::IP_PROTO_VRRP,
 };
+
+use super::outbox::Letter;
 
 /// Network control, as every router marks its own protocols. RFC 4594 §3.1.
 const CLASS_SELECTOR_6: u32 = 0xc0;
@@ -60,33 +62,53 @@ impl Advertiser {
         Ok(Self { socket, ifindex })
     }
 
-    /// Sends `message` between `endpoints`. Never waits: what the socket cannot take now is an error.
-    pub fn send(&self, endpoints: &Endpoints, message: &[u8]) -> io::Result<()> {
-        match *endpoints {
-            Endpoints::Ipv4 { source, destination } => {
+    /// Sends adverts, all of one source, in their order; says how many it could send before one failed. That the first
+    /// fails is an error. Never waits.
+    pub fn send(&self, letters: &[Letter]) -> io::Result<usize> {
+        let Some(first) = letters.first() else { return Ok(0) };
+        match first.endpoints {
+            Endpoints::Ipv4 { source, .. } => {
                 let info = libc::in_pktinfo {
                     ipi_ifindex: self.ifindex.cast_signed(),
                     ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
                     ipi_addr: libc::in_addr { s_addr: 0 },
                 };
-                let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));
-                self.send_message(message, &ControlMessage::Ipv4PacketInfo(&info), &to)
+                let to = |letter: &Letter| match letter.endpoints {
+                    Endpoints::Ipv4 { destination, .. } => Some(SocketAddrV4::new(destination, 0).into()),
+                    Endpoints::Ipv6 { .. } => None,
+                };
+                let space = nix::cmsg_space!(libc::in_pktinfo);
+                self.send_all::<SockaddrIn>(letters, to, ControlMessage::Ipv4PacketInfo(&info), space)
             }
-            Endpoints::Ipv6 { source, destination } => {
+            Endpoints::Ipv6 { source, .. } => {
                 let info = libc::in6_pktinfo {
                     ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
                     ipi6_ifindex: self.ifindex,
                 };
-                let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, self.ifindex));
-                self.send_message(message, &ControlMessage::Ipv6PacketInfo(&info), &to)
+                let to = |letter: &Letter| match letter.endpoints {
+                    Endpoints::Ipv6 { destination, .. } => {
+                        Some(SocketAddrV6::new(destination, 0, 0, self.ifindex).into())
+                    }
+                    Endpoints::Ipv4 { .. } => None,
+                };
+                let space = nix::cmsg_space!(libc::in6_pktinfo);
+                self.send_all::<SockaddrIn6>(letters, to, ControlMessage::Ipv6PacketInfo(&info), space)
             }
         }
     }
 
-    fn send_message(&self, message: &[u8], info: &ControlMessage<'_>, to: &impl SockaddrLike) -> io::Result<()> {
-        let parts = [io::IoSlice::new(message)];
-        sendmsg(self.socket.as_raw_fd(), &parts, std::slice::from_ref(info), MsgFlags::MSG_DONTWAIT, Some(to))?;
-        Ok(())
+    fn send_all<A: SockaddrLike + Copy>(
+        &self,
+        letters: &[Letter],
+        to: impl Fn(&Letter) -> Option<A>,
+        info: ControlMessage<'_>,
+        space: Vec<u8>,
+    ) -> io::Result<usize> {
+        let parts: Vec<_> = letters.iter().map(|letter| [io::IoSlice::new(&letter.bytes)]).collect();
+        let to: Vec<_> = letters.iter().map(to).collect();
+        let mut headers = MultiHeaders::preallocate(parts.len(), Some(space));
+        let sent = sendmmsg(self.socket.as_raw_fd(), &mut headers, &parts, to, [info], MsgFlags::MSG_DONTWAIT)?;
+        Ok(sent.count())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{io, net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use vrrp::neighbor::{ArpForm, gratuitous_arp, unsolicited_advertisement};
 
-use super::Place;
+use super::{Place, outbox::Letter};
 use crate::packet::PacketSocket;
 
 /// When an announcement is repeated after it was first made: one lost frame, a switch that was busy with the change
@@ -22,9 +22,10 @@ impl Announcer {
         PacketSocket::sender(ifindex).map(Self)
     }
 
-    /// Sends one frame of another kind.
-    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
-        self.0.send(frame)
+    /// Sends the adverts, which are whole frames, in their order; says how many it could send before one failed. That
+    /// the first fails is an error.
+    pub fn send(&self, letters: &[Letter]) -> io::Result<usize> {
+        self.0.send_all(letters.iter().map(|letter| letter.bytes.as_slice()))
     }
 
     /// Announces once that each address is at `place`. Goes on after an error and returns the first.

@@ -8,6 +8,7 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 pub mod arp;
+pub mod outbox;
 pub mod refusal;
 pub mod sockets;
 pub mod sysctl;

@@ -254,7 +254,7 @@ impl Election {
             return self.become_active(Reason::AddressOwner, now);
         }
         let interval = self.parameters.advertisement_interval.duration();
-        vec![self.enter(State::Backup(self.heard(interval, now, None)), reason, now)]
+        vec![self.enter(State::Backup(self.heard(interval, now + self.parameters.spread, None)), reason, now)]
     }
 
     fn shutdown(&mut self, now: Instant) -> Vec<Action> {

@@ -56,6 +56,15 @@ impl Endpoints {
         }
     }
 
+    /// Destination address.
+    #[must_use]
+    pub const fn destination(&self) -> IpAddr {
+        match *self {
+            Self::Ipv4 { destination, .. } => IpAddr::V4(destination),
+            Self::Ipv6 { destination, .. } => IpAddr::V6(destination),
+        }
+    }
+
     /// Source and destination as an IP header carries them.
     pub(crate) fn octets(&self) -> Vec<u8> {
         match self {

@@ -18,6 +18,9 @@ pub struct Parameters {
     pub preempt_after: Option<Duration>,
     /// How long the router waits at its start before it takes part.
     pub startup_delay: Duration,
+    /// How much longer than Active_Down_Interval a router listens when it begins to: a part of the interval of its own, so
+    /// that the many virtual routers of a host do not all send at the same moment.
+    pub spread: Duration,
     /// Intervals without an advert after which, and Skew_Time, a Backup takes over: 3 by the RFC.
     pub down_timer_adverts: u8,
     /// The longest interval learned from an Active Router; `None` believes any, as the RFC has it.

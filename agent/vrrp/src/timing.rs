@@ -37,6 +37,7 @@ mod tests {
             advertisement_interval: Centiseconds::new(100).unwrap(),
             preempt_after: Some(Duration::ZERO),
             startup_delay: Duration::ZERO,
+            spread: Duration::ZERO,
             down_timer_adverts,
             learned_interval_max: None,
         }

@@ -18,6 +18,7 @@ fn parameters(priority: u8) -> Parameters {
         advertisement_interval: Centiseconds::new(100).unwrap(),
         preempt_after: Some(Duration::ZERO),
         startup_delay: Duration::ZERO,
+        spread: Duration::ZERO,
         down_timer_adverts: 3,
         learned_interval_max: Some(Duration::from_secs(2)),
     }

@@ -98,3 +98,16 @@ fn the_delay_of_preemption_counts_from_the_first_advert_of_lower_priority() {
     election.handle(advert("10.77.0.1", 50, us(0)), us(0));
     assert_eq!(effects(&election.handle(Event::Timer, us(3_609_375)))[0], Action::Advertise(priority(100)));
 }
+
+/// When a host begins to listen for many virtual routers at the same time, each waits a little longer than the one before;
+/// what it hears afterwards counts as ever.
+#[test]
+fn the_takeovers_of_many_are_spread() {
+    let mut election = started(Parameters { spread: Duration::from_micros(31_250), ..parameters(100) });
+    assert_eq!(election.deadline(), Some(us(3_640_625)));
+    election.handle(advert("10.77.0.1", 200, us(1_000_000)), us(1_000_000));
+    assert_eq!(election.deadline(), Some(us(4_609_375)));
+    election.handle(Event::Fault(Cause::Link), us(2_000_000));
+    election.handle(Event::Recovered(Cause::Link), us(3_000_000));
+    assert_eq!(election.deadline(), Some(us(6_640_625)));
+}
