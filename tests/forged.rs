@@ -12,7 +12,7 @@ use aya::maps::{HashMap, Map, MapData};
 use harness::{
     Agent, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Status,
     frame::{Advert, Checksum},
-    inject, lab, until,
+    inject, ip, lab, until,
 };
 use nix::net::if_::if_nametoindex;
 use vrrp_wire::{
@@ -93,11 +93,11 @@ impl Siege {
     fn advert(&self, of: usize, family: Family, priority: u8) -> Advert {
         let host = &self.cluster.nodes[of];
         let [ipv4, ipv6] = Cluster::addresses(0);
-        let (source, vip) = match family {
-            Family::Ipv4 => (Ipv4Addr::new(10, 77, 0, u8::try_from(of + 1).unwrap_or(u8::MAX)).into(), ipv4),
-            Family::Ipv6 => (host.link_local().into(), ipv6),
+        let (source, vips) = match family {
+            Family::Ipv4 => (Ipv4Addr::new(10, 77, 0, u8::try_from(of + 1).unwrap_or(u8::MAX)).into(), vec![ipv4]),
+            Family::Ipv6 => (host.link_local().into(), vec![ip("fe80::200:5eff:fe00:233"), ipv6]),
         };
-        Advert { interval_cs: 50, ..Advert::new(host.mac(), source, VRID, priority, &[vip]) }
+        Advert { interval_cs: 50, ..Advert::new(host.mac(), source, VRID, priority, &vips) }
     }
 
     /// An advert that a node would act upon at once if it believed it: to the Active one of the highest priority, to a
@@ -321,7 +321,7 @@ fn malformed(good: &Advert, family: Family) -> Vec<(Vec<u8>, Option<&'static str
     for packet_type in (0..16).filter(|&packet_type| packet_type != 1) {
         add(Advert { packet_type, ..good.clone() }, "packet_type");
     }
-    for (count, counter) in [(0, "address_count"), (2, "length"), (255, "length")] {
+    for (count, counter) in [(0, "address_count"), (3, "length"), (255, "length")] {
         add(Advert { count: Some(count), ..good.clone() }, counter);
     }
     for interval_cs in [0x0000, 0xf000] {

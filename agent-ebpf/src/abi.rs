@@ -124,8 +124,9 @@ pub const CLAIMS_MAX: usize = 1024;
 pub const SOURCES_MAX: usize = 4096;
 /// Bad frames that each CPU remembers.
 pub const REJECTS_MAX: usize = 64;
-/// Bytes of the ring buffer; a full one loses records, never the packet, and counts them.
-pub const RING_LEN: usize = 256 * 1024;
+/// Bytes of the ring buffer; a full one loses records, never the packet, and counts them. One advert of each of 255 VRIDs in
+/// both families has room, should they all come while the daemon waits for a CPU.
+pub const RING_LEN: usize = 1024 * 1024;
 
 /// Longest VRRP message that is handed over: what an unfragmented IPv4 datagram holds at an MTU of 1500.
 pub const MESSAGE_MAX: usize = 1480;
@@ -223,8 +224,8 @@ pub struct Router {
     pub hops_max: u8,
     /// 1: the first address of an IPv6 advert must be link-local.
     pub link_local_first: u8,
-    /// Written out so that no byte of the value is uninitialised.
-    pub padding: u8,
+    /// 1: signed adverts with its addresses are too long to be verified in the kernel, and are left to the daemon.
+    pub long: u8,
 }
 
 impl Router {
@@ -355,10 +356,14 @@ impl Peer {
         self.failing_since_ns = 0;
     }
 
-    /// Notes a bad advert in the name of this sender.
+    /// Notes a bad advert in the name of this sender. One that comes after several of its intervals is the first again: a
+    /// bad frame now and then is no peer that fails.
     #[inline(always)]
     pub const fn note_failure(&mut self, verdict: Verdict, now_ns: u64) {
-        if self.failing_since_ns == 0 {
+        const CENTISECOND_NS: u64 = 10_000_000;
+        let interval_cs = if self.last_interval_cs == 0 { 4095 } else { self.last_interval_cs as u64 };
+        let is_over = now_ns.saturating_sub(self.last_failure_ns) > 4 * interval_cs * CENTISECOND_NS;
+        if self.failing_since_ns == 0 || is_over {
             self.failing_since_ns = now_ns;
         }
         self.last_failure_ns = now_ns;

@@ -42,8 +42,10 @@ pub(crate) trait Stages: Packet {
 pub(crate) fn arriving<P: Stages>(packet: &P) -> Action {
     let found = packet.find();
     if found == Found::Advert as u32 {
-        if packet.judge() == stage::UNVERIFIED {
-            packet.verify();
+        match packet.judge() {
+            stage::NOTHING => return Action::Pass,
+            stage::UNVERIFIED => _ = packet.verify(),
+            _ => {}
         }
         return if packet.conclude() == Action::Drop as u32 { Action::Drop } else { Action::Pass };
     }

@@ -10,7 +10,7 @@ use core::{
     ops::DerefMut,
 };
 
-pub use self::trailer::verify;
+pub use self::trailer::{SIGNED_MAX, verify};
 use crate::{
     abi::{Peer, PeerKey, Router, RouterKey, Verdict, address_bytes},
     ethernet::link,
@@ -176,6 +176,9 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
     }
     if router.link_local_first != 0 && !lists_link_local_first(frame, facts) {
         return Verdict::AddressList;
+    }
+    if is_signed && router.long == 0 && !trailer::has_room(facts) {
+        return Verdict::TooLong;
     }
     if is_signed {
         return match trailer::check(frame, facts, router.window, speaker.mark, tables) {

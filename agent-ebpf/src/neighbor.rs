@@ -7,9 +7,10 @@ use crate::{
     units::{Family, MacAddr},
 };
 
-/// ARP for Ethernet and IPv4. RFC 826.
+/// ARP for IPv4, and Ethernet or IEEE 802, which Linux takes for the same. RFC 826, RFC 1042.
 const ARP_LEN: usize = 28;
-const ARP_KIND: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+const ARP_ETHERNET: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+const ARP_IEEE_802: [u8; 6] = [0, 6, 0x08, 0x00, 6, 4];
 const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
 
@@ -60,7 +61,7 @@ fn read_arp<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Neighbor> {
     let packet = frame.bytes::<ARP_LEN>(link.payload_offset)?;
     let &[h0, h1, p0, p1, hl, pl, o0, o1, m0, m1, m2, m3, m4, m5, s0, s1, s2, s3, _, _, _, _, _, _, t0, t1, t2, t3] =
         packet;
-    if [h0, h1, p0, p1, hl, pl] != ARP_KIND {
+    if !matches!([h0, h1, p0, p1, hl, pl], ARP_ETHERNET | ARP_IEEE_802) {
         return None;
     }
     let asked = match u16::from_be_bytes([o0, o1]) {
@@ -78,7 +79,8 @@ fn read_arp<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Neighbor> {
     })
 }
 
-/// Reads a message that follows the IPv6 header at once and has not been forwarded: no other is valid. RFC 4861 §7.1.
+/// Reads a message that has not been forwarded, RFC 4861 §7.1, and follows the IPv6 header at once, as all that hosts send
+/// does.
 #[inline(always)]
 fn read_icmpv6<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Neighbor> {
     let offset = link.payload_offset;

@@ -58,8 +58,12 @@ pub struct Facts {
     pub destination: [u8; 16],
 }
 
+/// Bytes of headers in front of a VRRP message that are looked through. No honest sender needs more, and the verifier has to
+/// know a bound.
+pub const HEADERS_MAX: usize = 128;
+
 /// The facts of `frame`, whose Ethernet header is `link`; `None` where it is not VRRP, or not recognisable as VRRP: a
-/// later fragment, a header cut short.
+/// later fragment, a header cut short, or behind more than [`HEADERS_MAX`] bytes.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Facts> {
     match link.ethertype {
@@ -125,7 +129,7 @@ fn read_ipv6<F: Frame + ?Sized>(frame: &F, link: &Link) -> Option<Facts> {
         message_offset += header_len;
         message_len = message_len.saturating_sub(header_len);
     }
-    if next_header != IP_PROTO_VRRP {
+    if next_header != IP_PROTO_VRRP || message_offset > HEADERS_MAX {
         return None;
     }
     let &[_, vrid] = frame.bytes::<2>(message_offset)?;

@@ -98,6 +98,7 @@ fn signed_adverts(family: Family) -> Vec<(&'static str, Advert, Verdict, Action)
     let count = if family == Family::Ipv4 { 112 } else { 28 };
     let addresses: Vec<_> = (1..=count).map(|number| host(family, number)).collect();
     let long = Advert { addresses, ..to_sign() };
+    let too_long = Advert { vrid: EITHER, ..long.clone() };
     vec![
         ("signed", signed(family), Verdict::Admitted, Pass),
         ("signed with the other key", to_sign().signed(7, KEY_7, CAPTURED), Verdict::Admitted, Pass),
@@ -106,6 +107,7 @@ fn signed_adverts(family: Family) -> Vec<(&'static str, Advert, Verdict, Action)
         ("signed, four seconds ahead", at(CAPTURED + 4 * SECOND), Verdict::Admitted, Pass),
         ("signed, just above the mark", at(CAPTURED - SECOND + 1), Verdict::Admitted, Pass),
         ("too long to be verified", long.signed(1, &KEY_1, CAPTURED), Verdict::Unverified, Pass),
+        ("too long for its virtual router", too_long.signed(1, &KEY_1, CAPTURED), Verdict::TooLong, Drop),
         ("not signed", to_sign(), Verdict::AuthMissing, Drop),
         ("another type of trailer", turned(0, 3), Verdict::AuthMalformed, Drop),
         ("reserved bits", turned(3, 1), Verdict::AuthMalformed, Drop),

@@ -196,7 +196,8 @@ impl Kernel {
             password: *PASSWORD,
             interval_s: 1,
             link_local_first: u8::from(vrid == LINK_LOCAL && family == Family::Ipv6),
-            ..Router::default()
+            long: u8::from(vrid == SIGNED),
+            hops_max: 0,
         };
         self.configure(key(family, vrid), router, host(family, 2), Some(PEER_MAC))
     }

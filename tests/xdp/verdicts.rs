@@ -242,3 +242,31 @@ fn nothing_is_dropped_for_a_daemon_that_is_not_there() -> Result<()> {
     }
     Ok(())
 }
+
+/// Behind a header that is longer than what is looked through: nothing is found, and nothing that was found of the frame
+/// before is taken for it.
+#[test]
+fn a_message_out_of_reach_is_not_judged_by_the_one_before() -> Result<()> {
+    let _lab = lab!();
+    let mut kernel = Kernel::new(1)?;
+    let mut padding = vec![10, 1, 84];
+    padding.resize(87, 0);
+    let far = crate::spoil::with_extension(&advert(Family::Ipv6).frame(), 60, &padding);
+    for hook in INWARD {
+        kernel.begin_anew()?;
+        // The first frame that this CPU sees, and one after a good advert.
+        for before in [None, Some(advert(Family::Ipv6))] {
+            if let Some(before) = before {
+                kernel.expect(key(Family::Ipv6, MULTICAST), |counters| counters.admitted += 1);
+                kernel.run(hook, &before.frame())?;
+                kernel.guard.next_advert().context("a good advert is not recorded")?;
+            }
+            let stamped = kernel.peer(Family::Ipv6, MULTICAST)?;
+            ensure!(kernel.run(hook, &far)? == Action::Pass);
+            kernel.settle()?;
+            ensure!(kernel.guard.next_advert().is_none(), "recorded");
+            ensure!(kernel.peer(Family::Ipv6, MULTICAST)? == stamped, "stamped");
+        }
+    }
+    Ok(())
+}

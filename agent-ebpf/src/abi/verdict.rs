@@ -90,7 +90,8 @@ verdicts! {
     AddressCount => address_count,
     /// Max Advertise Interval 0, or in version 2 another interval than ours. RFC 9568 §5.2.7, RFC 3768 §7.1.
     Interval => interval,
-    /// Too long to be verified here, or before the daemon has said what time it is. Passes; the daemon decides.
+    /// Too long to be verified here, as those of this virtual router are, or before the daemon has said what time it is.
+    /// Passes; the daemon decides.
     Unverified => unverified,
     /// Not VRRP but CARP, which has the same protocol number. Passes.
     Carp => carp,
@@ -112,6 +113,8 @@ verdicts! {
     AuthType => auth_type,
     /// The simple password of version 2 is wrong.
     Password => password,
+    /// Signed, and too long to be verified here, as none with the addresses of this virtual router is.
+    TooLong => too_long,
 }
 
 impl Verdict {

@@ -7,7 +7,7 @@ use vrrp_wire::{
     ethernet::link,
     judge::{self as judgement, Finding},
     neighbor::neighbor,
-    parse::parse,
+    parse::{HEADERS_MAX, parse},
 };
 
 use super::Action;
@@ -16,8 +16,6 @@ use crate::{
     packet::Packet,
 };
 
-/// Longest chain of headers in front of a VRRP message that is looked through.
-const HEADERS_MAX: usize = 128;
 /// Longest frame that is looked at.
 const FRAME_MAX: usize = 1536;
 
@@ -34,6 +32,8 @@ pub(crate) enum Found {
 
 /// What [`judge`] returns where [`verify`] is to follow.
 pub(crate) const UNVERIFIED: u32 = 1;
+/// What it returns where it has found nothing: what lies in the scratch memory is of another frame.
+pub(crate) const NOTHING: u32 = 2;
 
 /// Finds out what the frame is.
 #[inline(always)]
@@ -53,10 +53,10 @@ pub(crate) fn find<P: Packet>(packet: &P) -> Found {
 #[inline(always)]
 pub(crate) fn judge<P: Packet>(packet: &P) -> u32 {
     packet.make_readable(FRAME_MAX);
-    let Some(&mut mut facts) = maps::facts() else { return 0 };
-    // True of every message that was found; the verifier does not know.
+    let Some(&mut mut facts) = maps::facts() else { return NOTHING };
+    // Not true of any message that was found; the verifier does not know.
     if facts.message_offset > HEADERS_MAX {
-        return 0;
+        return NOTHING;
     }
     facts.message_len &= 0xffff;
     let finding = judgement::judge(packet, facts, packet.ifindex(), &BpfTables);

@@ -19,6 +19,8 @@ const HEADER_LEN: usize = 12;
 const CODE_LEN: usize = 16;
 /// Bytes of the pseudo-header: IP version, VRRP version, VRID, 0, source address.
 const PSEUDO_HEADER_LEN: usize = 20;
+/// Longest message, trailer included, that is verified in the kernel.
+pub const SIGNED_MAX: usize = INPUT_MAX - PSEUDO_HEADER_LEN;
 /// The word of the message that holds the checksum in its lower half.
 const CHECKSUM_WORD: usize = 4;
 
@@ -58,8 +60,7 @@ pub(super) fn check<F: Frame + ?Sized, T: Tables>(
 #[inline(always)]
 pub fn verify<F: Frame + ?Sized, T: Tables>(frame: &F, finding: &mut Finding, tables: &T) {
     let facts = &finding.facts;
-    let has_room = facts.message_len >= TRAILER_LEN && PSEUDO_HEADER_LEN + facts.message_len <= INPUT_MAX;
-    if finding.key == 0 || !has_room {
+    if finding.key == 0 || facts.message_len < TRAILER_LEN || !has_room(facts) {
         return;
     }
     let Some(code) = before_end(facts, CODE_LEN) else { return };
@@ -67,6 +68,12 @@ pub fn verify<F: Frame + ?Sized, T: Tables>(frame: &F, finding: &mut Finding, ta
     let Some(expected) = fill_in(frame, facts, tables).and_then(|len| tables.code(key, len)) else { return };
     let Some(code) = frame.bytes::<CODE_LEN>(code) else { return };
     finding.verdict = if is_equal(&expected, code) { Verdict::Admitted } else { Verdict::AuthCode };
+}
+
+/// Whether the message is short enough to be verified.
+#[inline(always)]
+pub(super) const fn has_room(facts: &Facts) -> bool {
+    facts.message_len <= SIGNED_MAX
 }
 
 /// Puts pseudo-header, message and trailer, the checksum and the code read as zero, into the workspace; returns their

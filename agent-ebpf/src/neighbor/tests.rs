@@ -69,8 +69,9 @@ fn arp_says_who_speaks_and_who_is_asked() {
 #[test]
 fn only_arp_for_ethernet_and_ipv4_is_read() {
     let frame = arp(1, HOST, HOST_IPV4, VIP_IPV4);
+    assert_eq!(read(&patched(&frame, 14, &[0, 6])), read(&frame), "Linux takes IEEE 802 for Ethernet");
     let cases: [(&str, usize, &[u8]); 8] = [
-        ("another hardware", 14, &[0, 6]),
+        ("another hardware", 14, &[0, 7]),
         ("another hardware, upper byte", 14, &[1, 1]),
         ("another protocol", 16, &[0x86, 0xdd]),
         ("longer hardware addresses", 18, &[8]),

@@ -225,3 +225,17 @@ fn a_frame_cut_short_is_recognised_from_the_vrid_on() {
         }
     }
 }
+
+/// What lies behind more headers than are looked through is not found: nothing may be judged by what is out of reach.
+#[test]
+fn a_message_behind_too_many_headers_is_not_found() {
+    let padded = |units: u8| {
+        let mut rest = std::vec![units, 1, 4 + 8 * units];
+        rest.resize(7 + 8 * usize::from(units), 0);
+        read(&with_extensions(&[(60, &rest)])).map(|facts| facts.message_offset)
+    };
+    assert_eq!(padded(8), Some(126));
+    for units in 9..=30 {
+        assert_eq!(padded(units), None, "{units}");
+    }
+}

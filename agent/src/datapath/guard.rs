@@ -18,8 +18,8 @@ use aya::{
 use tracing::{info, warn};
 use vrrp_wire::{
     abi::{
-        AdvertRecord, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, Reject, Role, Router,
-        RouterKey, Settings, Source, SourceKey, VipKey, map,
+        AdvertRecord, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, ROUTERS_MAX, Reject,
+        Role, Router, RouterKey, SOURCES_MAX, Settings, Source, SourceKey, VipKey, map,
     },
     hmac::Midstates,
 };
@@ -28,6 +28,9 @@ use super::{
     hooks::Programs,
     pins::{Earlier, Pins},
 };
+
+/// Claims that are read at a time: enough to raise an alarm, and too few to hold an election up.
+const CLAIMS_READ: usize = 64;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vipd-guard"));
 
@@ -269,16 +272,16 @@ impl Guard {
         keys(&self.keys)
     }
 
-    /// The claims of strangers to virtual addresses, in no order.
+    /// Claims of strangers to virtual addresses, in no order: all, unless they are very many.
     #[must_use]
     pub fn claims(&self) -> Vec<(ClaimKey, Claim)> {
-        entries(&self.claims)
+        entries(&self.claims, CLAIMS_READ)
     }
 
     /// The speakers of VRRP and CARP, in no order.
     #[must_use]
     pub fn sources(&self) -> Vec<(SourceKey, Source)> {
-        entries(&self.sources)
+        entries(&self.sources, SOURCES_MAX)
     }
 
     /// The last bad frames of every CPU, oldest first.
@@ -300,7 +303,7 @@ impl Guard {
     /// All counters.
     #[must_use]
     pub fn all_counters(&self) -> Vec<(RouterKey, Counters)> {
-        entries(&self.counters)
+        entries(&self.counters, ROUTERS_MAX)
     }
 
     /// The oldest advert in the ring buffer.
@@ -375,9 +378,12 @@ fn keys<K: Pod + Ord, V: Pod>(map: &HashMap<MapData, K, V>) -> Result<BTreeSet<K
     map.keys().collect()
 }
 
-fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> Vec<(K, V)> {
+///
+/// At most `most` of them: where entries go while they are read, the kernel begins again with the first, in a flood perhaps
+/// for ever.
+fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, most: usize) -> Vec<(K, V)> {
     // An entry that goes away meanwhile is an error of its own.
-    map.iter().filter_map(Result::ok).collect()
+    map.iter().take(most).filter_map(Result::ok).collect()
 }
 
 /// Gives `key` an empty entry, if it has none.

@@ -212,6 +212,8 @@ fn expected(scope: Scope, guard: &Guard, now: Instant) -> Option<Duration> {
 /// Frames that the program has counted on the interface, under each key.
 fn totals(scope: Scope, guard: &Guard) -> HashMap<RouterKey, u64> {
     let total = |counters: &Counters| Verdict::ALL.iter().map(|&verdict| counters.of(verdict)).sum();
-    let counters = guard.all_counters().into_iter().filter(|(key, _)| key.ifindex == scope.ifindex);
+    // On the parent of a VLAN: frames of others do not show that those of this one are seen with their tags.
+    let is_counted = |key: &RouterKey| key.ifindex == scope.ifindex && (scope.vlan == 0 || key.vlan == scope.vlan);
+    let counters = guard.all_counters().into_iter().filter(|(key, _)| is_counted(key));
     counters.map(|(key, counters)| (key, total(&counters))).collect()
 }

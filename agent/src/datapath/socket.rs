@@ -11,10 +11,11 @@ use vrrp_wire::{
     abi::{AdvertRecord, MESSAGE_MAX, Verdict},
     judge::{Finding, examine},
     parse::IP_PROTO_VRRP,
+    sequence::from_nanoseconds,
 };
 
 use super::tables::UserTables;
-use crate::packet::PacketSocket;
+use crate::{clock, packet::PacketSocket};
 
 /// Longest frame that is read; one that is cut is no advert.
 const FRAME_MAX: usize = 2048;
@@ -40,9 +41,12 @@ impl SocketSource {
     /// Bad frames count too, so that a flood of them cannot hold the elections up.
     pub fn next_advert(&self, tables: &mut UserTables, left: &mut usize) -> io::Result<Option<AdvertRecord>> {
         let mut buffer = [0; FRAME_MAX];
+        let wall_offset_ns = clock::wall_offset_ns();
         while *left > 0 {
             *left -= 1;
             let Some((frame, at)) = self.socket.receive(&mut buffer)? else { return Ok(None) };
+            // An agent that was held up judges by the time when the advert came.
+            tables.set_wall_clock(from_nanoseconds(at.as_nanos() + wall_offset_ns));
             let Some(mut finding) = examine(frame, self.ifindex, tables) else { continue };
             let is_good = finding.verdict.is_handed_over();
             let record = if is_good { record(frame, &finding, at.as_nanos()) } else { None };

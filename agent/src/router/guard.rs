@@ -6,7 +6,7 @@ use tracing::error;
 use vrrp::{Version, election::StateName};
 use vrrp_wire::{
     abi::{PeerKey, Role, Router, RouterKey, VipKey, address_bytes},
-    judge::TTL,
+    judge::{HEADER_LEN, SIGNED_MAX, TRAILER_LEN, TTL},
 };
 
 use super::VirtualRouter;
@@ -42,13 +42,18 @@ impl VirtualRouter {
             interval_s: u8::try_from(self.config.advertisement_interval.get() / 100).unwrap_or(u8::MAX),
             hops_max: TTL - self.config.min_ttl,
             link_local_first: u8::from(self.config.link_local_first),
-            ..Router::default()
+            long: u8::from(self.signed_len() > SIGNED_MAX),
         };
         desk.datapath.set_router(self.key, router)?;
         for address in &self.config.addresses {
             desk.datapath.set_vip(self.vip_key(address.addr()), self.key)?;
         }
         Ok(())
+    }
+
+    /// Bytes of a signed advert with its addresses.
+    fn signed_len(&self) -> usize {
+        HEADER_LEN + self.config.addresses.len() * self.config.family.address_len() + TRAILER_LEN
     }
 
     /// Takes back what [`VirtualRouter::configure`] and the allow-list say.

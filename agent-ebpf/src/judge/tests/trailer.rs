@@ -295,11 +295,14 @@ fn an_advert_is_verified_up_to_480_bytes() {
         assert_eq!(tables.verdict(&longest), Some(Verdict::Admitted), "{count} addresses");
         let forged = with_addresses(golden, count, (code ^ 1).to_be_bytes());
         assert_eq!(tables.verdict(&forged), Some(Verdict::AuthCode), "{count} addresses, forged");
+        let mut long = required(&SIGNED, CAPTURED);
+        long.routers.values_mut().for_each(|router| router.long = 1);
+        let mut stale = required(&SIGNED, CAPTURED + 9 * SECOND);
+        stale.routers.values_mut().for_each(|router| router.long = 1);
         for count in [count + 1, 255] {
             let frame = with_addresses(golden, count, [0; 16]);
-            assert_eq!(tables.verdict(&frame), Some(Verdict::Unverified), "{count} addresses");
-            let frame = with_addresses(golden, count, [0; 16]);
-            let stale = required(&SIGNED, CAPTURED + 9 * SECOND);
+            assert_eq!(long.verdict(&frame), Some(Verdict::Unverified), "{count} addresses");
+            assert_eq!(tables.verdict(&frame), Some(Verdict::TooLong), "{count} addresses, as none of ours has");
             assert_eq!(stale.verdict(&frame), Some(Verdict::AuthStale), "{count} addresses, stale");
         }
     }
