@@ -12,10 +12,6 @@ use crate::{
     config::{self, AuthMode},
 };
 
-/// Added to the last sequence that an earlier run has kept, as a difference of sequences: what it sent in its last second
-/// it may not have kept.
-const NOT_KEPT: u64 = 1 << 32;
-
 /// Signs and verifies for all virtual routers of this node.
 #[derive(Debug)]
 pub struct Authentication {
@@ -42,13 +38,12 @@ pub enum NotAuthentic {
 impl Authentication {
     /// Begins with `keys`, and after the sequence that an earlier run has `kept`.
     pub fn new(config: &config::Auth, keys: Vec<Key>, kept: Option<Sequence>) -> Result<Self, KeyringError> {
-        let after = |kept: Sequence| Signer::resume(Sequence::new(kept.get().wrapping_add(NOT_KEPT)));
         Ok(Self {
             mode: config.mode,
             active_key: config.active_key,
             keyring: Keyring::new(keys)?,
             window: config.window,
-            signer: kept.map_or_else(Signer::new, after),
+            signer: kept.map_or_else(Signer::new, |kept| Signer::resume(kept, clock::wall())),
             sent: watch::Sender::new(kept),
         })
     }

@@ -117,6 +117,11 @@ impl Clock {
     }
 }
 
+/// The time between two moments at which a sender keeps its sequence, as a difference of sequences.
+const SECOND: u64 = 1 << 32;
+/// More adverts than anybody sends in that time.
+const COUNTED_IN_A_SECOND: u64 = 1 << 20;
+
 /// Gives every advert of one sender a sequence above the last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Signer {
@@ -140,10 +145,15 @@ impl Signer {
         Self { last: None }
     }
 
-    /// A sender whose `last` sequence, or the last that it may have used, is known from before.
+    /// A sender that starts again at the time of day `now`, above all that it may have signed since it kept `kept`.
+    ///
+    /// In that second the sequence has run with the clock; one that was far ahead of it was only counted. A second each
+    /// time would take a daemon that keeps crashing beyond the receivers' window.
     #[must_use]
-    pub const fn resume(last: Sequence) -> Self {
-        Self { last: Some(last) }
+    pub fn resume(kept: Sequence, now: Duration) -> Self {
+        let is_far_ahead = matches!(kept.skew(now), Skew::Ahead(distance) if distance >= Duration::from_secs(1));
+        let unkept = if is_far_ahead { COUNTED_IN_A_SECOND } else { SECOND };
+        Self { last: Some(Sequence(kept.0.wrapping_add(unkept))) }
     }
 
     /// The last sequence that was given, to be kept for [`Signer::resume`].

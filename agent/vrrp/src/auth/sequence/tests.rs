@@ -66,7 +66,7 @@ fn the_counter_tells_adverts_of_one_instant_apart() {
 /// A counter that overflows runs into the time, where the order stays right.
 #[test]
 fn a_full_counter_carries() {
-    let mut signer = Signer::resume(Sequence::new(NOW_BITS + 0xffff));
+    let mut signer = Signer { last: Some(Sequence::new(NOW_BITS + 0xffff)) };
     assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 0x1_0000));
 }
 
@@ -90,7 +90,7 @@ fn a_clock_that_goes_back_further_starts_the_sequence_again() {
 }
 
 #[test]
-fn what_was_kept_counts_unless_it_lies_beyond_the_window() {
+fn an_earlier_sequence_counts_unless_it_lies_beyond_the_window() {
     let kept = |ahead: u64| Sequence::new(NOW_BITS + ahead);
     let cases = [
         ("long ago", Sequence::new(NOW_BITS - 3600 * SECOND), issued(NOW_BITS)),
@@ -104,14 +104,42 @@ fn what_was_kept_counts_unless_it_lies_beyond_the_window() {
         ),
     ];
     for (case, last, expected) in cases {
-        assert_eq!(Signer::resume(last).next(&at(NOW)), expected, "{case}");
+        assert_eq!(Signer { last: Some(last) }.next(&at(NOW)), expected, "{case}");
+    }
+}
+
+/// What an earlier run has kept may be a second old.
+#[test]
+fn a_run_begins_above_all_that_the_one_before_may_have_signed() {
+    let cases = [
+        ("long ago", Sequence::new(NOW_BITS - 3600 * SECOND), NOW_BITS),
+        ("a second ago", Sequence::new(NOW_BITS - SECOND), NOW_BITS + 1),
+        ("now", Sequence::new(NOW_BITS), NOW_BITS + SECOND + 1),
+        ("half a second ahead", Sequence::new(NOW_BITS + SECOND / 2), NOW_BITS + SECOND * 3 / 2 + 1),
+        ("a second ahead", Sequence::new(NOW_BITS + SECOND), NOW_BITS + SECOND + 0x10_0001),
+    ];
+    for (case, kept, expected) in cases {
+        assert_eq!(Signer::resume(kept, NOW).next(&at(NOW)), issued(expected), "{case}");
+    }
+}
+
+#[test]
+fn a_daemon_that_keeps_crashing_stays_within_the_window() {
+    let mut signer = Signer::new();
+    let mut last = signer.next(&at(NOW)).sequence;
+    for crash in 0..1_000 {
+        signer = Signer::resume(last, NOW);
+        let issued = signer.next(&at(NOW));
+        assert_eq!(issued.restarted, None, "crash {crash}");
+        assert!(issued.sequence.is_after(last));
+        last = issued.sequence;
     }
 }
 
 /// A host whose clock starts in 1970 signs by it, and says so; the next step forward needs no word.
 #[test]
 fn a_clock_that_is_not_set_is_reported() {
-    let mut signer = Signer::resume(Sequence::new(NOW_BITS));
+    let mut signer = Signer { last: Some(Sequence::new(NOW_BITS)) };
     let first = signer.next(&at(Duration::from_secs(30)));
     assert_eq!(first.sequence, Sequence::new(30 * SECOND));
     assert_eq!(first.restarted, Some(before(NOW, Duration::from_secs(30))));
