@@ -306,7 +306,7 @@ fn maps_that_do_not_fit_are_made_anew() -> Result<()> {
             lab.bpftool(&[&update[..], &value].concat())?;
         } else {
             fs::remove_file(map(spoilt))?;
-            let shape = ["type", "hash", "key", "24", "value", "48", "entries", "16384", "name", "peers"];
+            let shape = ["type", "hash", "key", "24", "value", "40", "entries", "16384", "name", "peers"];
             lab.bpftool(&[&["map", "create", &map(spoilt)], &shape[..]].concat())?;
         }
         let status = restart(&cluster, &mut agent)?;

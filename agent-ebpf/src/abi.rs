@@ -40,7 +40,7 @@ pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
 }
 
 /// Version of everything in this file. Maps that were pinned under another one are not used again.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
@@ -265,16 +265,18 @@ pub struct Role {
 pub struct Fence {
     /// Closed until then, in nanoseconds of CLOCK_MONOTONIC; 0 for open.
     pub closed_until_ns: u64,
+    /// The heartbeat under which it closed: the next one opens it.
+    pub beat_ns: u64,
     /// How often it has closed.
     pub closings: u64,
 }
 
 impl Fence {
-    /// Whether it is closed.
+    /// Whether it is closed, where `heartbeat` is the daemon's last.
     #[inline(always)]
     #[must_use]
-    pub const fn is_closed(&self, now_ns: u64) -> bool {
-        now_ns < self.closed_until_ns
+    pub const fn is_closed(&self, heartbeat: &Heartbeat, now_ns: u64) -> bool {
+        now_ns < self.closed_until_ns && heartbeat.beat_ns == self.beat_ns
     }
 }
 
@@ -415,7 +417,7 @@ const _: () = {
     assert!(size_of::<RouterKey>() == 8);
     assert!(size_of::<Router>() == 48);
     assert!(size_of::<Role>() == 16);
-    assert!(size_of::<Fence>() == 16);
+    assert!(size_of::<Fence>() == 24);
     assert!(size_of::<VipKey>() == 24);
     assert!(size_of::<PeerKey>() == 24);
     assert!(size_of::<Peer>() == 48);

@@ -96,7 +96,8 @@ fn is_silenced<P: Post>(key: &RouterKey, post: &P, now_ns: u64) -> bool {
 /// A daemon that has come back decides itself: its first heartbeat opens the fence.
 #[inline(always)]
 fn is_closed<P: Post>(key: &RouterKey, role: &Role, post: &P, now_ns: u64) -> bool {
-    post.fence(key).is_some_and(|fence| fence.is_closed(now_ns)) && post.heartbeat().is_stale(role, now_ns)
+    let heartbeat = post.heartbeat();
+    post.fence(key).is_some_and(|fence| fence.is_closed(&heartbeat, now_ns)) && heartbeat.is_stale(role, now_ns)
 }
 
 /// How a good advert of a peer moves the fence of a virtual router: until when it is closed, or `None` where it stays as

@@ -257,11 +257,13 @@ pub(crate) fn move_fence(finding: &Finding, now_ns: u64) {
     let key = &finding.router;
     let Some(until_ns) = close(key, finding.priority, finding.interval_cs, &BpfTables, now_ns) else { return };
     let (Some(fence), Some(last)) = (FENCES.get_ptr_mut(key), FENCED_UNTIL.get_ptr_mut(0)) else { return };
+    let heartbeat = BpfTables.heartbeat();
     // SAFETY: both entries exist; CPUs that race here have heard the same peer.
     unsafe {
-        if until_ns > now_ns && !(*fence).is_closed(now_ns) {
+        if until_ns > now_ns && !(*fence).is_closed(&heartbeat, now_ns) {
             (*fence).closings += 1;
         }
+        (*fence).beat_ns = heartbeat.beat_ns;
         (*fence).closed_until_ns = until_ns;
         *last = until_ns.max(*last);
     }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use tokio::sync::watch;
 use tracing::warn;
-use vrrp::auth::{AuthError, Clock, Key, KeyId, Keyring, KeyringError, Sequence, Signed, Signer, Skew, Trailer};
+use vrrp::{
+    Instant,
+    auth::{AuthError, Clock, Key, KeyId, Keyring, KeyringError, Sequence, Signed, Signer, Skew, Trailer},
+};
 use vrrp_wire::{abi::Router, hmac::Midstates, sequence::from_parts};
 
 use crate::{
@@ -98,7 +101,7 @@ impl Authentication {
     ///
     /// One sequence serves all destinations of an advert: the code does not cover them.
     pub fn sign_next(&mut self) -> Option<(&Key, Sequence)> {
-        let clock = self.clock();
+        let clock = Clock { now: clock::wall(), window: self.window };
         let key = self.active_key.filter(|_| self.mode.signs()).and_then(|id| self.keyring.get(id.get()))?;
         let issued = self.signer.next(&clock);
         if let Some(ahead) = issued.restarted {
@@ -111,29 +114,30 @@ impl Authentication {
         Some((key, issued.sequence))
     }
 
-    /// Verifies the `trailer` of `message`, whose sender was last heard with the sequence `mark`; returns the sequence, or
-    /// `None` for an advert without a trailer where none is needed.
+    /// Verifies the `trailer` of `message`, which arrived at `received_at` and whose sender was last heard with the sequence
+    /// `mark`; returns the sequence, or `None` for an advert without a trailer where none is needed.
+    ///
+    /// An agent that was held up judges by the time when the advert came, as the kernel did.
     pub fn verify(
         &self,
         source: IpAddr,
         message: &[u8],
         trailer: Option<&Trailer>,
         mark: Option<Sequence>,
+        received_at: Instant,
     ) -> Result<Option<Sequence>, NotAuthentic> {
         let Some(trailer) = trailer else {
             return if self.mode == AuthMode::Enforce { Err(NotAuthentic::Unsigned) } else { Ok(None) };
         };
-        Ok(Some(self.keyring.verify(&Signed { source, message, trailer }, &self.clock(), mark)?))
+        let clock = Clock { now: clock::wall_at(received_at), window: self.window };
+        Ok(Some(self.keyring.verify(&Signed { source, message, trailer }, &clock, mark)?))
     }
 
-    /// How far the clock of a sender is from ours, if that is more than half of what is borne: time to mend it.
+    /// How far the clock of a sender whose advert arrived at `received_at` is from ours, if that is more than half of what
+    /// is borne: time to mend it.
     #[must_use]
-    pub fn alarming_skew(&self, sequence: Sequence) -> Option<Skew> {
-        let skew = sequence.skew(clock::wall());
+    pub fn alarming_skew(&self, sequence: Sequence, received_at: Instant) -> Option<Skew> {
+        let skew = sequence.skew(clock::wall_at(received_at));
         (skew.distance() > self.window / 2).then_some(skew)
-    }
-
-    fn clock(&self) -> Clock {
-        Clock { now: clock::wall(), window: self.window }
     }
 }

@@ -32,6 +32,12 @@ pub fn wall_offset_ns() -> u64 {
     nanoseconds(wall().saturating_sub(read(ClockId::CLOCK_MONOTONIC)))
 }
 
+/// What [`wall`] would have shown at `moment`, by what it shows now.
+#[must_use]
+pub fn wall_at(moment: Instant) -> Duration {
+    Duration::from_nanos(moment.as_nanos().saturating_add(wall_offset_ns()))
+}
+
 /// Whether something keeps the wall clock right, as far as the kernel has been told.
 #[must_use]
 pub fn is_synchronised() -> bool {

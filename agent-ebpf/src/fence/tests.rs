@@ -64,7 +64,7 @@ impl Watch {
     fn new(fence: u8, active: u32, beat_ns: u64, closed_until_ns: Option<u64>) -> Self {
         let router = Router { own_mac: OWN_MAC.0, fence, ..Router::default() };
         let role = Role { stale_after_ns: 2_000_000_000, active, padding: 0 };
-        let fences = closed_until_ns.map(|closed_until_ns| (ROUTER, Fence { closed_until_ns, closings: 0 }));
+        let fences = closed_until_ns.map(|closed_until_ns| (ROUTER, Fence { closed_until_ns, beat_ns, closings: 0 }));
         Self {
             vips: BTreeMap::from([(VIP_KEY, ROUTER)]),
             routers: BTreeMap::from([(ROUTER, router)]),
@@ -242,6 +242,17 @@ fn an_address_is_ours_on_its_interface_in_its_vlan_and_family() {
         let key = VipKey { ifindex, vlan, family: family.number(), ..VIP_KEY };
         assert_eq!(cut_off(&key, &watch, NOW), None, "{case}");
     }
+}
+
+/// A daemon that has been back, and hangs again, has not been replaced again.
+#[test]
+fn a_heartbeat_opens_the_fence_for_good() {
+    let closed = Watch::fenced();
+    assert_eq!(unanswered(&request(), IFINDEX, &closed, NOW), Some(ROUTER));
+    let reopened = Watch { beat_ns: STALE - 1, ..Watch::fenced() };
+    assert_eq!(unanswered(&request(), IFINDEX, &reopened, NOW), None);
+    assert_eq!(held_back(&own(), IFINDEX, &reopened, NOW), None);
+    assert_eq!(cut_off(&VIP_KEY, &reopened, NOW), None);
 }
 
 #[test]

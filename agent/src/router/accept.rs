@@ -4,7 +4,7 @@
 use std::{fmt, net::IpAddr};
 
 use vrrp::{
-    Centiseconds, Family, MacAddr, Version,
+    Centiseconds, Family, Instant, MacAddr, Version,
     auth::Sequence,
     message::{ChecksumForm, DecodeError, Endpoints, Message, Parts, split, version_2},
 };
@@ -105,12 +105,11 @@ impl VirtualRouter {
             return Err(Refusal::OwnAddress);
         }
         let must_sign = self.check_sender(source, MacAddr(record.source_mac))?;
-        let bytes = record.message.get(..usize::from(record.message_len)).unwrap_or_default();
         let accepted = match self.config.version {
-            Version::V2 => self.read_version_2(bytes)?,
+            Version::V2 => self.read_version_2(message_of(record))?,
             Version::V3 => {
                 let endpoints = endpoints(source, destination).ok_or(Refusal::Router)?;
-                self.read_version_3(bytes, &endpoints, sender, desk)?
+                self.read_version_3(record, &endpoints, sender, desk)?
             }
         };
         if must_sign && accepted.sequence.is_none() {
@@ -121,11 +120,12 @@ impl VirtualRouter {
 
     fn read_version_3(
         &self,
-        bytes: &[u8],
+        record: &AdvertRecord,
         endpoints: &Endpoints,
         sender: PeerKey,
         desk: &Desk,
     ) -> Result<Accepted, Refusal> {
+        let bytes = message_of(record);
         let family = self.config.family;
         let Parts { message, trailer } =
             if desk.authentication.is_some() { split(bytes, family) } else { Parts { message: bytes, trailer: None } };
@@ -133,7 +133,10 @@ impl VirtualRouter {
             None => None,
             Some(authentication) => {
                 let mark = desk.datapath.mark(&sender).map(Sequence::new);
-                (authentication.verify(endpoints.source(), message, trailer, mark)).map_err(Refusal::Authentication)?
+                let received_at = Instant::from_nanos(record.received_at_ns);
+                authentication
+                    .verify(endpoints.source(), message, trailer, mark, received_at)
+                    .map_err(Refusal::Authentication)?
             }
         };
         let (message, form) = match trailer {
@@ -182,4 +185,9 @@ impl VirtualRouter {
             }
         }
     }
+}
+
+/// The VRRP message of an advert.
+fn message_of(record: &AdvertRecord) -> &[u8] {
+    record.message.get(..usize::from(record.message_len)).unwrap_or_default()
 }

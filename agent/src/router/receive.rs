@@ -86,14 +86,15 @@ impl VirtualRouter {
         if let Err(error) = desk.datapath.set_mark(sender, sequence.get()) {
             error!(router = %self.name(), "{error:#}; copies of this advert are refused by the agent alone");
         }
-        let skew = desk.authentication.as_ref().and_then(|authentication| authentication.alarming_skew(sequence));
+        let at = Instant::from_nanos(at_ns);
+        let skew = desk.authentication.as_ref().and_then(|authentication| authentication.alarming_skew(sequence, at));
         let what = skew.map(|skew| {
             format!(
                 "{} signs {skew} our clock, more than half of what is borne: see that both clocks are right",
                 self.describe(sender)
             )
         });
-        self.oddities.note(sender, Oddity::Clock, what, Instant::from_nanos(at_ns));
+        self.oddities.note(sender, Oddity::Clock, what, at);
     }
 
     /// Puts a sender into the datapath's allow-list, in place of the one that was silent longest if there are many.

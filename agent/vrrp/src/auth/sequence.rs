@@ -126,6 +126,8 @@ const COUNTED_IN_A_SECOND: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Signer {
     last: Option<Sequence>,
+    /// The last one before the clock jumped further than receivers bear.
+    before_jump: Option<Sequence>,
 }
 
 /// The sequence for an advert.
@@ -142,7 +144,7 @@ impl Signer {
     /// A sender that has never signed.
     #[must_use]
     pub const fn new() -> Self {
-        Self { last: None }
+        Self { last: None, before_jump: None }
     }
 
     /// A sender that starts again at the time of day `now`, above all that it may have signed since it kept `kept`.
@@ -153,7 +155,7 @@ impl Signer {
     pub fn resume(kept: Sequence, now: Duration) -> Self {
         let is_far_ahead = matches!(kept.skew(now), Skew::Ahead(distance) if distance >= Duration::from_secs(1));
         let unkept = if is_far_ahead { COUNTED_IN_A_SECOND } else { SECOND };
-        Self { last: Some(Sequence(kept.0.wrapping_add(unkept))) }
+        Self { last: Some(Sequence(kept.0.wrapping_add(unkept))), before_jump: None }
     }
 
     /// The last sequence that was given, to be kept for [`Signer::resume`].
@@ -164,20 +166,21 @@ impl Signer {
 
     /// The sequence for the next advert: the time, or the one after the last if the time is not above it.
     ///
-    /// If that would lie outside the receivers' window, the sequence starts again from the time.
+    /// If that would lie outside the receivers' window, the sequence starts again: from the time, or where it was before a
+    /// clock that was wrong for a while took it there.
     pub fn next(&mut self, clock: &Clock) -> Issued {
         let time = clock.time();
-        let issued = match self.last {
-            Some(last) if !time.is_after(last) && clock.admits(last.next()) => {
-                Issued { sequence: last.next(), restarted: None }
+        let above = |used: Sequence| (!time.is_after(used) && clock.admits(used.next())).then(|| used.next());
+        let sequence = self.last.and_then(above).or_else(|| self.before_jump.and_then(above)).unwrap_or(time);
+        let mut restarted = None;
+        if let Some(last) = self.last {
+            restarted = (!sequence.is_after(last)).then(|| last.skew(clock.now).distance());
+            if !clock.admits(last) {
+                self.before_jump = Some(last);
             }
-            Some(last) if !time.is_after(last) => {
-                Issued { sequence: time, restarted: Some(last.skew(clock.now).distance()) }
-            }
-            Some(_) | None => Issued { sequence: time, restarted: None },
-        };
-        self.last = Some(issued.sequence);
-        issued
+        }
+        self.last = Some(sequence);
+        Issued { sequence, restarted }
     }
 }
 

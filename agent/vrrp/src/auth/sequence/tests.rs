@@ -14,6 +14,10 @@ fn before(time: Duration, distance: Duration) -> Duration {
     time.checked_sub(distance).unwrap()
 }
 
+fn after(last: Sequence) -> Signer {
+    Signer { last: Some(last), ..Signer::new() }
+}
+
 fn issued(bits: u64) -> Issued {
     Issued { sequence: Sequence::new(bits), restarted: None }
 }
@@ -66,7 +70,7 @@ fn the_counter_tells_adverts_of_one_instant_apart() {
 /// A counter that overflows runs into the time, where the order stays right.
 #[test]
 fn a_full_counter_carries() {
-    let mut signer = Signer { last: Some(Sequence::new(NOW_BITS + 0xffff)) };
+    let mut signer = after(Sequence::new(NOW_BITS + 0xffff));
     assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 0x1_0000));
 }
 
@@ -86,7 +90,7 @@ fn a_clock_that_goes_back_further_starts_the_sequence_again() {
     signer.next(&at(NOW + hour));
     assert_eq!(signer.next(&at(NOW)), Issued { sequence: Sequence::new(NOW_BITS), restarted: Some(hour) });
     assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 1));
-    assert_eq!(signer.next(&at(NOW + hour)), issued(NOW_BITS + 3600 * SECOND));
+    assert_eq!(signer.next(&at(NOW + hour)), issued(NOW_BITS + 3600 * SECOND + 1), "it was used before");
 }
 
 #[test]
@@ -104,7 +108,20 @@ fn an_earlier_sequence_counts_unless_it_lies_beyond_the_window() {
         ),
     ];
     for (case, last, expected) in cases {
-        assert_eq!(Signer { last: Some(last) }.next(&at(NOW)), expected, "{case}");
+        assert_eq!(after(last).next(&at(NOW)), expected, "{case}");
+    }
+}
+
+/// What was signed before the clock went wrong is not signed again when it is right again: receivers remember it.
+#[test]
+fn a_clock_that_was_wrong_for_a_while_costs_no_repetition() {
+    let hour = Duration::from_hours(1);
+    for wrong in [NOW + hour, before(NOW, hour)] {
+        let mut signer = after(Sequence::new(NOW_BITS + 2 * SECOND));
+        signer.next(&at(wrong));
+        signer.next(&at(wrong));
+        assert_eq!(signer.next(&at(NOW)).sequence, Sequence::new(NOW_BITS + 2 * SECOND + 1), "{wrong:?}");
+        assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 2 * SECOND + 2), "{wrong:?}");
     }
 }
 
@@ -139,11 +156,11 @@ fn a_daemon_that_keeps_crashing_stays_within_the_window() {
 /// A host whose clock starts in 1970 signs by it, and says so; the next step forward needs no word.
 #[test]
 fn a_clock_that_is_not_set_is_reported() {
-    let mut signer = Signer { last: Some(Sequence::new(NOW_BITS)) };
+    let mut signer = after(Sequence::new(NOW_BITS));
     let first = signer.next(&at(Duration::from_secs(30)));
     assert_eq!(first.sequence, Sequence::new(30 * SECOND));
     assert_eq!(first.restarted, Some(before(NOW, Duration::from_secs(30))));
-    assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS));
+    assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 1));
 }
 
 #[test]
