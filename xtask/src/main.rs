@@ -13,6 +13,7 @@ mod process;
 mod program;
 mod rfc;
 mod setup;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -47,6 +48,10 @@ enum Command {
     Demo(demo::Options),
     /// Measure the outage that a client sees when the port of the Active goes down, or what the guard costs (needs root).
     Bench(bench::Options),
+    /// Simulate LANs of virtual routers, with every fault, in virtual time: 100,000 seeds, or the story of one.
+    Simulate(simulate::Options),
+    /// Check every history of three virtual routers up to a bound.
+    Model(simulate::Options),
     /// Check format, lints, house rules, and dependencies where the tools for it are installed.
     Lint,
     /// Show the rules of the RFCs and their tests; fails where a MUST has neither a test nor a reason.
@@ -76,6 +81,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Kernels(options) => kernels::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(options),
+        Command::Simulate(options) => simulate::run("vipd-simulate", options),
+        Command::Model(options) => simulate::run("vipd-model", options),
         Command::Lint => lint::run(),
         Command::Rfc(options) => rfc::run(options),
         Command::Tidy => tidy::run(),

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Packages whose tests need no privilege.
-const UNPRIVILEGED: [&str; 4] = ["vrrp", "vipd-ebpf", "vipd", "xtask"];
+const UNPRIVILEGED: [&str; 5] = ["vrrp", "vipd-ebpf", "vipd", "vipd-simulation", "xtask"];
 /// The variable by which a test that cannot run fails.
 const REQUIRE: &str = "VIPD_TESTS_REQUIRE";
 

@@ -1,0 +1,90 @@
+//! Runs the simulation for many seeds, or tells the story of one.
+
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use clap::Parser;
+use vipd_simulation::{Summary, Violation, run, tell};
+
+/// Simulate LANs of virtual routers, one for each seed.
+#[derive(Debug, Parser)]
+#[command(name = "vipd-simulate")]
+struct Cli {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100_000, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1, conflicts_with = "seed")]
+    from: u64,
+    /// One seed only, whose story is told.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Seeds that are simulated at the same time.
+    #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
+    jobs: usize,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let failed = cli.seed.map_or_else(|| many(cli.from, cli.seeds, cli.jobs), one);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[expect(clippy::print_stdout, reason = "the story is the result")]
+fn one(seed: u64) -> bool {
+    let (story, outcome) = tell(seed);
+    print!("{story}");
+    match &outcome {
+        Ok(summary) => println!("seed {seed}: {summary:?}"),
+        Err(violation) => println!("seed {seed} failed {violation}"),
+    }
+    outcome.is_err()
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are the result")]
+fn many(from: u64, seeds: u64, jobs: usize) -> bool {
+    let begun = Instant::now();
+    let next = AtomicU64::new(from);
+    let worker = || {
+        let (mut total, mut failures) = (Summary::default(), Vec::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= from.saturating_add(seeds) {
+                return (total, failures);
+            }
+            match run(seed) {
+                Ok(summary) => total += summary,
+                Err(violation) => report(seed, &violation, &mut failures),
+            }
+        }
+    };
+    let (mut total, mut failures) = (Summary::default(), Vec::new());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(worker)).collect();
+        for (part, failed) in workers.into_iter().filter_map(|worker| worker.join().ok()) {
+            total += part;
+            failures.extend(failed);
+        }
+    });
+    println!(
+        "{seeds} seeds from {from}: {} failed; {} frames arrived, {} were refused, {} changes of state; {:.1} s",
+        failures.len(),
+        total.frames,
+        total.refused,
+        total.transitions,
+        begun.elapsed().as_secs_f64()
+    );
+    if let Some(seed) = failures.first() {
+        println!("the story of one: cargo xtask simulate --seed {seed}");
+    }
+    !failures.is_empty()
+}
+
+#[expect(clippy::print_stdout, reason = "failures are the result")]
+fn report(seed: u64, violation: &Violation, failures: &mut Vec<u64>) {
+    println!("seed {seed} failed {violation}");
+    failures.push(seed);
+}

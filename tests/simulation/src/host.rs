@@ -1,0 +1,399 @@
+//! A host: the kernel's half, and a daemon that drives the real election as vipd's election thread does.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use vrrp::{
+    Centiseconds, Family, Instant, MacAddr, Priority, Version, Vrid,
+    auth::{self, Key, KeyId, Keyring, Sequence, Signed, Signer},
+    election::{Action, Advert, Cause, Election, Event, State, StateName, Transition},
+    frame,
+    message::{ChecksumForm, Endpoints, Message, split, version_2},
+};
+use vrrp_wire::{
+    abi::{PeerKey, Role, Router as RouterEntry, RouterKey, address_bytes, address_from_bytes},
+    judge::{GROUP_IPV4, GROUP_IPV6},
+};
+
+use crate::{
+    clock::{Clock, Time, nanoseconds},
+    kernel::{Kernel, Record},
+    scenario::{Auth, Router, Scenario, address},
+};
+
+const IFINDEX: u32 = 2;
+const VRID: u8 = 51;
+/// The virtual address is host 100 of the network.
+const VIP: u8 = 100;
+/// How far the time in a trailer may be off.
+pub(crate) const WINDOW: Duration = Duration::from_secs(5);
+
+/// What a turn of the daemon leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// A frame leaves.
+    Send {
+        frame: Vec<u8>,
+        priority: u8,
+    },
+    /// The address is to be put on the interface, or taken from it, for this term.
+    Hold {
+        term: u64,
+    },
+    Release {
+        term: u64,
+    },
+    /// The state changed.
+    Report(Transition),
+    /// An advert was taken in.
+    Heard {
+        advert: Advert,
+        before: State,
+        after: State,
+        is_genuine: bool,
+    },
+}
+
+/// What becomes of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Running,
+    Frozen,
+    Gone,
+}
+
+/// A host of the LAN.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) number: u8,
+    pub(crate) router: Router,
+    pub(crate) clock: Clock,
+    pub(crate) kernel: Kernel,
+    pub(crate) election: Election,
+    pub(crate) life: Life,
+    pub(crate) has_power: bool,
+    pub(crate) is_linked: bool,
+    /// What the daemon knows of that.
+    knows_link: bool,
+    /// How many attempts to hold the address are going to fail.
+    pub(crate) failures: u32,
+    /// Term of the address; each wish is a new one.
+    pub(crate) term: u64,
+    /// Keys that are accepted, and the one that signs.
+    pub(crate) keys: (Vec<u8>, u8),
+    /// Priority of the configuration as it was last read.
+    pub(crate) priority: Priority,
+    version: Version,
+    auth: Auth,
+    keyring: Option<Keyring>,
+    signer: Signer,
+    heard: BTreeMap<PeerKey, u64>,
+}
+
+impl Host {
+    pub(crate) fn new(number: u8, scenario: &Scenario) -> Self {
+        let router = scenario.routers[usize::from(number) - 1].clone();
+        let key = RouterKey { ifindex: IFINDEX, family: scenario.family.number(), vrid: VRID, ..RouterKey::default() };
+        let entry = RouterEntry {
+            own_address: address_bytes(router.address),
+            window: vrrp_wire::sequence::from_parts(WINDOW.as_secs(), 0),
+            own_mac: mac(number).0,
+            auth: match scenario.auth {
+                Auth::Off | Auth::Password => RouterEntry::AUTH_OFF,
+                Auth::Permissive => RouterEntry::AUTH_OPTIONAL,
+                Auth::Enforce => RouterEntry::AUTH_REQUIRED,
+            },
+            fence: 1,
+            version_2: u8::from(scenario.version == Version::V2),
+            auth_type: authentication(scenario.auth).number(),
+            password: authentication(scenario.auth).data(),
+            interval_s: u8::try_from(router.parameters.advertisement_interval.get() / 100).unwrap_or(u8::MAX),
+            link_local_first: u8::from(scenario.family == Family::Ipv6),
+            ..RouterEntry::default()
+        };
+        let peers = scenario.routers.iter().map(|router| router.address).filter(|peer| *peer != router.address);
+        let mut host = Self {
+            number,
+            clock: router.clock,
+            kernel: Kernel::new(key, address(scenario.family, VIP), entry, peers),
+            election: Election::new(router.parameters),
+            life: Life::Gone,
+            has_power: true,
+            is_linked: true,
+            knows_link: true,
+            failures: 0,
+            term: 0,
+            keys: (vec![1], 1),
+            priority: router.parameters.priority,
+            version: scenario.version,
+            auth: scenario.auth,
+            keyring: None,
+            signer: Signer::new(),
+            heard: BTreeMap::new(),
+            router,
+        };
+        host.read_keys();
+        host
+    }
+
+    pub(crate) fn now(&self, time: Time) -> Instant {
+        self.clock.monotonic(time)
+    }
+
+    pub(crate) fn state(&self) -> StateName {
+        self.election.state().name()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.life == Life::Running && self.has_power
+    }
+
+    /// Whether it is Active and knows what happens to it.
+    pub(crate) fn is_active(&self) -> bool {
+        self.is_running() && self.state() == StateName::Active
+    }
+
+    /// Whether it can take part: nothing that is its own keeps it from serving.
+    pub(crate) fn is_able(&self) -> bool {
+        self.is_running() && self.is_linked && matches!(self.state(), StateName::Backup | StateName::Active)
+    }
+
+    /// When the daemon wants to run.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.election.deadline().filter(|_| self.is_running()).map(|deadline| self.clock.time(deadline))
+    }
+
+    /// Goes on with other keys, and the one that signs.
+    pub(crate) fn set_keys(&mut self, keys: (Vec<u8>, u8)) {
+        self.keys = keys;
+        self.read_keys();
+    }
+
+    fn read_keys(&mut self) {
+        let keys: Vec<Key> = self.keys.0.iter().filter_map(|&id| Key::new(KeyId::new(id)?, &[id; 32]).ok()).collect();
+        self.kernel.set_keys(keys.iter());
+        self.keyring = if self.auth.signs() { Keyring::new(keys).ok() } else { None };
+    }
+
+    /// Starts the daemon, which first removes what an earlier run has left.
+    pub(crate) fn start(&mut self, time: Time) -> Vec<Effect> {
+        if self.life != Life::Gone || !self.has_power {
+            return Vec::new();
+        }
+        self.life = Life::Running;
+        self.kernel.holds_address = false;
+        self.kernel.forget();
+        self.heard.clear();
+        let wall = self.clock.wall(time);
+        self.signer = self.signer.last().map_or_else(Signer::new, |kept| Signer::resume(kept, wall));
+        self.election = Election::new(vrrp::Parameters { priority: self.priority, ..self.router.parameters });
+        let mut effects = self.handle(Event::PrimaryAddress(self.router.address), time);
+        self.knows_link = true;
+        effects.extend(self.heed_link(time));
+        effects.extend(self.handle(Event::Startup, time));
+        effects
+    }
+
+    /// Stops the daemon in order.
+    pub(crate) fn stop(&mut self, time: Time) -> Vec<Effect> {
+        if !self.is_running() {
+            return Vec::new();
+        }
+        let effects = self.handle(Event::Shutdown, time);
+        self.life = Life::Gone;
+        self.kernel.holds_address = false;
+        self.term += 1;
+        effects
+    }
+
+    /// What the daemon learns of its link.
+    fn heed_link(&mut self, time: Time) -> Vec<Effect> {
+        if std::mem::replace(&mut self.knows_link, self.is_linked) == self.is_linked {
+            return Vec::new();
+        }
+        self.handle(if self.is_linked { Event::Recovered(Cause::Link) } else { Event::Fault(Cause::Link) }, time)
+    }
+
+    /// The address is on the interface, or gone, as was wished; or it could not be put there.
+    pub(crate) fn address_done(&mut self, term: u64, holds: bool, time: Time) -> Vec<Effect> {
+        if term != self.term {
+            return Vec::new();
+        }
+        let fails = holds && self.failures > 0;
+        self.kernel.holds_address = holds && !fails;
+        if !holds {
+            return Vec::new();
+        }
+        self.failures = self.failures.saturating_sub(1);
+        self.handle(if fails { Event::Fault(Cause::VirtualAddresses) } else { Event::AddressesHeld }, time)
+    }
+
+    /// One turn of the election thread: first everything that was heard, then the news, and then the timers.
+    pub(crate) fn turn(&mut self, time: Time) -> Vec<Effect> {
+        if !self.is_running() {
+            return Vec::new();
+        }
+        self.kernel.beat_at = self.now(time);
+        let mut effects = self.receive(time);
+        effects.extend(self.heed_link(time));
+        let is_due = self.election.deadline().is_some_and(|deadline| deadline <= self.now(time));
+        if is_due && self.state() == StateName::Backup {
+            effects.extend(self.heed_stamps(time));
+        }
+        effects.extend(self.handle(Event::Timer, time));
+        effects
+    }
+
+    fn receive(&mut self, time: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some(record) = self.kernel.ring.pop_front() {
+            let accepted = self.accept(&record);
+            self.heard.insert(record.sender, record.received_at.as_nanos());
+            let Some((message, sequence)) = accepted else { continue };
+            if let Some(sequence) = sequence {
+                self.kernel.set_mark(record.sender, sequence.get());
+            }
+            let advert = Advert {
+                source: address_from_bytes(record.sender.source, self.family()),
+                priority: message.priority,
+                max_advertise_interval: message.max_advertise_interval.duration(),
+                received_at: record.received_at,
+            };
+            effects.extend(self.hear(advert, record.is_genuine, time));
+        }
+        effects
+    }
+
+    fn hear(&mut self, advert: Advert, is_genuine: bool, time: Time) -> Vec<Effect> {
+        let before = *self.election.state();
+        let consequences = self.handle(Event::Advert(advert), time);
+        let after = *self.election.state();
+        let mut effects = vec![Effect::Heard { advert, before, after, is_genuine }];
+        effects.extend(consequences);
+        effects
+    }
+
+    /// Adverts that were lost between the kernel and here have left their stamp.
+    fn heed_stamps(&mut self, time: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (key, peer) in self.kernel.stamps() {
+            let interval = u16::try_from(peer.last_interval_cs).ok().and_then(Centiseconds::new);
+            let is_news = peer.last_good_ns > self.heard.get(&key).copied().unwrap_or(0);
+            let Some(interval) = interval.filter(|_| is_news) else { continue };
+            self.heard.insert(key, peer.last_good_ns);
+            let advert = Advert {
+                source: address_from_bytes(key.source, self.family()),
+                priority: Priority::new(peer.last_priority),
+                max_advertise_interval: interval.duration(),
+                received_at: Instant::from_nanos(peer.last_good_ns),
+            };
+            effects.extend(self.hear(advert, true, time));
+        }
+        effects
+    }
+
+    /// The daemon's own judgement of what the kernel has admitted.
+    fn accept(&self, record: &Record) -> Option<(Message, Option<Sequence>)> {
+        let source = address_from_bytes(record.sender.source, self.family());
+        if self.version == Version::V2 {
+            let (message, found) = version_2::decode(&record.message).ok()?;
+            let is_ours = found == authentication(self.auth)
+                && message.max_advertise_interval == self.router.parameters.advertisement_interval;
+            return is_ours.then_some((message, None));
+        }
+        let endpoints = endpoints(source);
+        let parts = split(&record.message, self.family());
+        let Some(keyring) = &self.keyring else {
+            return Message::decode(&record.message, &endpoints).ok().map(|(message, _)| (message, None));
+        };
+        let Some(trailer) = parts.trailer else {
+            let (message, _) = Message::decode(&record.message, &endpoints).ok()?;
+            return (self.auth == Auth::Permissive).then_some((message, None));
+        };
+        let signed = Signed { source, message: parts.message, trailer };
+        let mark = self.kernel.mark_of(&record.sender).map(Sequence::new);
+        let sequence = keyring.verify(&signed, &self.wall(self.clock.time(record.received_at)), mark).ok()?;
+        let (message, _) = Message::decode_signed(parts.message, trailer, &endpoints).ok()?;
+        Some((message, Some(sequence)))
+    }
+
+    fn handle(&mut self, event: Event, time: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for action in self.election.handle(event, self.now(time)) {
+            match action {
+                Action::Advertise(priority) => effects.extend(self.advertise(priority, time)),
+                Action::TakeAddresses => {
+                    self.tell_kernel(time);
+                    self.term += 1;
+                    effects.push(Effect::Hold { term: self.term });
+                }
+                Action::ReleaseAddresses => {
+                    self.tell_kernel(time);
+                    self.term += 1;
+                    effects.push(Effect::Release { term: self.term });
+                }
+                Action::Announce => {}
+                Action::Report(transition) => effects.push(Effect::Report(transition)),
+            }
+        }
+        effects
+    }
+
+    fn tell_kernel(&mut self, time: Time) {
+        let interval = self.router.parameters.advertisement_interval.duration();
+        self.kernel.beat_at = self.now(time);
+        self.kernel.role = Role {
+            stale_after_ns: nanoseconds((interval * 5 / 2).min(Duration::from_secs(2))),
+            active: u32::from(self.state() == StateName::Active),
+            ..Role::default()
+        };
+    }
+
+    fn advertise(&mut self, priority: Option<Priority>, time: Time) -> Option<Effect> {
+        let message = Message {
+            vrid: Vrid::new(VRID)?,
+            priority,
+            max_advertise_interval: self.router.parameters.advertisement_interval,
+            addresses: vec![self.kernel.vip],
+        };
+        let endpoints = endpoints(self.router.address);
+        let clock = self.wall(time);
+        let key = self.keyring.as_ref().and_then(|keyring| keyring.get(self.keys.1));
+        let bytes = match (self.version, key) {
+            (Version::V2, _) => version_2::encode(&message, &authentication(self.auth)),
+            (Version::V3, Some(key)) => {
+                let issued = self.signer.next(&clock);
+                message.encode_signed(&endpoints, ChecksumForm::PseudoHeader, key, issued.sequence)
+            }
+            (Version::V3, None) => message.encode(&endpoints, ChecksumForm::PseudoHeader),
+        };
+        let frame = frame::multicast(mac(self.number), &endpoints, &bytes);
+        Some(Effect::Send { frame, priority: priority.map_or(0, Priority::get) })
+    }
+
+    fn family(&self) -> Family {
+        if self.router.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+    }
+
+    fn wall(&self, time: Time) -> auth::Clock {
+        auth::Clock { now: self.clock.wall(time), window: WINDOW }
+    }
+}
+
+fn authentication(auth: Auth) -> version_2::Authentication {
+    match (auth, version_2::Password::new("simple")) {
+        (Auth::Password, Some(password)) => version_2::Authentication::Password(password),
+        _ => version_2::Authentication::None,
+    }
+}
+
+fn mac(number: u8) -> MacAddr {
+    MacAddr([0x02, 0, 0, 0, 0, number])
+}
+
+/// From `source` to the group.
+pub(crate) const fn endpoints(source: IpAddr) -> Endpoints {
+    match source {
+        IpAddr::V4(source) => Endpoints::Ipv4 { source, destination: GROUP_IPV4 },
+        IpAddr::V6(source) => Endpoints::Ipv6 { source, destination: GROUP_IPV6 },
+    }
+}

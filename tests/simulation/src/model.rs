@@ -1,0 +1,343 @@
+//! Every history of three virtual routers: messages that take up to a quarter of an interval, get lost, come twice and
+//! overtake each other, and routers that crash, stop and start.
+//!
+//! Time goes in quarters of the advertisement interval. All times are kept relative to the present one, and every fault
+//! has a budget, so that the states are finite and the [search] ends when it has seen all of them.
+
+pub mod search;
+
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    time::Duration,
+};
+
+use vrrp::{
+    Centiseconds, Instant, Parameters, Priority, Version,
+    election::{Action, Advert, Backup, Election, Event, Reason, State, StateName},
+};
+
+/// Routers of the model.
+pub const ROUTERS: usize = 3;
+/// The advertisement interval, and the step of time.
+const INTERVAL_CS: u16 = 100;
+const TICK: Duration = Duration::from_millis(250);
+/// Ticks that a message takes at most.
+const AGE_MAX: u8 = 1;
+
+/// What a model is of.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Which version is spoken.
+    pub version: Version,
+    /// Priority of each router.
+    pub priorities: [u8; ROUTERS],
+    /// Whether each preempts.
+    pub preempts: bool,
+    /// Faults that may happen in one history.
+    pub budget: Budget,
+}
+
+/// Faults that may still happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// Messages that are lost on the way to one receiver.
+    pub lost: u8,
+    /// Messages that one receiver gets twice.
+    pub twice: u8,
+    /// Routers that crash or stop; each may start again.
+    pub ends: u8,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A message arrives.
+    Deliver(Flight),
+    /// It arrives, and will arrive again.
+    Repeat(Flight),
+    /// It does not.
+    Lose(Flight),
+    /// A timer that is due fires.
+    Fire(usize),
+    /// A router ends without a word.
+    Crash(usize),
+    /// A router leaves.
+    Stop(usize),
+    /// A router starts.
+    Start(usize),
+    /// A quarter of an interval passes.
+    Tick,
+}
+
+/// A message on its way to one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flight {
+    from: usize,
+    to: usize,
+    priority: Option<Priority>,
+    age: u8,
+}
+
+/// What is true of a state besides what happens next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Spans {
+    /// Ticks for which two have been Active while nothing was lost.
+    contested: u8,
+    /// Ticks for which nobody has been Active although a router was there.
+    vacant: u8,
+}
+
+/// A state of the LAN.
+#[derive(Clone, Debug)]
+pub struct Lan {
+    now: Instant,
+    routers: [Router; ROUTERS],
+    flights: BTreeSet<Flight>,
+    budget: Budget,
+    spans: Spans,
+}
+
+#[derive(Clone, Debug)]
+struct Router {
+    election: Election,
+    is_up: bool,
+    holds_addresses: bool,
+}
+
+impl Lan {
+    /// All three have just started.
+    #[must_use]
+    pub fn new(setup: &Setup) -> Self {
+        let router = |number: usize| Router { election: election(setup, number), is_up: false, holds_addresses: false };
+        let mut lan = Self {
+            now: Instant::from_nanos(1_000_000_000_000),
+            routers: [router(0), router(1), router(2)],
+            flights: BTreeSet::new(),
+            budget: setup.budget,
+            spans: Spans::default(),
+        };
+        for number in 0..ROUTERS {
+            lan.start(setup, number);
+        }
+        lan
+    }
+
+    /// Everything that may happen.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for &flight in &self.flights {
+            steps.push(Step::Deliver(flight));
+            if self.budget.lost > 0 {
+                steps.push(Step::Lose(flight));
+            }
+            if self.budget.twice > 0 {
+                steps.push(Step::Repeat(flight));
+            }
+        }
+        for (number, router) in self.routers.iter().enumerate() {
+            if !router.is_up {
+                steps.push(Step::Start(number));
+            } else if self.budget.ends > 0 {
+                steps.extend([Step::Crash(number), Step::Stop(number)]);
+            }
+            if self.is_due(number) {
+                steps.push(Step::Fire(number));
+            }
+        }
+        if self.may_tick() {
+            steps.push(Step::Tick);
+        }
+        steps
+    }
+
+    /// What a step leads to, and why states have changed in it.
+    #[must_use]
+    pub fn after(&self, setup: &Setup, step: Step) -> (Self, Vec<(usize, Reason)>) {
+        let mut lan = self.clone();
+        let reasons = lan.take(setup, step);
+        lan.count();
+        (lan, reasons)
+    }
+
+    fn take(&mut self, setup: &Setup, step: Step) -> Vec<(usize, Reason)> {
+        match step {
+            Step::Deliver(flight) => {
+                self.flights.remove(&flight);
+                self.deliver(flight)
+            }
+            Step::Repeat(flight) => {
+                self.budget.twice -= 1;
+                self.deliver(flight)
+            }
+            Step::Lose(flight) => {
+                self.budget.lost -= 1;
+                self.spans.contested = 0;
+                self.flights.remove(&flight);
+                Vec::new()
+            }
+            Step::Fire(number) => self.handle(number, Event::Timer),
+            Step::Crash(number) => {
+                self.end(number);
+                self.routers[number].election = election(setup, number);
+                Vec::new()
+            }
+            Step::Stop(number) => {
+                let reasons = self.handle(number, Event::Shutdown);
+                self.end(number);
+                self.routers[number].election = election(setup, number);
+                reasons
+            }
+            Step::Start(number) => self.start(setup, number),
+            Step::Tick => {
+                self.now = self.now + TICK;
+                self.flights = self.flights.iter().map(|&flight| Flight { age: flight.age + 1, ..flight }).collect();
+                self.spans.contested += u8::from(self.active().len() > 1);
+                let is_vacant = self.active().is_empty() && self.routers.iter().any(|router| router.is_up);
+                self.spans.vacant += u8::from(is_vacant);
+                Vec::new()
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        if self.active().len() < 2 {
+            self.spans.contested = 0;
+        }
+        if !self.active().is_empty() {
+            self.spans.vacant = 0;
+        }
+    }
+
+    fn start(&mut self, setup: &Setup, number: usize) -> Vec<(usize, Reason)> {
+        self.routers[number] = Router { election: election(setup, number), is_up: true, holds_addresses: false };
+        self.spans = Spans::default();
+        let mut reasons = self.handle(number, Event::PrimaryAddress(address(number)));
+        reasons.extend(self.handle(number, Event::Startup));
+        reasons
+    }
+
+    fn end(&mut self, number: usize) {
+        self.budget.ends -= 1;
+        self.spans = Spans::default();
+        let router = &mut self.routers[number];
+        (router.is_up, router.holds_addresses) = (false, false);
+    }
+
+    fn deliver(&mut self, flight: Flight) -> Vec<(usize, Reason)> {
+        if !self.routers[flight.to].is_up {
+            return Vec::new();
+        }
+        let advert = Advert {
+            source: address(flight.from),
+            priority: flight.priority,
+            max_advertise_interval: Duration::from_millis(10) * u32::from(INTERVAL_CS),
+            received_at: self.now,
+        };
+        self.handle(flight.to, Event::Advert(advert))
+    }
+
+    fn handle(&mut self, number: usize, event: Event) -> Vec<(usize, Reason)> {
+        let mut reasons = Vec::new();
+        for action in self.routers[number].election.handle(event, self.now) {
+            match action {
+                Action::Advertise(priority) => {
+                    let others = (0..ROUTERS).filter(|&to| to != number);
+                    self.flights.extend(others.map(|to| Flight { from: number, to, priority, age: 0 }));
+                }
+                Action::TakeAddresses => self.routers[number].holds_addresses = true,
+                Action::ReleaseAddresses => self.routers[number].holds_addresses = false,
+                Action::Announce => {}
+                Action::Report(transition) => reasons.push((number, transition.reason)),
+            }
+        }
+        reasons
+    }
+
+    fn is_due(&self, number: usize) -> bool {
+        let router = &self.routers[number];
+        router.is_up && router.election.deadline().is_some_and(|deadline| deadline <= self.now)
+    }
+
+    fn may_tick(&self) -> bool {
+        self.flights.iter().all(|flight| flight.age < AGE_MAX) && !(0..ROUTERS).any(|number| self.is_due(number))
+    }
+
+    /// The routers that are Active.
+    #[must_use]
+    pub fn active(&self) -> Vec<usize> {
+        (0..ROUTERS).filter(|&number| self.is(number, StateName::Active)).collect()
+    }
+
+    fn is(&self, number: usize, state: StateName) -> bool {
+        self.routers[number].is_up && self.routers[number].election.state().name() == state
+    }
+
+    /// The history goes on without a fault for so many ticks, every message and timer in time.
+    fn calm(mut self, setup: &Setup, ticks: u32) -> Self {
+        for _ in 0..ticks {
+            loop {
+                let due = (0..ROUTERS).find(|&number| self.is_due(number)).map(Step::Fire);
+                let Some(step) = self.flights.first().copied().map(Step::Deliver).or(due) else { break };
+                self.take(setup, step);
+                self.count();
+            }
+            self.take(setup, Step::Tick);
+        }
+        self
+    }
+
+    /// What the future of a state depends on: two of the same kind have the same one.
+    fn kind(&self) -> impl Hash + Eq + use<> {
+        let routers = self.routers.each_ref().map(|router| {
+            let state = router.is_up.then(|| relative(*router.election.state(), self.now));
+            (state, router.holds_addresses)
+        });
+        (routers, self.flights.clone(), self.budget, self.spans)
+    }
+}
+
+impl PartialEq for Lan {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind()
+    }
+}
+
+impl Eq for Lan {}
+
+impl Hash for Lan {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.kind().hash(hasher);
+    }
+}
+
+/// A state with its times as differences from now, in nanoseconds: (which, when its timer fires, what else runs in it).
+fn relative(state: State, now: Instant) -> (StateName, i128, i128) {
+    let until = |instant: Instant| i128::from(instant.as_nanos()) - i128::from(now.as_nanos());
+    match state {
+        State::Initialize(_) | State::Fault { .. } => (state.name(), 0, 0),
+        State::Backup(Backup { active_down_at, active_left, .. }) => {
+            (state.name(), until(active_down_at), i128::from(active_left))
+        }
+        State::Active(active) => (state.name(), until(active.adver_at), i128::from(active.replies_left)),
+    }
+}
+
+fn election(setup: &Setup, number: usize) -> Election {
+    Election::new(Parameters {
+        version: setup.version,
+        priority: Priority::new(setup.priorities[number]).unwrap_or(Priority::OWNER),
+        advertisement_interval: Centiseconds::new(INTERVAL_CS).unwrap_or(Centiseconds::MAX),
+        preempt_after: setup.preempts.then_some(Duration::ZERO),
+        startup_delay: Duration::ZERO,
+        spread: Duration::ZERO,
+        down_timer_adverts: Parameters::DOWN_TIMER_ADVERTS,
+        learned_interval_max: None,
+    })
+}
+
+fn address(number: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, 1 + u8::try_from(number).unwrap_or(u8::MAX)])
+}
