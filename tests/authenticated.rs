@@ -121,26 +121,25 @@ fn change(agent: &Agent, config: &str, expected: (&str, u64, &[u64])) -> Result<
     agent.wait_for(&format!("{expected:?}"), holds).map(drop)
 }
 
-/// The way of a running cluster into `enforce`: each mode on every node before the next one, and nothing happens.
-#[test]
-fn the_modes_are_gone_through_without_a_transition() -> Result<()> {
+/// Each mode on every node before the next one, and nothing happens.
+fn go_through(modes: [&str; 3], pinned: bool) -> Result<()> {
     let lab = lab!();
     write_keys(&lab)?;
     let text = |mode: &str| {
         let auth = auth(mode, 1, &[1]);
-        ClusterConfig { interval: Siege::INTERVAL, auth: &auth, ..ClusterConfig::default() }.text(3)
+        ClusterConfig { interval: Siege::INTERVAL, auth: &auth, pinned, ..ClusterConfig::default() }.text(3)
     };
-    let mut cluster = Cluster::with_config(&lab, 3, text("receive-only")?)?;
+    let mut cluster = Cluster::with_config(&lab, 3, text(modes[0])?)?;
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     let before = cluster.transitions()?;
     let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
-    for (mode, signs) in [("receive-only", false), ("permissive", true), ("enforce", true)] {
+    for mode in modes {
         // The Active is neither the first nor the last.
         for node in [1, 0, 2] {
             change(cluster.agent(node)?, &text(mode)?, (mode, 1, &[1]))?;
         }
-        let start = Instant::now();
+        let (start, signs) = (Instant::now(), mode != "receive-only");
         capture.wait_for("an advert in the new mode", GENEROUS, |frame| {
             frame.at > start
                 && decode::advertisement(&frame.bytes).is_some_and(|advert| advert.signature.is_some() == signs)
@@ -150,6 +149,41 @@ fn the_modes_are_gone_through_without_a_transition() -> Result<()> {
         ensure!(lost(&cluster)? == 0, "{mode}: {} genuine adverts were refused", lost(&cluster)?);
     }
     Ok(())
+}
+
+/// The way of a running cluster into `enforce`.
+#[test]
+fn the_modes_are_gone_through_without_a_transition() -> Result<()> {
+    go_through(["receive-only", "permissive", "enforce"], true)
+}
+
+/// The way back.
+#[test]
+fn the_modes_are_gone_back_through_without_a_transition() -> Result<()> {
+    go_through(["enforce", "permissive", "receive-only"], false)
+}
+
+/// Where signatures were all that an IPv6 peer could be known by, one that comes after the way back is believed without.
+#[test]
+fn who_comes_after_the_way_back_is_heard() -> Result<()> {
+    let lab = lab!();
+    write_keys(&lab)?;
+    let text = |mode: &str| {
+        let auth = auth(mode, 1, &[1]);
+        ClusterConfig { auth: &auth, pinned: false, preferred: &[2], ..ClusterConfig::default() }.text(3)
+    };
+    let mut cluster = Cluster::with_config(&lab, 3, text("enforce")?)?;
+    cluster.start(0)?;
+    cluster.start(1)?;
+    cluster.settle_on(0, 0)?;
+    for mode in ["permissive", "receive-only"] {
+        for node in [0, 1] {
+            change(cluster.agent(node)?, &text(mode)?, (mode, 1, &[1]))?;
+        }
+    }
+    cluster.config = text("receive-only")?;
+    cluster.start(2)?;
+    cluster.settle_on(0, 2)
 }
 
 /// Waits until every Backup has heard the Active more often than it takes to notice that it is gone.
@@ -278,6 +312,32 @@ fn a_wrong_key_is_an_alarm() -> Result<()> {
     cluster.agents[2] = None;
     ensure!(cluster.transitions()? == before, "n1 or n2 has changed its state");
     Ok(())
+}
+
+/// A peer whose clock is more than half of the window from ours is still believed, and an alarm before it is not.
+#[test]
+fn a_peers_clock_that_goes_wrong_is_an_alarm() -> Result<()> {
+    let lab = lab!();
+    write_keys(&lab)?;
+    let siege = Siege::lay(&lab, 2, &ClusterConfig { auth: ENFORCE, ..ClusterConfig::default() })?;
+    let is_alarmed = |status: &Status| alarms(status).contains(&("clock_skew", "web-a/IPv4"));
+    let agent = siege.cluster.agent(0)?;
+    let signed_ahead = |seconds| {
+        let at = SystemTime::now() + Duration::from_secs(seconds);
+        siege.advert(1, Family::Ipv4, 1).signed(1, KEYS[0].as_bytes(), sequence(at)).frame()
+    };
+    // The window is five seconds.
+    let heard = |status: &Status| status.tally("web-a", Family::Ipv4, "adverts_received");
+    let before = heard(&agent.status()?).context("no count of adverts")?;
+    siege.wire(0)?.send(&signed_ahead(1))?;
+    let status = agent.wait_for("the first advert", |status| heard(status) == Some(before + 1))?;
+    ensure!(!is_alarmed(&status), "one second is no matter: {status:?}");
+    siege.wire(0)?.send(&signed_ahead(4))?;
+    let status = agent.wait_for("the alarm", is_alarmed)?;
+    ensure!(heard(&status) == Some(before + 2), "{status:?}");
+    let what = status.0["alarms"].to_string();
+    ensure!(what.contains("n2 signs ") && what.contains(" s ahead of our clock"), "{what}");
+    siege.was_in_vain()
 }
 
 /// What a node has signed before it ended, cleanly or not, it does not sign again, even where its clock was put back.

@@ -88,13 +88,19 @@ impl Authentication {
         from_parts(self.window.as_secs(), self.window.subsec_nanos())
     }
 
+    /// Whether nothing but signed adverts counts.
+    #[must_use]
+    pub const fn enforces(&self) -> bool {
+        match self.mode {
+            AuthMode::ReceiveOnly | AuthMode::Permissive => false,
+            AuthMode::Enforce => true,
+        }
+    }
+
     /// What the guard is to demand: [`Router::AUTH_OPTIONAL`] or [`Router::AUTH_REQUIRED`].
     #[must_use]
     pub const fn demand(&self) -> u8 {
-        match self.mode {
-            AuthMode::ReceiveOnly | AuthMode::Permissive => Router::AUTH_OPTIONAL,
-            AuthMode::Enforce => Router::AUTH_REQUIRED,
-        }
+        if self.enforces() { Router::AUTH_REQUIRED } else { Router::AUTH_OPTIONAL }
     }
 
     /// What the next advert is signed with; `None` where nothing is signed.
@@ -127,7 +133,7 @@ impl Authentication {
         received_at: Instant,
     ) -> Result<Option<Sequence>, NotAuthentic> {
         let Some(trailer) = trailer else {
-            return if self.mode == AuthMode::Enforce { Err(NotAuthentic::Unsigned) } else { Ok(None) };
+            return if self.enforces() { Err(NotAuthentic::Unsigned) } else { Ok(None) };
         };
         let clock = Clock { now: clock::wall_at(received_at), window: self.window };
         Ok(Some(self.keyring.verify(&Signed { source, message, trailer }, &clock, mark)?))

@@ -12,3 +12,11 @@ pub struct Desk {
     /// Adverts that leave at the end of the turn.
     pub outbox: Outbox,
 }
+
+impl Desk {
+    /// Whether nothing but signed adverts counts now.
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        self.authentication.as_ref().is_some_and(Authentication::enforces)
+    }
+}

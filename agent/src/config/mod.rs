@@ -233,10 +233,8 @@ impl VirtualRouter {
 pub enum LinkLocalSenders {
     /// None: every peer is known.
     Listed,
-    /// Any whose adverts are correctly signed.
-    Verified,
-    /// Any: whoever is on the link can forge adverts.
-    Any,
+    /// Any: those that sign where signatures are enforced at the time, and else whoever is on the link.
+    Unlisted,
 }
 
 /// Whether the kernel stops answering for virtual addresses that a peer has taken from a node that hangs or is gone.

@@ -104,7 +104,7 @@ impl VirtualRouter {
         if self.own_address == Some(source) {
             return Err(Refusal::OwnAddress);
         }
-        let must_sign = self.check_sender(source, MacAddr(record.source_mac))?;
+        let must_sign = self.check_sender(source, MacAddr(record.source_mac), desk)?;
         let accepted = match self.config.version {
             Version::V2 => self.read_version_2(message_of(record))?,
             Version::V3 => {
@@ -166,7 +166,7 @@ impl VirtualRouter {
     }
 
     /// Whether the sender may speak at all; says whether only signed adverts of it count.
-    fn check_sender(&self, source: IpAddr, mac: MacAddr) -> Result<bool, Refusal> {
+    fn check_sender(&self, source: IpAddr, mac: MacAddr, desk: &Desk) -> Result<bool, Refusal> {
         let stands_for = |peer: &&config::Peer| match peer.source {
             PeerSource::Address(address) => address == source,
             PeerSource::Mac(pinned) => is_link_local(source) && pinned == mac,
@@ -178,11 +178,8 @@ impl VirtualRouter {
             };
         }
         match self.config.link_local_senders {
-            LinkLocalSenders::Verified if is_link_local(source) => Ok(true),
-            LinkLocalSenders::Any if is_link_local(source) => Ok(false),
-            LinkLocalSenders::Listed | LinkLocalSenders::Verified | LinkLocalSenders::Any => {
-                Err(Refusal::Source(source))
-            }
+            LinkLocalSenders::Unlisted if is_link_local(source) => Ok(desk.enforces()),
+            LinkLocalSenders::Listed | LinkLocalSenders::Unlisted => Err(Refusal::Source(source)),
         }
     }
 }

@@ -32,8 +32,8 @@ impl VirtualRouter {
             auth: desk.authentication.as_ref().map_or(Router::AUTH_OFF, Authentication::demand),
             link_local: match self.config.link_local_senders {
                 LinkLocalSenders::Listed => Router::LISTED,
-                LinkLocalSenders::Verified => Router::VERIFIED,
-                LinkLocalSenders::Any => Router::ANY,
+                LinkLocalSenders::Unlisted if desk.enforces() => Router::VERIFIED,
+                LinkLocalSenders::Unlisted => Router::ANY,
             },
             fence: u8::from(self.config.fence == Fence::Auto),
             version_2: u8::from(self.config.version == Version::V2),
@@ -82,8 +82,11 @@ impl VirtualRouter {
 
     /// What the guard is to know of its state.
     fn role(&self) -> Role {
+        // A heartbeat comes in each interval, and a peer takes over after so many: half an interval before that the agent
+        // counts as hung.
+        let halves = (2 * u32::from(self.config.down_timer_adverts)).saturating_sub(1).clamp(3, 5);
         let interval = self.config.advertisement_interval.duration();
-        let stale_after = (interval * 5 / 2).min(STALE_AFTER_MAX);
+        let stale_after = (interval * halves / 2).min(STALE_AFTER_MAX);
         Role {
             stale_after_ns: u64::try_from(stale_after.as_nanos()).unwrap_or(u64::MAX),
             active: u32::from(self.election.state().name() == StateName::Active),

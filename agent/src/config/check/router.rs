@@ -14,7 +14,7 @@ use vrrp_wire::{
 };
 
 use super::{
-    auth, check_unique,
+    check_unique,
     manner::{self, Manner},
     repeated,
 };
@@ -144,15 +144,10 @@ impl<'f> Router<'f> {
             addresses: self.addresses.clone(),
             link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
-            link_local_senders: if all_known { LinkLocalSenders::Listed } else { self.unlisted_senders()? },
+            link_local_senders: if all_known { LinkLocalSenders::Listed } else { LinkLocalSenders::Unlisted },
             peers,
             fence: if own.priority == Priority::OWNER { Fence::Off } else { manner.fence? },
         })
-    }
-
-    /// Who may send, where the file does not give the address of every peer.
-    fn unlisted_senders(&self) -> Option<LinkLocalSenders> {
-        Some(if auth::enforces(self.auth)? { LinkLocalSenders::Verified } else { LinkLocalSenders::Any })
     }
 
     /// `member` as a peer; `None` where the file gives no address to know it by.

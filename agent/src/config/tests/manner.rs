@@ -137,7 +137,7 @@ fn a_virtual_mac_address_tells_no_nodes_apart() {
     let config = valid(&[pinned, ("vrid = 51", "vrid = 51\nvirtual_mac = true")]);
     let [ipv4, ipv6, own_mac, ..] = &config.virtual_routers[..] else { panic!("{config:?}") };
     assert_eq!(ipv4.peers[0].mac, Some("00:00:5e:00:01:33".parse().unwrap()));
-    assert_eq!((ipv6.peers.len(), ipv6.link_local_senders), (0, LinkLocalSenders::Any));
+    assert_eq!((ipv6.peers.len(), ipv6.link_local_senders), (0, LinkLocalSenders::Unlisted));
     assert_eq!(own_mac.peers[0].mac, Some("02:00:00:00:00:02".parse().unwrap()));
     let warning = config.warnings[0].to_string();
     assert!(warning.contains("link_local: missing") && warning.contains("help: add it; or an [auth]"), "{warning}");

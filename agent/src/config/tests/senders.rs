@@ -24,7 +24,7 @@ fn without_authentication_anyone_on_the_link_is_believed_with_a_warning() {
     let config = valid(&[UNKNOWN]);
     assert_eq!(
         senders(&config),
-        [(Family::Ipv4, LinkLocalSenders::Listed, 1), (Family::Ipv6, LinkLocalSenders::Any, 0)]
+        [(Family::Ipv4, LinkLocalSenders::Listed, 1), (Family::Ipv6, LinkLocalSenders::Unlisted, 0)]
     );
     assert_eq!(
         warnings(&config),
@@ -45,7 +45,7 @@ fn enforced_signatures_tell_who_sends() {
     let config = parse(&with_auth("enforce"), "n1").unwrap();
     assert_eq!(
         senders(&config),
-        [(Family::Ipv4, LinkLocalSenders::Listed, 1), (Family::Ipv6, LinkLocalSenders::Verified, 0)]
+        [(Family::Ipv4, LinkLocalSenders::Listed, 1), (Family::Ipv6, LinkLocalSenders::Unlisted, 0)]
     );
     assert_eq!(config.warnings, []);
 }
@@ -54,7 +54,7 @@ fn enforced_signatures_tell_who_sends() {
 fn signatures_that_may_be_missing_tell_nothing() {
     for mode in ["receive-only", "permissive"] {
         let config = parse(&with_auth(mode), "n1").unwrap();
-        assert_eq!(senders(&config)[1], (Family::Ipv6, LinkLocalSenders::Any, 0), "{mode}");
+        assert_eq!(senders(&config)[1], (Family::Ipv6, LinkLocalSenders::Unlisted, 0), "{mode}");
         assert_eq!(config.warnings.len(), 1, "{mode}");
     }
 }
@@ -74,7 +74,7 @@ fn the_peers_that_are_known_stay_so() {
     let config =
         valid(&[UNKNOWN, ("[[virtual_router]]", third), (r#"nodes = ["n1", "n2"]"#, r#"nodes = ["n1", "n2", "n3"]"#)]);
     let ipv6 = &config.virtual_routers[1];
-    assert_eq!(ipv6.link_local_senders, LinkLocalSenders::Any);
+    assert_eq!(ipv6.link_local_senders, LinkLocalSenders::Unlisted);
     let known = Peer { node: "n3".to_owned(), source: PeerSource::Address("fe80::3".parse().unwrap()), mac: None };
     assert_eq!(ipv6.peers, [known]);
 }
