@@ -16,6 +16,7 @@ use harness::{
     frame::{Advert, Checksum},
     ip, lab, until, vipd,
 };
+use nix::sys::signal::Signal;
 use vrrp_wire::{Family, MacAddr};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -249,6 +250,52 @@ fn an_interface_that_comes_back_is_served_again() -> Result<()> {
     let now = cluster.agent(0)?.status()?;
     let of_the_other = |status: &Status| status.tally("web-a", Family::Ipv4, "transitions");
     ensure!(of_the_other(&now) == of_the_other(&settled), "the other interface noticed");
+    Ok(())
+}
+
+/// An interface that was in another network namespace comes back with its name and its index, and without what was on it.
+#[test]
+fn an_interface_that_was_moved_away_is_served_again() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() })?;
+    let node = cluster.nodes[0].clone();
+    node.run("ip", &["link", "add", "vsw1", "index", "777", "type", "veth", "peer", "name", "vsw1peer"])?;
+    node.run("ip", &["link", "set", "vsw1peer", "up"])?;
+    let serve = |address: &str| -> Result<()> {
+        node.run("ip", &["address", "add", address, "dev", "vsw1"])?;
+        node.run("ip", &["link", "set", "vsw1", "up"]).map(drop)
+    };
+    serve("10.77.0.1/32")?;
+    cluster.config = cluster.config.replace("vrid = 52", "vrid = 52\ninterface = \"vsw1\"");
+    cluster.start(0)?;
+    let agent = cluster.agent(0)?;
+    agent.wait_for_state("web-b", Family::Ipv4, "Active")?;
+    let settled = agent.status()?;
+
+    // All at once, as far as the agent can see.
+    let elsewhere = &cluster.client;
+    agent.process.signal(Signal::SIGSTOP)?;
+    node.run("ip", &["link", "set", "vsw1", "netns", &elsewhere.namespace().path()])?;
+    elsewhere.run("ip", &["link", "set", "vsw1", "netns", &node.namespace().path()])?;
+    serve("10.77.0.1/32")?;
+    agent.process.signal(Signal::SIGCONT)?;
+    ensure!(node.run("ip", &["-json", "link", "show", "dev", "vsw1"])?.contains("\"ifindex\":777"));
+    let capture = Capture::start(node.namespace(), "vsw1peer")?;
+    capture.wait_for("an advert", GENEROUS, |frame| {
+        decode::advertisement(&frame.bytes).is_some_and(|advert| advert.vrid == 52 && advert.priority > 0)
+    })?;
+    agent.wait_for_state("web-b", Family::Ipv4, "Active")?;
+    let forged = Advert::new(MacAddr([2, 0, 0, 0, 0, 9]), ip("10.77.0.9"), 52, 255, &[Cluster::addresses(1)[0]]);
+    let peer = Injector::on(node.namespace(), "vsw1peer")?;
+    peer.send(&forged.frame())?;
+    agent.wait_for("a stranger's advert to be counted", |status| {
+        status.counter("web-b", Family::Ipv4, "unknown_source") > 0
+    })?;
+    until("the group to be joined again", GENEROUS, || {
+        Ok(node.run("ip", &["maddress", "show", "dev", "vsw1"])?.contains("224.0.0.18").then_some(()))
+    })?;
+    let of_the_other = |status: &Status| status.tally("web-a", Family::Ipv4, "transitions");
+    ensure!(of_the_other(&agent.status()?) == of_the_other(&settled), "the other interface noticed");
     Ok(())
 }
 

@@ -139,54 +139,64 @@ pub async fn watch(
         let mut news = News::default();
         while !news.of_links {
             let (message, _) = messages.next().await.ok_or_else(|| anyhow!("netlink ended its connection"))?;
-            news = news.and(&message, &states, &watched);
+            news.add(&message, &states, &watched);
             // Everything that waits is answered by the one reading.
             while let Ok((message, _)) = messages.try_recv() {
-                news = news.and(&message, &states, &watched);
+                news.add(&message, &states, &watched);
             }
             if std::mem::take(&mut news.of_removals) {
                 disturbances.send_replace(());
             }
         }
+        // An interface that was in another network namespace meanwhile is back with its index, and without what was on it.
+        for state in states.iter_mut().filter(|state| news.gone.contains(&state.ifindex)) {
+            *state = LinkState::absent(&state.interface);
+            mailbox.send(Mail::Link(state.clone())).await;
+        }
     }
 }
 
 /// What notifications are about.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct News {
     /// What elections see of an interface may have changed.
     of_links: bool,
     /// Virtual addresses may have been removed.
     of_removals: bool,
+    /// Indices of watched interfaces that have left this network namespace.
+    gone: BTreeSet<u32>,
 }
 
 impl News {
-    /// These news and those of `message`, as far as they are of one of the interfaces in `states`, or of a link of such
-    /// a name. That a virtual address was added is none.
-    fn and(self, message: &NetlinkMessage<RouteNetlinkMessage>, states: &[LinkState], watched: &Watched) -> Self {
+    /// Takes in `message`, as far as it is of one of the interfaces in `states`, or of a link of such a name. That a virtual
+    /// address was added is none.
+    fn add(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>, states: &[LinkState], watched: &Watched) {
         let NetlinkPayload::InnerMessage(message) = &message.payload else {
             // An overrun, most of all: notifications were lost.
-            return Self { of_links: true, of_removals: true };
+            (self.of_links, self.of_removals) = (true, true);
+            return;
         };
         let is_watched = |ifindex| states.iter().any(|state| state.ifindex == ifindex);
         let is_virtual = |message: &AddressMessage| {
             is_marked(message) || address(message).is_some_and(|address| watched.virtual_addresses.contains(&address))
         };
-        let (links, removals) = if let RouteNetlinkMessage::NewAddress(message) = message {
-            (is_watched(message.header.index) && !is_virtual(message), false)
+        let is_named = |link| link_name(link).is_some_and(|name| states.iter().any(|state| state.interface == name));
+        if let RouteNetlinkMessage::NewAddress(message) = message {
+            self.of_links |= is_watched(message.header.index) && !is_virtual(message);
         } else if let RouteNetlinkMessage::DelAddress(message) = message {
             // One with the Virtual Router MAC Address is on another interface than those that are watched.
-            let (ours, is_virtual) = (is_watched(message.header.index), is_virtual(message));
-            (ours && !is_virtual, is_virtual)
-        } else if let RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) = message {
-            let is_named = |name| states.iter().any(|state| state.interface == name);
+            self.of_links |= is_watched(message.header.index) && !is_virtual(message);
+            self.of_removals |= is_virtual(message);
+        } else if let RouteNetlinkMessage::NewLink(link) = message {
             // A link that was down for a moment has lost its IPv6 addresses.
-            let ours = is_watched(link.header.index) || link_name(link).is_some_and(is_named);
-            (ours, ours)
-        } else {
-            (false, false)
-        };
-        Self { of_links: self.of_links || links, of_removals: self.of_removals || removals }
+            let ours = is_watched(link.header.index) || is_named(link);
+            (self.of_links, self.of_removals) = (self.of_links | ours, self.of_removals | ours);
+        } else if let RouteNetlinkMessage::DelLink(link) = message {
+            let is_watched = is_watched(link.header.index);
+            let ours = is_watched || is_named(link);
+            (self.of_links, self.of_removals) = (self.of_links | ours, self.of_removals | ours);
+            self.gone.extend(is_watched.then_some(link.header.index));
+        }
     }
 }
 

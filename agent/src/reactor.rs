@@ -33,6 +33,8 @@ use crate::{
 
 /// Frames of each source that are handled before deadlines get their turn again.
 const FRAMES_PER_TURN: usize = 128;
+/// The same after this thread was held up: more than the ring buffer and a socket hold.
+const FRAMES_AFTER_STALL: usize = 16_384;
 /// Mail that is handled before deadlines get their turn again.
 const MAIL_PER_TURN: usize = 64;
 /// Longest time between two heartbeats, which tell the guard that this thread lives.
@@ -104,7 +106,9 @@ impl Reactor {
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
             let now = clock::now();
             let late = self.takeovers_due(now);
-            self.receive();
+            // The heartbeat at the end of a turn opens a closed fence: then nothing that came before may be unread.
+            let is_held_up = now.since(beat_at) > beat_every;
+            self.receive(if is_held_up { FRAMES_AFTER_STALL } else { FRAMES_PER_TURN });
             self.look_after_guard(now);
             if self.take_mail() {
                 return Ok(());
@@ -170,9 +174,9 @@ impl Reactor {
         }
     }
 
-    /// Hands every advert that waits to its virtual router.
-    fn receive(&mut self) {
-        let mut turn = Datapath::turn(FRAMES_PER_TURN);
+    /// Hands every advert that waits to its virtual router, up to `limit` frames of each source.
+    fn receive(&mut self, limit: usize) {
+        let mut turn = Datapath::turn(limit);
         while let Some(record) = self.desk.datapath.next_advert(&mut turn) {
             let key = RouterKey {
                 ifindex: record.ifindex,
@@ -202,7 +206,7 @@ impl Reactor {
             due.iter().filter_map(|&at| Some((at, self.routers.get(at)?.stamps(&self.desk.datapath)))).collect();
         if !stamps.is_empty() {
             // A stamp whose advert waits in the ring buffer is no news; the advert itself is.
-            self.receive();
+            self.receive(FRAMES_PER_TURN);
         }
         for (at, stamps) in stamps {
             if let Some(router) = self.routers.get_mut(at) {
@@ -273,6 +277,8 @@ impl Reactor {
             self.desk.datapath.detach(&interface.link.interface);
             self.sockets.forget(interface.ifindex);
             interface.ifindex = 0;
+            let name = &interface.link.interface;
+            self.routers.iter_mut().filter(|router| router.interface() == name).for_each(VirtualRouter::leave);
         }
     }
 

@@ -51,13 +51,14 @@ pub struct VirtualRouter {
     config: config::VirtualRouter,
     /// Under which the datapath knows it.
     key: RouterKey,
-    /// The interface that adverts and addresses are on.
+    /// The interface that adverts and addresses are on; 0 while there is none.
     ifindex: u32,
     election: Election,
     own_address: Option<IpAddr>,
     /// The MAC address that is announced for the virtual addresses.
     own_mac: MacAddr,
-    advertiser: Arc<Advertiser>,
+    /// `None` while there is no interface.
+    advertiser: Option<Arc<Advertiser>>,
     wishes: watch::Sender<Wish>,
     places: watch::Sender<Place>,
     /// Terms as Active so far.
@@ -110,7 +111,7 @@ impl VirtualRouter {
             election: Election::new(parameters),
             own_address: find_own_address(&config, link),
             own_mac: announced_mac(&config, link),
-            advertiser,
+            advertiser: Some(advertiser),
             wishes,
             places,
             terms: 0,
@@ -177,11 +178,17 @@ impl VirtualRouter {
         &self.config.interface
     }
 
+    /// Leaves its interface, which is gone: the last one that does so closes the socket. One that stayed open would take the
+    /// group from the interface that has the index next, when it is closed at last.
+    pub fn leave(&mut self) {
+        (self.ifindex, self.advertiser) = (0, None);
+    }
+
     /// Moves to `interface`, which was made anew, or is judged in another place; nothing of the old one counts any more.
     pub fn settle(&mut self, interface: &Interface, sockets: &mut Sockets, desk: &mut Desk) -> anyhow::Result<()> {
         let link = &interface.link;
         let announcer = sockets.announcer(link)?;
-        self.advertiser = sockets.advertiser(link, self.config.family)?;
+        self.advertiser = Some(sockets.advertiser(link, self.config.family)?);
         self.leave_guard(desk);
         self.key = interface.attachment.scope.key(self.config.family, self.config.vrid);
         self.ifindex = interface.ifindex;
@@ -323,19 +330,22 @@ impl VirtualRouter {
                 (Version::V3, Some((key, sequence))) => message.encode_signed(&endpoints, form, key, sequence),
                 (Version::V3, None) => message.encode(&endpoints, form),
             };
-            desk.outbox.post(self.letter(endpoints, bytes));
+            if let Some(letter) = self.letter(endpoints, bytes) {
+                desk.outbox.post(letter);
+            }
         }
     }
 
-    /// Multicast adverts come from the Virtual Router MAC Address where the virtual router has one. RFC 9568 §7.2.
-    fn letter(&self, endpoints: Endpoints, message: Vec<u8>) -> Letter {
-        let router = self.key;
+    /// Multicast adverts come from the Virtual Router MAC Address where the virtual router has one, RFC 9568 §7.2; `None`
+    /// while there is no interface.
+    fn letter(&self, endpoints: Endpoints, message: Vec<u8>) -> Option<Letter> {
+        let (router, advertiser) = (self.key, self.advertiser.as_ref()?);
         if self.config.virtual_mac && self.config.transport == Transport::Multicast {
             let bytes = frame::multicast(self.own_mac, &endpoints, &message);
             let way = Way::Frame(Arc::clone(&self.places.borrow().announcer));
-            return Letter { router, way, endpoints, bytes };
+            return Some(Letter { router, way, endpoints, bytes });
         }
-        Letter { router, way: Way::Socket(Arc::clone(&self.advertiser)), endpoints, bytes: message }
+        Some(Letter { router, way: Way::Socket(Arc::clone(advertiser)), endpoints, bytes: message })
     }
 
     /// Takes in what became of an advert.

@@ -91,7 +91,8 @@ impl Namespace {
     }
 
     /// The path by which another process of this host can name the namespace.
-    pub(crate) fn path(&self) -> String {
+    #[must_use]
+    pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd())
     }
 }
