@@ -92,6 +92,7 @@ pub struct Datapath {
     guard: Option<Guard>,
     tables: UserTables,
     ports: Vec<Port>,
+    mode: Mode,
     attach: Attach,
     vlan: VlanGuard,
     /// Why there is no guard; `None` where there is one, or none was asked for.
@@ -105,6 +106,7 @@ impl Datapath {
             guard: None,
             tables: UserTables::default(),
             ports: Vec::new(),
+            mode: config.mode,
             attach: config.attach,
             vlan: config.vlan,
             no_guard: None,
@@ -214,6 +216,12 @@ impl Datapath {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.ports.iter().filter_map(Port::look_at).min()
+    }
+
+    /// Whether the guard stops what it finds bad, or only counts it.
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        self.mode == Mode::Enforce
     }
 
     /// The guard, where there is one.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    thread,
     time::Duration,
 };
 
@@ -9,8 +10,9 @@ use anyhow::Context;
 use tracing::{info, warn};
 use vrrp::{Family, Instant};
 use vrrp_wire::{
-    Centiseconds,
+    Centiseconds, Vrid,
     abi::{Counters, RouterKey, Verdict},
+    parse::Facts,
 };
 
 use super::{
@@ -94,7 +96,7 @@ impl Port {
 
     /// Takes the best way that is left, down to a packet socket.
     pub(super) fn climb(&mut self, guard: Option<&mut Guard>) -> anyhow::Result<()> {
-        self.watch = None;
+        self.end_watch();
         if let Some(guard) = guard {
             while let Some(rung) = self.rungs.pop_front() {
                 match take(&rung, guard) {
@@ -143,9 +145,15 @@ impl Port {
     pub(super) fn look(&mut self, guard: &Guard, tables: &UserTables, now: Instant) -> Option<String> {
         let watch = self.watch.as_mut().filter(|watch| now >= watch.look_at)?;
         watch.look_at = now + LOOK_EVERY;
-        // A socket whose interface goes down says so once, and the carrier says it too.
-        watch.heard += watch.shadow.count(tables, FRAMES_PER_LOOK).unwrap_or(0);
         let totals = totals(self.scope, guard);
+        // On the parent of a VLAN the program counts what is for others of the VLAN with what is for other VLANs.
+        let (scope, totals_now) = (self.scope, &totals);
+        let is_counted = |facts: &Facts| {
+            scope.vlan == 0
+                || Vrid::new(facts.vrid).is_some_and(|vrid| totals_now.contains_key(&scope.key(facts.family, vrid)))
+        };
+        // A socket whose interface goes down says so once, and the carrier says it too.
+        watch.heard += watch.shadow.count(tables, FRAMES_PER_LOOK, is_counted).unwrap_or(0);
         let known = |key| watch.totals.get(key).copied().unwrap_or(0);
         watch.counted += totals.iter().map(|(key, total)| total.saturating_sub(known(key))).sum::<u64>();
         watch.totals = totals;
@@ -153,7 +161,7 @@ impl Port {
         match watch.canary.poll(now, &seen) {
             Decision::Watch => None,
             Decision::Keep => {
-                self.watch = None;
+                self.end_watch();
                 None
             }
             Decision::Withdraw(reason) => {
@@ -162,6 +170,13 @@ impl Port {
                 Some(reason)
             }
         }
+    }
+
+    /// Ends the watch. To close a packet socket takes as long as ten adverts may be apart, so another thread does it.
+    fn end_watch(&mut self) {
+        let Some(watch) = self.watch.take() else { return };
+        // Where there is no thread to be had, it is closed here.
+        let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(watch));
     }
 
     /// When [`Port::look`] has something to do.

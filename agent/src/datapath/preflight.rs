@@ -58,6 +58,13 @@ pub(super) fn notes(nic: &Nic, hook: Hook) -> Vec<String> {
     if let Some(driver) = nic.driver.as_deref().filter(|driver| hook == Hook::Native && RESETTING.contains(driver)) {
         notes.push(format!("the driver {driver} interrupts the link for a moment when XDP is attached"));
     }
+    if hook == Hook::Native && nic.offloads.is_some_and(|offloads| offloads.rxvlan) {
+        let name = &nic.name;
+        notes.push(format!(
+            "`{name}` takes VLAN tags out of frames before XDP sees them: adverts of its VLANs look untagged \
+             (`ethtool -K {name} rxvlan off`, or attach = \"tcx\", ends that)"
+        ));
+    }
     if !nic.has_carrier {
         notes.push("without carrier now".to_owned());
     }
@@ -110,5 +117,15 @@ mod tests {
         );
         let veth = Nic { driver: Some("veth".to_owned()), ..nic(None) };
         assert_eq!(notes(&veth, Hook::Native), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_tag_that_xdp_will_not_see_is_announced() {
+        let stripping = nic(Some(Offloads { rxvlan: true, lro: false }));
+        let told = notes(&stripping, Hook::Native);
+        assert!(told.len() == 1 && told[0].contains("ethtool -K eth0 rxvlan off"), "{told:?}");
+        for (nic, hook) in [(&stripping, Hook::Tcx), (&nic(Some(Offloads::default())), Hook::Native)] {
+            assert_eq!(notes(nic, hook), Vec::<String>::new());
+        }
     }
 }

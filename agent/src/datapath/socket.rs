@@ -10,7 +10,7 @@ use socket2::SockFilter;
 use vrrp_wire::{
     abi::{AdvertRecord, MESSAGE_MAX, Verdict},
     judge::{Finding, examine},
-    parse::IP_PROTO_VRRP,
+    parse::{Facts, IP_PROTO_VRRP},
     sequence::from_nanoseconds,
 };
 
@@ -61,13 +61,14 @@ impl SocketSource {
         Ok(None)
     }
 
-    /// How many of the next `limit` frames are VRRP, good or bad.
-    pub fn count(&self, tables: &UserTables, limit: usize) -> io::Result<u64> {
+    /// How many of the next `limit` frames are VRRP, good or bad, and are `wanted`.
+    pub fn count(&self, tables: &UserTables, limit: usize, wanted: impl Fn(&Facts) -> bool) -> io::Result<u64> {
         let mut buffer = [0; FRAME_MAX];
         let mut count = 0;
         for _ in 0..limit {
             let Some((frame, _)) = self.socket.receive(&mut buffer)? else { break };
-            count += u64::from(examine(frame, self.ifindex, tables).is_some());
+            let finding = examine(frame, self.ifindex, tables);
+            count += u64::from(finding.is_some_and(|finding| wanted(&finding.facts)));
         }
         Ok(count)
     }

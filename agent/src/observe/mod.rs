@@ -66,7 +66,7 @@ pub struct InterfaceStatus {
     pub name: String,
     /// Whether it is up and has carrier.
     pub up: bool,
-    /// What judges adverts: `native`, `generic` or `socket`.
+    /// What judges adverts: `native`, `tcx`, `clsact`, `generic` or `socket`.
     pub attach: String,
     /// Why a better mode could not be had.
     pub attach_reason: Option<String>,
@@ -126,6 +126,8 @@ pub enum FenceStatus {
     Off,
     /// There is none, because no guard is in the kernel.
     Absent,
+    /// It stops nothing, because the guard only observes; it counts what it would stop.
+    Observing,
     /// It closes when this agent hangs or dies and a peer takes over.
     Ready {
         /// How often it has closed.

@@ -75,9 +75,13 @@ fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Resul
         router.reason.as_deref().unwrap_or_default()
     )?;
     let mut details = router.addresses.join(", ");
+    match router.own_address {
+        Some(source) => write!(details, "; adverts from {source}")?,
+        None => write!(details, "; no address to advertise from yet")?,
+    }
     if let (Some(from), Some(ms)) = (router.last_advert_from, router.last_advert_ms) {
         let priority = router.last_advert_priority.unwrap_or_default();
-        write!(details, "; last advert from {from} (priority {priority}) {} ago", span(ms))?;
+        write!(details, "; last heard {from} (priority {priority}) {} ago", span(ms))?;
     }
     if let Some(dropped) = router.counters.get("dropped").or_else(|| router.counters.get("would_drop")) {
         write!(details, "; {dropped} bad adverts")?;
@@ -91,6 +95,7 @@ fn fence(router: &RouterStatus) -> String {
     match router.fence {
         FenceStatus::Off => "no fence".to_owned(),
         FenceStatus::Absent => "no fence, since no guard is in the kernel".to_owned(),
+        FenceStatus::Observing => "fence only observing".to_owned(),
         FenceStatus::Ready { closings: 0 } => "fence ready".to_owned(),
         FenceStatus::Ready { closings } => format!(
             "fence closed {closings} times, {} ARP or ND and {} other frames stopped",

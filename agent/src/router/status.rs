@@ -74,6 +74,7 @@ impl VirtualRouter {
             fence: match (self.config.fence, datapath.fence(&self.key)) {
                 (Fence::Off, _) => FenceStatus::Off,
                 (Fence::Auto, None) => FenceStatus::Absent,
+                (Fence::Auto, Some(_)) if !datapath.enforces() => FenceStatus::Observing,
                 (Fence::Auto, Some(fence)) => FenceStatus::Ready { closings: fence.closings },
             },
             tally: self.tally,
@@ -103,6 +104,11 @@ impl VirtualRouter {
             Some(Verdict::Version) => {
                 let ours = self.config.version;
                 (AlarmKind::PeerRefused, format!("it speaks another version of VRRP than {ours}, which this node has"))
+            }
+            Some(Verdict::Ttl) => {
+                let remedy = "it sends with a TTL or Hop Limit below min_ttl: lower that for unicast peers that do, such \
+                              as keepalived over IPv6";
+                (AlarmKind::PeerRefused, remedy.to_owned())
             }
             Some(Verdict::AuthType | Verdict::Password) => {
                 (AlarmKind::AuthSplitRisk, "compare the passwords of both nodes".to_owned())
