@@ -21,7 +21,7 @@ use vipd::datapath::{
 };
 use vrrp_wire::Family;
 
-use self::place::{ifindex, link, map_id, occupants};
+use self::place::{link, map_id, occupants};
 
 /// What is pinned of a guard on the way in and on the way out, and how it shows.
 const WAYS: [(&str, &str, &str); 4] = [
@@ -96,7 +96,7 @@ fn each_way_works_when_asked_for_and_a_clean_end_leaves_nothing() -> Result<()> 
         ensure!(mode(&status) == (way, ""), "{status:?}");
         forge(&cluster, "dropped")?;
         let pins = cluster.agent(0)?.pin_dir();
-        let pin = Path::new(&pins).join(pin.replace("{}", &ifindex(&cluster.nodes[0])?.to_string()));
+        let pin = Path::new(&pins).join(pin.replace("{}", &cluster.nodes[0].ifindex()?.to_string()));
         ensure!(pin.exists(), "no {}", pin.display());
         let found = occupants(&cluster.nodes[0])?;
         ensure!(found.contains(shown), "{way}: {found}");
@@ -199,7 +199,7 @@ fn a_killed_agents_guard_is_taken_over() -> Result<()> {
         forge(&cluster, "dropped")?;
         let mut agent = cluster.take(0)?;
         let pins = agent.pin_dir();
-        let index = ifindex(&cluster.nodes[0])?.to_string();
+        let index = cluster.nodes[0].ifindex()?.to_string();
         let paths =
             [pin.replace("{}", &index), format!("link_{index}_egress_tcx")].map(|name| format!("{pins}/{name}"));
         let before = paths.each_ref().map(|path| link(&lab, path)).into_iter().collect::<Result<Vec<_>>>()?;
@@ -293,7 +293,7 @@ fn maps_that_do_not_fit_are_made_anew() -> Result<()> {
     let lab = lab!();
     let mut cluster = cluster(&lab, 1, "")?;
     let pins = cluster.agent(0)?.pin_dir();
-    let path = format!("{pins}/link_{}_ingress_native", ifindex(&cluster.nodes[0])?);
+    let path = format!("{pins}/link_{}_ingress_native", cluster.nodes[0].ifindex()?);
     let map = |name: &str| format!("{pins}/{name}");
     for (spoilt, complaint) in [("settings", "layout 4294967295"), ("peers", "map `peers` has another shape")] {
         forge(&cluster, "dropped")?;
@@ -328,13 +328,13 @@ fn a_link_of_a_deleted_interface_is_forgotten() -> Result<()> {
     let mut agent = cluster.take(0)?;
     let pins = agent.pin_dir();
     let node = cluster.nodes[0].clone();
-    let before = ifindex(&node)?;
+    let before = node.ifindex()?;
     agent.process.kill()?;
     make_anew(&node)?;
     agent.start_again()?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
     ensure!(mode(&status) == ("native", ""), "{status:?}");
-    let after = ifindex(&node)?;
+    let after = node.ifindex()?;
     ensure!(before != after, "the same interface");
     let (stale, names) = (format!("link_{before}_"), pinned(&pins)?);
     ensure!(!names.iter().any(|name| name.starts_with(&stale)), "{names:?}");
@@ -348,7 +348,7 @@ fn an_interface_that_is_made_anew_is_guarded_again() -> Result<()> {
     let lab = lab!();
     let cluster = cluster(&lab, 1, "")?;
     let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
-    let before = ifindex(node)?;
+    let before = node.ifindex()?;
     make_anew(node)?;
     agent.process.wait_for_output("the interface is back", GENEROUS)?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
@@ -415,7 +415,7 @@ fn a_blind_program_gives_way() -> Result<()> {
     let agent = cluster.agent(0)?;
     // As if it saw nothing: what it counts is not there.
     let counters = format!("{}/counters", agent.pin_dir());
-    let index = ifindex(&cluster.nodes[0])?.to_ne_bytes();
+    let index = cluster.nodes[0].ifindex()?.to_ne_bytes();
     let unconfigured = [&index[..], &[0, 0, 4, 0]].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
     let key: Vec<&str> = unconfigured.iter().map(String::as_str).collect();
     lab.bpftool(&[&["map", "delete", "pinned", &counters, "key"], &key[..]].concat())?;
@@ -471,7 +471,7 @@ fn an_xdp_program_without_a_link_is_taken_off() -> Result<()> {
     let (mut ours, mut other) = (Guard::load(None)?, Guard::load(None)?);
     ours.program()?.pin("/sys/fs/bpf/ours")?;
     node.run("ip", &["link", "set", "dev", Host::INTERFACE, "xdpdrv", "pinned", "/sys/fs/bpf/ours"])?;
-    let index = ifindex(node)?;
+    let index = node.ifindex()?;
     let remove = |guard: &mut Guard| -> Result<()> {
         let program = guard.program()?.fd()?.as_fd().as_raw_fd();
         node.namespace().enter(|| netlink::remove_xdp(index, program, XDP_FLAGS_DRV_MODE))?.context("refused")

@@ -208,6 +208,38 @@ fn what_a_killed_run_has_left_is_cleaned_up() -> Result<()> {
     Ok(())
 }
 
+/// `vipd detach` leaves nothing that would answer for the addresses from the interface's own MAC address.
+#[test]
+fn detach_removes_the_interfaces_of_a_killed_run() -> Result<()> {
+    let lab = lab!();
+    let (mut cluster, _probes) = running(&lab)?;
+    let mut n1 = cluster.take(0)?;
+    n1.process.kill()?;
+    ensure!(interfaces(&cluster.nodes[0])?.len() == 2 && arp_settings(&cluster.nodes[0])? == ["1", "2"]);
+    n1.run(&["detach"])?;
+    ensure!(interfaces(&cluster.nodes[0])?.is_empty(), "{:?}", interfaces(&cluster.nodes[0])?);
+    ensure!(arp_settings(&cluster.nodes[0])? == ["0", "0"], "{:?}", arp_settings(&cluster.nodes[0])?);
+    Ok(())
+}
+
+/// An interface of somebody else that has the name of ours is neither used nor removed; the router says why it cannot serve.
+#[test]
+fn an_interface_of_others_is_left_alone() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &VIRTUAL_MAC)?;
+    let node = cluster.nodes[0].clone();
+    let name = format!("vr4.51.{}", node.ifindex()?);
+    node.run("ip", &["link", "add", &name, "type", "bridge"])?;
+    cluster.start(0)?;
+    let agent = cluster.agent(0)?;
+    let status = agent.wait_for_state("web-a", Family::Ipv4, "Fault")?;
+    let why = status.router("web-a", Family::Ipv4).context("no virtual router")?["reason"].to_string();
+    ensure!(why.contains(&name) && why.contains("rename or remove it"), "{why}");
+    agent.wait_for_state("web-a", Family::Ipv6, "Active")?;
+    cluster.take(0)?.process.terminate(GENEROUS)?;
+    node.run("ip", &["link", "show", "dev", &name]).map(drop)
+}
+
 /// Somebody removes the interface: it is made again, since this node is Active.
 #[test]
 fn a_removed_interface_is_made_again() -> Result<()> {

@@ -46,6 +46,7 @@ use crate::{
     observe::{Snapshot, control},
     perform::{
         self, OnVirtualMac, Performer, Wish, arp::ArpSettings, outbox::Outbox, refusal::Refusal, sockets::Sockets,
+        virtual_mac,
     },
     reactor::{Interface, Reactor},
     router::{VirtualRouter, place},
@@ -411,11 +412,13 @@ impl Signals {
 /// Takes over what `[auth]` says now, and the keys in its files; returns the configuration that holds from now on.
 async fn read_again(config: &Config, origin: &Origin, mailbox: &Mailbox) -> anyhow::Result<Config> {
     let new = Config::read(&origin.path, &origin.identity)?;
-    let new = Config { warnings: config.warnings.clone(), ..new };
+    for warning in new.warnings.iter().filter(|warning| !config.warnings.contains(warning)) {
+        warn!("{warning}");
+    }
     let (Some(_), Some(auth)) = (&config.auth, new.auth.clone()) else {
         bail!("this version reads only the keys of [auth] again, and there is no [auth]; start vipd again");
     };
-    let taken_over = Config { auth: new.auth.clone(), ..config.clone() };
+    let taken_over = Config { auth: new.auth.clone(), warnings: new.warnings.clone(), ..config.clone() };
     if taken_over != new {
         warn!("SIGHUP: this version takes over [auth] alone; start vipd again for the rest");
     }
@@ -436,11 +439,15 @@ fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Stri
     }
 }
 
-/// Takes back what a run that was killed has left on the host besides its addresses: pinned maps, ARP settings, and the
-/// table of nftables. Says whether there were maps; refused while an agent runs.
-pub fn detach(instance: &Instance) -> anyhow::Result<bool> {
+/// Takes back what a run that was killed has left on the host besides its addresses: pinned maps, interfaces with a Virtual
+/// Router MAC Address, ARP settings, and the table of nftables. Says whether there were maps; refused while an agent runs.
+pub async fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let _lock = lock(instance)?;
-    ArpSettings::new(instance.arp_settings()).restore();
+    let arp = ArpSettings::new(instance.arp_settings());
+    let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
+    tokio::spawn(connection);
+    virtual_mac::sweep_all(&handle, &arp.interfaces()).await?;
+    arp.restore();
     Refusal::install(instance.table(), &[])?;
     let dir = instance.pin_dir();
     pins::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))

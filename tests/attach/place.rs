@@ -26,11 +26,6 @@ pub(crate) fn map_id(lab: &Lab, path: &str) -> Result<u64> {
     map["id"].as_u64().with_context(|| format!("no id in {text}"))
 }
 
-/// The index of a node's interface.
-pub(crate) fn ifindex(host: &Host) -> Result<u32> {
-    Ok(host.namespace().enter(|| nix::net::if_::if_nametoindex(Host::INTERFACE))??)
-}
-
 /// Everything that sees frames of a node's interface: XDP, tcx and filters, in the words of `ip` and `tc`.
 pub(crate) fn occupants(host: &Host) -> Result<String> {
     let mut all = String::new();

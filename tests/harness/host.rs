@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Context, Result};
+use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 use vrrp_wire::MacAddr;
 
@@ -70,6 +71,11 @@ impl Host {
     #[must_use]
     pub const fn mac(&self) -> MacAddr {
         self.mac
+    }
+
+    /// The index of its interface.
+    pub fn ifindex(&self) -> Result<u32> {
+        Ok(self.namespace.enter(|| if_nametoindex(Self::INTERFACE))??)
     }
 
     /// Its IPv6 link-local address. RFC 4291, appendix A.

@@ -75,7 +75,7 @@ fn status(json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {
 }
 
 fn detach(instance: &Instance) -> anyhow::Result<ExitCode> {
-    let removed = daemon::detach(instance)?;
+    let removed = runtime()?.block_on(daemon::detach(instance))?;
     let dir = instance.pin_dir();
     let mut out = io::stdout().lock();
     if removed {

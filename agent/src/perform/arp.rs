@@ -1,7 +1,8 @@
 //! What the interface below a Virtual Router MAC Address must not do while one is held: answer for virtual addresses, or
 //! ask in their name, with its own MAC address. RFC 9568 §8.1.2.
 //!
-//! What the settings were before is kept in a file, so that a run after one that was killed puts them back.
+//! Where that is, and what the settings were before, is kept in a file, so that a run after one that was killed puts them
+//! back, and `vipd detach` finds the interfaces with Virtual Router MAC Addresses.
 
 use std::{
     collections::BTreeMap,
@@ -47,6 +48,11 @@ impl ArpSettings {
     /// Changes what `interface` must not do.
     pub fn impose(&self, interface: &str) -> anyhow::Result<()> {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let hint = || format!("failed to write `{}`", self.file.display());
+        if !before.contains_key(interface) {
+            before.insert(interface.to_owned(), BTreeMap::new());
+            keep(&self.file, &before).with_context(hint)?;
+        }
         for (setting, least, value) in IMPOSED {
             let present = setting.read(interface)?;
             if present >= least {
@@ -54,7 +60,7 @@ impl ArpSettings {
             }
             before.entry(interface.to_owned()).or_default().entry(setting.name().to_owned()).or_insert(present);
             // First kept, then changed: a run that is killed in between has only kept too much.
-            keep(&self.file, &before).with_context(|| format!("failed to write `{}`", self.file.display()))?;
+            keep(&self.file, &before).with_context(hint)?;
             setting.write(interface, value)?;
             info!(
                 interface,
@@ -67,30 +73,42 @@ impl ArpSettings {
         Ok(())
     }
 
-    /// Puts back what was changed, by this run or by one that was killed. Goes on after an error.
+    /// The interfaces below Virtual Router MAC Addresses, those of a run that was killed too.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Puts back what was changed, by this run or by one that was killed. Goes on after an error; what could not be put
+    /// back is kept for the next time.
     pub fn restore(&self) {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        for (interface, values) in std::mem::take(&mut *before) {
-            for (setting, _, imposed) in IMPOSED {
-                // Somebody who has set it since knows better.
-                let Some(&value) = values.get(setting.name()) else { continue };
-                match setting.read(&interface) {
-                    Ok(present) if present == imposed => {}
-                    Ok(_) => continue,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => {
-                        warn!("failed to read {error}");
-                        continue;
-                    }
+        for (interface, values) in before.iter_mut() {
+            values.retain(|name, value| match put_back(interface, name, *value) {
+                Ok(()) => false,
+                Err(error) => {
+                    warn!("failed to put {value} back: {error}");
+                    true
                 }
-                if let Err(error) = setting.write(&interface, value) {
-                    warn!("failed to put {value} back into {error}");
-                }
-            }
+            });
         }
+        before.retain(|_, values| !values.is_empty());
         if let Err(error) = keep(&self.file, &before) {
-            warn!("failed to remove `{}`: {error}", self.file.display());
+            warn!("failed to write `{}`: {error}", self.file.display());
         }
+    }
+}
+
+/// Puts `value` back into the setting `name`, unless somebody who knows better has set it since, or the interface is gone.
+fn put_back(interface: &str, name: &str, value: i32) -> io::Result<()> {
+    let Some((setting, _, imposed)) = IMPOSED.iter().find(|(setting, ..)| setting.name() == name) else {
+        return Ok(());
+    };
+    match setting.read(interface) {
+        Ok(present) if present == *imposed => setting.write(interface, value),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

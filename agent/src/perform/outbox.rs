@@ -1,4 +1,4 @@
-//! Adverts that are due at the same moment, sent with one system call for each socket.
+//! Adverts that are due at the same moment, sent with one system call for each socket and source.
 
 use std::{io, mem, net::IpAddr, sync::Arc};
 
@@ -30,11 +30,11 @@ pub enum Way {
 }
 
 impl Way {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Socket(one), Self::Socket(other)) => Arc::ptr_eq(one, other),
-            (Self::Frame(one), Self::Frame(other)) => Arc::ptr_eq(one, other),
-            (Self::Socket(_), Self::Frame(_)) | (Self::Frame(_), Self::Socket(_)) => false,
+    /// Where its socket is in memory: that of one way, and of no other.
+    fn place(&self) -> usize {
+        match self {
+            Self::Socket(advertiser) => Arc::as_ptr(advertiser).addr(),
+            Self::Frame(announcer) => Arc::as_ptr(announcer).addr(),
         }
     }
 }
@@ -65,11 +65,8 @@ impl Outbox {
 
     /// Sends all, in their order as far as they go the same way. Never waits.
     pub fn flush(&mut self) {
-        let letters = mem::take(&mut self.letters);
-        let is_together = |one: &Letter, next: &Letter| {
-            one.way.is_same(&next.way) && one.endpoints.source() == next.endpoints.source()
-        };
-        for mut batch in letters.chunk_by(is_together) {
+        let letters = sorted(mem::take(&mut self.letters));
+        for mut batch in letters.chunk_by(|one, next| batch_of(one) == batch_of(next)) {
             while let Some(first) = batch.first() {
                 let sent = match &first.way {
                     Way::Socket(advertiser) => advertiser.send(batch),
@@ -91,6 +88,17 @@ impl Outbox {
     pub fn outcomes(&mut self) -> Vec<Outcome> {
         mem::take(&mut self.outcomes)
     }
+}
+
+/// What adverts that one system call can send have in common.
+fn batch_of(letter: &Letter) -> (usize, IpAddr) {
+    (letter.way.place(), letter.endpoints.source())
+}
+
+/// Those of one batch together: virtual routers of both families take turns in the configuration.
+fn sorted(mut letters: Vec<Letter>) -> Vec<Letter> {
+    letters.sort_by_key(batch_of);
+    letters
 }
 
 impl Outcome {

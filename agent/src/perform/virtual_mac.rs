@@ -4,7 +4,7 @@
 //! It goes when the term ends, and with it the virtual addresses, the entry in the NIC's filter, and the kernel's readiness
 //! to take frames for that MAC address.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use futures_util::TryStreamExt;
 use nix::errno::Errno;
 use rtnetlink::{
@@ -37,18 +37,22 @@ impl VirtualMac {
         format!("vr{}.{}.{parent}", self.family.number(), self.vrid)
     }
 
-    /// Makes the interface and sets it up; one that is there already is taken. Returns its index.
+    /// Makes the interface, unless it is there already, and sets it up. Returns its index.
     pub async fn hold(self, handle: &Handle, parent: u32) -> anyhow::Result<u32> {
         let name = self.name(parent);
-        if let Some(index) = find(handle, &name).await? {
-            return Ok(index);
-        }
-        let make = LinkMacVlan::new(&name, parent, MacVlanMode::Private).address(self.mac().0.to_vec()).build();
-        let hint = || format!("failed to make interface `{name}`, a macvlan with {}", self.mac());
-        handle.link().add(make).execute().await.with_context(hint)?;
-        let index = find(handle, &name).await?.ok_or_else(|| anyhow!("interface `{name}` went away"))?;
+        let index = match self.find(handle, parent).await? {
+            Some(index) => index,
+            None => self.make(handle, &name, parent).await?,
+        };
         self.set_up(handle, &name, index).await.with_context(|| format!("failed to set up interface `{name}`"))?;
         Ok(index)
+    }
+
+    async fn make(self, handle: &Handle, name: &str, parent: u32) -> anyhow::Result<u32> {
+        let make = LinkMacVlan::new(name, parent, MacVlanMode::Private).address(self.mac().0.to_vec()).build();
+        let hint = || format!("failed to make interface `{name}`, a macvlan with {}", self.mac());
+        handle.link().add(make).execute().await.with_context(hint)?;
+        self.find(handle, parent).await?.ok_or_else(|| anyhow!("interface `{name}` went away"))
     }
 
     async fn set_up(self, handle: &Handle, name: &str, index: u32) -> anyhow::Result<()> {
@@ -72,17 +76,33 @@ impl VirtualMac {
         Ok(())
     }
 
-    /// The index of the interface, if it is there.
+    /// The index of the interface, if it is there. One of its name that is something else is an error.
     pub async fn find(self, handle: &Handle, parent: u32) -> anyhow::Result<Option<u32>> {
-        find(handle, &self.name(parent)).await
+        let name = self.name(parent);
+        let Some(link) = find(handle, &name).await? else { return Ok(None) };
+        ensure!(
+            is_ours(&link, parent),
+            "interface `{name}` is no macvlan of vipd's, which needs that name: rename or remove it"
+        );
+        Ok(Some(link.header.index))
     }
 
     /// Removes the interface. That it is not there is no error.
     pub async fn release(self, handle: &Handle, parent: u32) -> anyhow::Result<()> {
-        let name = self.name(parent);
-        let Some(index) = find(handle, &name).await? else { return Ok(()) };
-        remove(handle, index).await.with_context(|| format!("failed to remove interface `{name}`"))
+        let Some(index) = self.find(handle, parent).await? else { return Ok(()) };
+        let hint = || format!("failed to remove interface `{}`", self.name(parent));
+        remove(handle, index).await.with_context(hint)
     }
+}
+
+/// Removes the interfaces that an earlier run has left on each of `parents`, by name; one that is gone has none.
+pub async fn sweep_all(handle: &Handle, parents: &[String]) -> anyhow::Result<()> {
+    for parent in parents {
+        if let Some(link) = find(handle, parent).await? {
+            sweep(handle, link.header.index).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the interfaces that an earlier run has left on the interface `parent`.
@@ -109,10 +129,10 @@ fn name(link: &LinkMessage) -> Option<&str> {
     link.attributes.iter().find_map(|it| if let LinkAttribute::IfName(name) = it { Some(name.as_str()) } else { None })
 }
 
-/// The index of the interface of this name, if there is one.
-async fn find(handle: &Handle, name: &str) -> anyhow::Result<Option<u32>> {
+/// The interface of this name, if there is one.
+async fn find(handle: &Handle, name: &str) -> anyhow::Result<Option<LinkMessage>> {
     match handle.link().get().match_name(name.to_owned()).execute().try_next().await {
-        Ok(link) => Ok(link.map(|link| link.header.index)),
+        Ok(link) => Ok(link),
         Err(Error::NetlinkError(error)) if Errno::from_raw(error.raw_code().saturating_abs()) == Errno::ENODEV => {
             Ok(None)
         }
