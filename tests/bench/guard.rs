@@ -88,7 +88,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let _ = write!(io::stderr(), "\r{} of {}", round + 1, options.rounds);
     }
     let _ = writeln!(io::stderr());
-    print(&kinds, rounds)
+    print(&kinds, rounds)?;
+    bench.print_sizes()
 }
 
 fn print(kinds: &[Kind], rounds: Vec<Vec<f64>>) -> Result<()> {
@@ -140,6 +141,22 @@ struct Bench {
 impl Bench {
     fn new() -> Result<Self> {
         Ok(Self { guard: guard()?, fenced: fenced()?, bare: Bare::load()? })
+    }
+
+    /// Prints how many instructions the kernel has looked at to verify each program.
+    fn print_sizes(&mut self) -> Result<()> {
+        let programs = self.guard.programs();
+        let infos = [
+            (program::XDP, programs.xdp()?.info()?),
+            (program::INGRESS, programs.classifier(program::INGRESS)?.info()?),
+            (program::EGRESS, programs.classifier(program::EGRESS)?.info()?),
+        ];
+        for (name, info) in infos {
+            let count =
+                info.verified_instruction_count().map_or_else(|| "unknown".to_owned(), |count| count.to_string());
+            writeln!(io::stdout(), "{name}: {count} instructions verified")?;
+        }
+        Ok(())
     }
 
     /// Nanoseconds for a run.

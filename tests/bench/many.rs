@@ -79,6 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             after.lost - before.lost,
             after.avoided - before.avoided
         )?;
+        ensure!(after.transitions == before.transitions, "{name} has changed states that it should have kept");
     }
     Ok(())
 }

@@ -277,9 +277,10 @@ impl Election {
             }
             State::Active(active) if now >= active.adver_at => {
                 let interval = self.parameters.advertisement_interval.duration();
-                // In step with the schedule, but never a burst to catch up.
-                let next = active.adver_at + interval;
-                let adver_at = if next > now { next } else { now + interval };
+                // In step with the schedule, but never a burst to catch up: many routers that were held up together must
+                // not advertise together from then on.
+                let late = now.since(active.adver_at).as_nanos() % interval.as_nanos();
+                let adver_at = now + interval.saturating_sub(Duration::from_nanos_u128(late));
                 self.state = State::Active(Active { adver_at, replies_left: REPLIES_PER_INTERVAL, ..active });
                 vec![Action::Advertise(Some(self.parameters.priority))]
             }
