@@ -10,7 +10,7 @@ use vrrp::auth::TRAILER_LEN;
 use vrrp_wire::{
     Family, MacAddr, Priority, Version, Vrid,
     abi::MESSAGE_MAX,
-    judge::{AUTH_DATA_LEN, HEADER_LEN},
+    judge::{AUTH_DATA_LEN, HEADER_LEN, SIGNED_MAX},
 };
 
 use super::{
@@ -202,6 +202,17 @@ impl<'f> Router<'f> {
             let what = format!("{} {} addresses{note} do not fit into one advert", self.addresses.len(), self.family);
             let remedy = format!("list at most {max}, and the others in a virtual router of another VRID");
             report.error(&listed.place, Fault::new(what, remedy));
+            return;
+        }
+        let verified = (SIGNED_MAX - HEADER_LEN - TRAILER_LEN) / self.family.address_len();
+        if !self.auth.is_absent() && self.addresses.len() > verified {
+            let what = format!(
+                "the guard verifies no signed advert with more than {verified} {} addresses: a flood of forged ones would \
+                 reach the agent",
+                self.family
+            );
+            let remedy = format!("list at most {verified}, and the others in a virtual router of another VRID");
+            report.warning(&listed.place, Fault::new(what, remedy));
         }
     }
 

@@ -213,3 +213,24 @@ fn two_keys_of_one_file_are_a_warning() {
              help: give each key a file of its own, or they are one key"]
     );
 }
+
+/// What the guard verifies has 444 bytes of addresses.
+#[test]
+fn a_list_that_the_guard_cannot_verify_is_warned_about() {
+    let ipv4 = |count: usize| (0..count).map(|at| format!("\"10.78.{}.{}/16\"", at / 200, 1 + at % 200));
+    let ipv6 = |count: usize| (0..count).map(|at| format!("\"fd77::2:{at:x}/64\""));
+    let warned = |addresses: Vec<String>| {
+        let list = format!("addresses = [{}]", addresses.join(", "));
+        let keys = "[auth]\nmode = \"enforce\"\nactive_key = 1\nkeys = [{ id = 1, file = \"/k\" }]\n\n[[node]]";
+        let text = edited(&[("[[node]]", keys), (r#"addresses = ["10.77.0.100/24", "fd77::100/64"]"#, &list)]);
+        let warnings = parse(&text, "n1").unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(ipv4(111).collect()), [""; 0]);
+    // A link-local one is added to the IPv6 addresses.
+    assert_eq!(warned(ipv6(26).collect()), [""; 0]);
+    for (list, count) in [(ipv4(112).collect(), "more than 111 IPv4"), (ipv6(27).collect(), "more than 27 IPv6")] {
+        let warnings = warned(list);
+        assert!(warnings.len() == 1 && warnings[0].contains(count), "{warnings:?}");
+    }
+}
