@@ -1,3 +1,6 @@
+mod checksum;
+mod fields;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -23,6 +26,7 @@ fn message(vrid: u8, priority: u8, addresses: &[&str]) -> Message {
 }
 
 /// Adverts that a real keepalived 2.4.3 sent, with what its configuration said.
+/// Rows: +A6 +A9 +A10 +A11 +A12 +A13 +B4 +B6
 #[test]
 fn captured_adverts_decode_and_encode_to_the_same_bytes() {
     use ChecksumForm::{MessageOnly, PseudoHeader};
@@ -51,6 +55,7 @@ fn captured_adverts_decode_and_encode_to_the_same_bytes() {
     }
 }
 
+/// Rows: -B2 -B3 -B4 -B5 -B6 -B9 -B10
 #[test]
 fn bad_bytes_are_refused_with_the_reason() {
     let cases = [
@@ -75,18 +80,8 @@ fn bad_bytes_are_refused_with_the_reason() {
     }
 }
 
-/// A single flipped bit anywhere is noticed. RFC 9568 §7.1.
-#[test]
-fn every_flipped_bit_is_noticed() {
-    let good = hex("3137c80100643913c0000282");
-    for bit in 0..good.len() * 8 {
-        let mut bytes = good.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(Message::decode(&bytes, &V4).is_err(), "bit {bit}");
-    }
-}
-
-/// Reserved bits are ignored on reception. RFC 9568 §5.2.6.
+/// Reserved bits are ignored on reception, and no part of the interval. RFC 9568 §5.2.6.
+/// Rows: +B12 -B12
 #[test]
 fn reserved_bits_are_ignored() {
     let mut bytes = hex("3138c801006443dec0000283");
@@ -95,19 +90,6 @@ fn reserved_bits_are_ignored() {
     bytes[6..8].copy_from_slice(&[0x53, 0xdd]);
     let (message, _) = Message::decode(&bytes, &V4).unwrap();
     assert_eq!(message.max_advertise_interval.get(), 100);
-}
-
-#[test]
-fn the_sender_is_covered_by_the_pseudo_header() {
-    let other = Endpoints::Ipv4 { source: Ipv4Addr::new(198, 51, 100, 11), destination: Ipv4Addr::new(224, 0, 0, 18) };
-    let bytes = hex("3137c80100643913c0000282");
-    assert_eq!(Message::decode(&bytes, &other), Err(DecodeError::Checksum(0x3913)));
-}
-
-#[test]
-fn addresses_of_the_other_family_are_left_out() {
-    let mixed = message(55, 200, &["2001:db8::1", "192.0.2.130"]);
-    assert_eq!(mixed.encode(&V4, ChecksumForm::PseudoHeader), hex("3137c80100643913c0000282"));
 }
 
 /// A message and its trailer as keepalived 2.4.3 sent them.
