@@ -3,20 +3,28 @@
 use super::*;
 use crate::testing::signed::{CAPTURED, SIGNED, SIGNED_IPV4, SIGNED_IPV6, flipped};
 
+/// Rows: +B19 -B19
 #[test]
 fn our_own_address_is_not_a_peers() {
     for golden in GOLDEN {
         let own_address = own_address(&golden);
         let listed = [(PeerKey { router: golden.key(), source: own_address }, None)];
         let frame = golden.from(&own_address);
+        assert_eq!(multicast_verdict(golden.frame), Some(Verdict::Admitted), "a peer's");
         assert_eq!(multicast_verdict(&frame), Some(Verdict::OwnAddress));
         assert_eq!(Configured::with_peers(&listed).verdict(&frame), Some(Verdict::OwnAddress), "although listed");
     }
 }
 
+/// Rows: +B20 -B20
 #[test]
 fn only_listed_sources_speak() {
-    let sources_ipv4 = [[198, 51, 100, 9], [0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 18], [255, 255, 255, 255]];
+    // A neighbour, nobody, this host, the group, everybody, and the virtual address of the advert itself.
+    let sources_ipv4 =
+        [[198, 51, 100, 9], [0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 18], [255, 255, 255, 255], [192, 0, 2, 130]];
+    for golden in GOLDEN {
+        assert_eq!(multicast_verdict(&golden.from(&golden.source)), Some(Verdict::Admitted));
+    }
     for source in sources_ipv4 {
         assert_eq!(multicast_verdict(&IPV4.with(26, &source)), Some(Verdict::UnknownSource), "{source:?}");
     }
@@ -26,11 +34,14 @@ fn only_listed_sources_speak() {
     global[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
     let mut link_local = IPV6.source;
     link_local[15] ^= 1;
-    for source in [NOBODY, group, global, link_local] {
+    let mut listed = NOBODY;
+    listed.copy_from_slice(&IPV6.frame[IPV6.message_at + 8..][..16]);
+    for source in [NOBODY, group, global, link_local, listed] {
         assert_eq!(multicast_verdict(&IPV6.from(&source)), Some(Verdict::UnknownSource), "{source:02x?}");
     }
 }
 
+/// Rows: -B7 -B20
 #[test]
 fn a_peer_of_one_virtual_router_does_not_speak_for_another() {
     for golden in GOLDEN {
