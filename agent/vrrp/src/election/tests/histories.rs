@@ -39,7 +39,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// Whatever happens, at whatever time: no panic; the addresses are held in Active and nowhere else; Backup and
-    /// Active always have a timer; state changes are reported, once each, and chain.
+    /// Active always have a timer; state changes are reported, once each, and chain. Adverts say the router's own priority
+    /// while it is Active, and Priority 0 when it leaves that state, and at no other time.
+    /// Rows: +A8 -A8
     #[test]
     fn invariants_hold(
         priority in 1..=u8::MAX,
@@ -62,6 +64,8 @@ proptest! {
         let mut is_running = false;
         for (event, pause_ns) in history {
             now = now + Duration::from_nanos(pause_ns);
+            let before = state;
+            let mut said = Vec::new();
             for action in election.handle(event, now) {
                 match action {
                     Action::TakeAddresses => holding = true,
@@ -71,7 +75,7 @@ proptest! {
                         state = transition.to;
                     }
                     Action::Announce => prop_assert!(holding),
-                    Action::Advertise(_) => {}
+                    Action::Advertise(priority) => said.push(priority),
                 }
             }
             is_running = (is_running || event == Event::Startup) && event != Event::Shutdown;
@@ -80,6 +84,11 @@ proptest! {
                 prop_assert!(election.deadline().is_some(), "stuck after {:?}", event);
             }
             prop_assert_eq!(holding, state == StateName::Active, "after {:?}", event);
+            for said in said {
+                let expected = if state == StateName::Active { Priority::new(priority) } else { None };
+                prop_assert_eq!(said, expected, "after {:?}", event);
+                prop_assert!(said.is_some() || before == StateName::Active, "goodbye after {:?}", event);
+            }
             if matches!(state, StateName::Backup | StateName::Active) {
                 prop_assert!(election.deadline().is_some());
                 prop_assert_eq!(election.causes().count(), 0);
