@@ -452,3 +452,6 @@ pub async fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let dir = instance.pin_dir();
     pins::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,7 @@ fn addresses(router: &VirtualRouter) -> Vec<String> {
     router.addresses.iter().map(ToString::to_string).collect()
 }
 
+/// Rows: +A13
 #[test]
 fn a_dual_stack_entry_is_two_virtual_routers() {
     let config = valid(&[]);
@@ -176,6 +177,7 @@ fn the_authentication_in_the_sample_file_is_valid() {
     assert_eq!((auth.window, auth.clock_grace), (Duration::from_secs(5), Duration::from_mins(1)));
 }
 
+/// Rows: +A8
 #[test]
 fn priorities_follow_the_order_of_nodes() {
     let cases: [(&str, &[u8]); 5] = [
@@ -268,6 +270,7 @@ fn rfc_pure_learns_any_interval() {
     assert_eq!(config.virtual_routers[0].learned_interval_max, None);
 }
 
+/// Rows: +A10
 #[test]
 fn time_spans_are_exact() {
     let cases =
@@ -278,6 +281,8 @@ fn time_spans_are_exact() {
     }
 }
 
+/// RFC 9568 §5.2.9, erratum 8300: no list is advertised with another address first.
+/// Rows: +A14 -A14
 #[test]
 fn ipv6_adverts_begin_with_a_link_local_address() {
     // (case, addresses, the order of the advert)
@@ -301,11 +306,19 @@ fn ipv6_adverts_begin_with_a_link_local_address() {
     }
 }
 
+/// RFC 9568 §5.2.9. The list is neither in order of size nor the reverse of it.
+/// Rows: +A15 -A15
 #[test]
-fn ipv4_addresses_keep_their_order() {
-    let config =
-        valid(&[(r#"["10.77.0.100/24", "fd77::100/64"]"#, r#"["10.77.0.9/24", "10.77.0.8/32", "10.7.0.0/31"]"#)]);
-    assert_eq!(addresses(&config.virtual_routers[0]), ["10.77.0.9/24", "10.77.0.8/32", "10.7.0.0/31"]);
+fn addresses_keep_their_order_on_every_node() {
+    let listed = r#"["fd77::b/64", "10.77.0.9/24", "fd77::c/64", "10.7.0.0/31", "fd77::a/64", "10.77.0.8/32"]"#;
+    let text = edited(&[(r#"["10.77.0.100/24", "fd77::100/64"]"#, listed)]);
+    for node in ["n1", "n2"] {
+        let config = parse(&text, node).unwrap();
+        let [ipv4, ipv6, ..] = &config.virtual_routers[..] else { panic!("{config:?}") };
+        assert_eq!(addresses(ipv4), ["10.77.0.9/24", "10.7.0.0/31", "10.77.0.8/32"], "{node}");
+        let expected = ["fe80::200:5eff:fe00:233/64", "fd77::b/64", "fd77::c/64", "fd77::a/64"];
+        assert_eq!(addresses(ipv6), expected, "{node}");
+    }
 }
 
 #[test]
@@ -356,6 +369,7 @@ fn a_node_that_takes_no_part_needs_no_addresses() {
     ]);
 }
 
+/// Rows: +A8
 #[test]
 fn an_address_owner_has_priority_255() {
     let config = valid(&[

@@ -13,6 +13,7 @@ fn mistakes_of(keys: &str) -> Vec<String> {
     mistakes(&[IPV4_ONLY, ("vrid = 51", &format!("vrid = 51\n{keys}"))])
 }
 
+/// Rows: +A11
 #[test]
 fn every_key_has_its_effect() {
     let router = with(
@@ -143,7 +144,6 @@ fn a_virtual_mac_address_tells_no_nodes_apart() {
     assert!(warning.contains("link_local: missing") && warning.contains("help: add it; or an [auth]"), "{warning}");
 }
 
-/// Rows: +A14
 #[test]
 fn no_link_local_address_is_added_or_demanded_where_peers_list_none() {
     let config = valid(&[("vrid = 51", "vrid = 51\nvirtual_link_local = false")]);

@@ -70,6 +70,7 @@ fn an_unknown_key_is_told_the_key_it_resembles() {
     }
 }
 
+/// Rows: -A7 -A9
 #[test]
 fn required_keys_are_required() {
     check("name = \"ingress\"\n", &[("", "1: cluster: name: missing")]);
@@ -183,6 +184,8 @@ fn an_address_is_listed_once() {
     );
 }
 
+/// Adverts come from a node's own address, which is thus never a virtual one that moves.
+/// Rows: -A3
 #[test]
 fn a_virtual_address_is_no_nodes_own() {
     for (from, own, node) in [
@@ -200,6 +203,8 @@ fn a_virtual_address_is_no_nodes_own() {
     );
 }
 
+/// RFC 9568 §5.2.4.
+/// Rows: -A8
 #[test]
 fn priority_255_is_for_the_owner_of_all_addresses() {
     let owner = (r#"nodes = ["n1", "n2"]"#, "priorities = { n1 = 255, n2 = 100 }");
@@ -275,6 +280,7 @@ fn every_node_of_a_virtual_router_has_the_address_it_needs() {
     check("\"10.77.0.2\"", &[("\"10.77.0\"", "13: node \"n2\": address: \"10.77.0\" is not an IPv4 address")]);
 }
 
+/// Rows: +A18 -A18
 #[test]
 fn an_advert_holds_so_many_addresses() {
     let ipv4 = |count: usize| {

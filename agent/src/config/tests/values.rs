@@ -51,14 +51,22 @@ fn interface_names_are_those_of_linux() {
     valid(&[("\"vsw0\"", "\"fifteen-bytes-0\"")]);
 }
 
+/// RFC 9568 §5.2.3.
+/// Rows: +A7 -A7
 #[test]
 fn vrids_are_1_to_255() {
+    for vrid in [1, 255] {
+        let config = valid(&[("vrid = 51", &format!("vrid = {vrid}"))]);
+        assert_eq!(config.virtual_routers[0].vrid.get(), vrid);
+    }
     for vrid in ["0", "256", "-1", "99999999999999999999", "51.5", "true"] {
         let expected = format!("19: virtual_router \"web-a\": vrid: {vrid} is not a VRID");
         assert_eq!(mistakes(&[("vrid = 51", &format!("vrid = {vrid}"))]), [expected]);
     }
 }
 
+/// RFC 9568 §5.2.4: 0 is said on leaving, and configured nowhere.
+/// Rows: -A8
 #[test]
 fn priorities_are_1_to_255() {
     for priority in ["0", "256", "-5"] {
@@ -72,6 +80,8 @@ fn priorities_are_1_to_255() {
     );
 }
 
+/// RFC 9568 erratum 8301 for the limits.
+/// Rows: -A10
 #[test]
 fn time_spans_have_a_unit_and_whole_hundredths() {
     for text in [
@@ -136,6 +146,7 @@ fn choices_name_what_there_is() {
     check("interface", &[("fence = \"on\"\ninterface", "3: cluster: fence: \"on\" is not one of the choices")]);
 }
 
+/// Rows: -A9
 #[test]
 fn virtual_addresses_are_host_addresses_with_a_prefix() {
     let cases = [
