@@ -5,14 +5,10 @@ mod accept;
 mod guard;
 mod oddities;
 mod receive;
+mod refusals;
 mod status;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -27,7 +23,7 @@ use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
-use self::oddities::Oddities;
+use self::{oddities::Oddities, refusals::Refusals};
 use crate::{
     authentication::Authentication,
     config::{self, OwnAddress, PeerSource, Transport},
@@ -71,8 +67,7 @@ pub struct VirtualRouter {
     heard: BTreeMap<PeerKey, Heard>,
     /// Link-local senders that no peer of the configuration stands for, and when each was last believed.
     learned: BTreeMap<PeerKey, u64>,
-    /// Senders whose adverts were reported as refused.
-    refused: BTreeSet<PeerKey>,
+    refusals: Refusals,
     oddities: Oddities,
     sending_fails: bool,
 }
@@ -120,7 +115,7 @@ impl VirtualRouter {
             failure: None,
             heard: BTreeMap::new(),
             learned: BTreeMap::new(),
-            refused: BTreeSet::new(),
+            refusals: Refusals::default(),
             oddities: Oddities::default(),
             sending_fails: false,
             config,
@@ -194,7 +189,7 @@ impl VirtualRouter {
         self.ifindex = interface.ifindex;
         self.heard.clear();
         self.learned.clear();
-        self.refused.clear();
+        self.refusals.clear();
         self.oddities.clear();
         (self.own_address, self.own_mac) = (find_own_address(&self.config, link), announced_mac(&self.config, link));
         self.places.send_replace(place(&self.config, link, announcer));

@@ -13,8 +13,6 @@ use vrrp_wire::abi::{AdvertRecord, Peer, PeerKey, address_from_bytes};
 use super::{Heard, VirtualRouter, accept::Accepted, is_link_local, oddities::Oddity};
 use crate::{config, datapath::Datapath, desk::Desk};
 
-/// Senders that are remembered as refused; an attacker may make up link-local ones.
-const REFUSED_MAX: usize = 256;
 /// Link-local senders that are believed at a time although no peer of the configuration stands for them.
 const LEARNED_MAX: usize = 16;
 
@@ -27,7 +25,7 @@ impl VirtualRouter {
             Ok(accepted) => {
                 self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
                 self.tally.adverts_received += 1;
-                self.refused.remove(&sender);
+                self.refusals.accept(sender, now);
                 match accepted.form {
                     Some(ChecksumForm::PseudoHeader) => self.tally.checksums_with_pseudo_header += 1,
                     Some(ChecksumForm::MessageOnly) => self.tally.checksums_of_message_only += 1,
@@ -48,7 +46,7 @@ impl VirtualRouter {
                     self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
                 }
                 self.tally.adverts_refused += 1;
-                if self.refused.len() < REFUSED_MAX && self.refused.insert(sender) {
+                if self.refusals.refuse(sender, now) {
                     warn!(router = %self.name(), %source, %reason, "adverts of a peer are refused");
                 }
             }
@@ -114,7 +112,7 @@ impl VirtualRouter {
     fn forget(&mut self, sender: PeerKey, desk: &mut Desk) {
         self.learned.remove(&sender);
         self.heard.remove(&sender);
-        self.refused.remove(&sender);
+        self.refusals.forget(sender);
         self.oddities.forget(sender);
         if let Err(error) = desk.datapath.remove_peer(&sender) {
             error!(router = %self.name(), "{error:#}");

@@ -38,7 +38,7 @@ fn a_cause_during_the_delay_counts_when_it_is_over() {
 }
 
 /// A link-local address that is still tentative, or not there, is waited for; nobody need be told of a fault.
-/// Rows: +A4 -A4
+/// Rows: -A4
 #[test]
 fn without_an_ipv6_source_it_waits_in_initialize() {
     let mut election = Election::new(parameters(200));
