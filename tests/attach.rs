@@ -70,18 +70,6 @@ fn foreign(host: &Host, attach: impl FnOnce(&mut Guard, &Nic) -> Result<()> + Se
     Ok(guard)
 }
 
-/// Deletes the interface of a node and makes another of the same name, whose other end is `far` on the same node.
-fn make_anew(node: &Host) -> Result<()> {
-    node.run("ip", &["link", "del", Host::INTERFACE])?;
-    let mac = node.mac().to_string();
-    node.run("ip", &["link", "add", Host::INTERFACE, "address", &mac, "type", "veth", "peer", "name", "far"])?;
-    for up in [Host::INTERFACE, "far"] {
-        node.run("ip", &["link", "set", up, "up"])?;
-    }
-    node.run("ip", &["addr", "add", "10.77.0.1/24", "dev", Host::INTERFACE])?;
-    Ok(())
-}
-
 /// What is pinned in the directory of an agent.
 fn pinned(pins: &str) -> Result<Vec<String>> {
     fs::read_dir(pins)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
@@ -330,7 +318,7 @@ fn a_link_of_a_deleted_interface_is_forgotten() -> Result<()> {
     let node = cluster.nodes[0].clone();
     let before = node.ifindex()?;
     agent.process.kill()?;
-    make_anew(&node)?;
+    node.make_interface_anew(&["10.77.0.1/24"])?;
     agent.start_again()?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
     ensure!(mode(&status) == ("native", ""), "{status:?}");
@@ -349,7 +337,7 @@ fn an_interface_that_is_made_anew_is_guarded_again() -> Result<()> {
     let cluster = cluster(&lab, 1, "")?;
     let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
     let before = node.ifindex()?;
-    make_anew(node)?;
+    node.make_interface_anew(&["10.77.0.1/24"])?;
     agent.process.wait_for_output("the interface is back", GENEROUS)?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
     ensure!(mode(&status) == ("native", ""), "{status:?}");

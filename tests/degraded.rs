@@ -68,6 +68,7 @@ fn an_interface_has_one_agent() -> Result<()> {
 }
 
 /// What the XDP program drops is in the agent's log when asked for, and a flood writes ten lines a second at most.
+/// Rows: +B15
 #[test]
 fn dropped_adverts_are_logged_when_asked_for() -> Result<()> {
     let lab = lab!();

@@ -10,7 +10,7 @@ use harness::{
     Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Probe,
     decode::{self, Announcement, Form},
     frame::Advert,
-    inject, lab, until,
+    inject, ip, lab, until,
 };
 use vrrp_wire::Family;
 
@@ -64,6 +64,7 @@ fn the_next_node_takes_over_from_one_that_is_cut_off() -> Result<()> {
 
 /// What others see of a takeover: adverts from our own MAC and address with TTL 255 and class CS6, then both forms of
 /// gratuitous ARP and a Neighbor Advertisement that overrides, each more than once. RFC 9568 §5.1, §6.4.2, §7.2.
+/// Rows: +A1 +A2 +A3 +A4 +A5 +A14 +A19
 #[test]
 fn a_takeover_looks_as_the_rfc_wants_it() -> Result<()> {
     let lab = lab!();
@@ -83,10 +84,11 @@ fn a_takeover_looks_as_the_rfc_wants_it() -> Result<()> {
         capture.wait_for("an IPv6 advert", GENEROUS, |frame| is_advert(&frame.bytes, &node, Family::Ipv6, 200))?;
     let advert = decode::advertisement(&frame.bytes).context("no advert")?;
     ensure!(frame.bytes[..6] == [0x33, 0x33, 0x00, 0x00, 0x00, 0x12], "{frame:?}");
+    ensure!(advert.destination == ip("ff02::12"), "{advert:?}");
     // Version, traffic class, and the first bits of the flow label.
     ensure!(frame.bytes[14] == 0x6c && frame.bytes[15] >> 4 == 0, "traffic class in {:x?}", &frame.bytes[14..16]);
     ensure!(advert.ttl == 255 && advert.source == node.link_local(), "{advert:?}");
-    ensure!(advert.addresses == [harness::ip("fe80::200:5eff:fe00:233"), ipv6], "{advert:?}");
+    ensure!(advert.addresses == [ip("fe80::200:5eff:fe00:233"), ipv6], "{advert:?}");
     let forms = [(ipv4, Form::Request), (ipv4, Form::Reply), (ipv6, Form::Neighbor { overrides: true })];
     for (address, form) in forms {
         let told = Announcement { address, mac: node.mac(), form };
@@ -179,7 +181,7 @@ fn a_killed_agents_guard_stops_nothing_and_its_successor_cleans_up() -> Result<(
     until("ten more adverts to pass", GENEROUS, || {
         Ok((heard.frames().iter().filter(|frame| is_forged(frame)).count() > 10).then_some(()))
     })?;
-    for address in [harness::ip("10.77.0.1"), harness::ip("fd77::1"), vips[0], vips[1]] {
+    for address in [ip("10.77.0.1"), ip("fd77::1"), vips[0], vips[1]] {
         Probe::start(&cluster.client, address)?.wait_answered(GENEROUS)?;
     }
     let counters = agent.counters(Family::Ipv4, Cluster::VRIDS[0])?;

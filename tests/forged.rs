@@ -156,6 +156,7 @@ fn flood(siege: &Siege, family: Family, count: u64, frame: impl Fn(u64) -> Vec<u
 }
 
 /// 100,000 adverts of the highest priority from 10,000 addresses that are in nobody's allow-list.
+/// Rows: -B20
 #[test]
 fn a_flood_from_strangers_changes_nothing() -> Result<()> {
     const COUNT: u64 = 100_000;
@@ -230,6 +231,7 @@ fn a_learned_link_local_address_from_another_mac_address_changes_nothing() -> Re
 }
 
 /// A node does not listen to itself, whether a loop brings its adverts back or somebody has copied all its addresses.
+/// Rows: -B19
 #[test]
 fn our_own_address_changes_nothing() -> Result<()> {
     let lab = lab!();
@@ -358,17 +360,20 @@ fn malformed_adverts_change_nothing(guard: &str) -> Result<()> {
     Ok(())
 }
 
+/// Rows: -B1 -B2 -B3 -B4 -B5 -B9 -B10 +B15 -B15 -B17 -B18
 #[test]
 fn malformed_adverts_change_nothing_with_xdp() -> Result<()> {
     malformed_adverts_change_nothing("")
 }
 
+/// Rows: -B1 -B2 -B3 -B4 -B5 -B9 -B10 +B15 -B15 -B17 -B18
 #[test]
 fn malformed_adverts_change_nothing_without_xdp() -> Result<()> {
     malformed_adverts_change_nothing("attach = \"off\"")
 }
 
 /// The checksum is the agent's to verify.
+/// Rows: -B6
 #[test]
 fn a_wrong_checksum_is_refused_by_the_agent() -> Result<()> {
     let lab = lab!();
@@ -387,6 +392,7 @@ fn a_wrong_checksum_is_refused_by_the_agent() -> Result<()> {
 }
 
 /// An Active whose every advert is corrupt is as good as silent. RFC 9568 §7.1.
+/// Rows: -B6
 #[test]
 fn corrupt_adverts_do_not_keep_a_backup_from_taking_over() -> Result<()> {
     let lab = lab!();

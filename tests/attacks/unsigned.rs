@@ -112,6 +112,7 @@ fn row_08_without_authentication_a_tiny_interval_does_not_last() -> Result<()> {
 }
 
 /// The advert counts, RFC 9568 §7.1, and the difference is counted; what lasts is reported.
+/// Rows: +B14
 #[test]
 fn row_10_without_authentication_other_addresses_are_reported() -> Result<()> {
     let lab = lab!();

@@ -100,6 +100,19 @@ impl Host {
         self.namespace.run(program, arguments)
     }
 
+    /// Deletes the interface and makes another of the same name, whose other end is `far` on the same host.
+    pub fn make_interface_anew(&self, addresses: &[&str]) -> Result<()> {
+        self.run("ip", &["link", "del", Self::INTERFACE])?;
+        let mac = self.mac.to_string();
+        self.run("ip", &["link", "add", Self::INTERFACE, "address", &mac, "type", "veth", "peer", "name", "far"])?;
+        for up in [Self::INTERFACE, "far"] {
+            self.run("ip", &["link", "set", up, "up"])?;
+        }
+        addresses
+            .iter()
+            .try_for_each(|address| self.run("ip", &["addr", "add", address, "dev", Self::INTERFACE]).map(drop))
+    }
+
     /// Whether it has `address`, on whatever interface.
     pub fn has_address(&self, address: IpAddr) -> Result<bool> {
         let address = address.to_string();
