@@ -79,6 +79,7 @@ mod tests {
 
     const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
+    /// Rows: +D1
     #[test]
     fn gratuitous_arp_is_laid_out_as_the_rfc_says() {
         let address = Ipv4Addr::new(10, 77, 0, 100);
@@ -97,6 +98,7 @@ mod tests {
     }
 
     /// The checksum was worked out with an independent implementation.
+    /// Rows: +D2
     #[test]
     fn neighbor_advertisement_is_laid_out_as_the_rfc_says() {
         let frame = unsolicited_advertisement(MAC, "fe80::ff:fe00:1".parse().unwrap(), "fd77::100".parse().unwrap());

@@ -69,7 +69,8 @@ fn effects(actions: &[Action]) -> Vec<Action> {
     actions.iter().copied().filter(|action| !matches!(action, Action::Report(_))).collect()
 }
 
-/// §6.4.1: a router that does not own the addresses starts as Backup and sends nothing.
+/// §6.4.1: a router that does not own the addresses starts as Backup and sends nothing, not even when it is asked early
+/// whether its timer has fired.
 /// Rows: +C2 -C2
 #[test]
 fn starts_as_backup_in_silence() {
@@ -77,20 +78,28 @@ fn starts_as_backup_in_silence() {
     assert_eq!(effects(&election.handle(Event::Startup, START)), []);
     assert_eq!(election.state().name(), StateName::Backup);
     assert_eq!(election.deadline(), Some(us(3_609_375)));
+    for at_us in [0, 1_000_000, 3_609_374] {
+        assert_eq!(election.handle(Event::Timer, us(at_us)), [], "{at_us} µs");
+    }
 }
 
-/// §6.4.1: the owner becomes Active at once: advert, addresses, Adver_Timer.
-/// Rows: +C1
+/// §6.4.1: the owner becomes Active at once, and nobody else does: advert, addresses, Adver_Timer.
+/// Rows: +C1 -C1
 #[test]
-fn the_owner_starts_as_active() {
+fn the_owner_alone_starts_as_active() {
     let mut election = Election::new(parameters(255));
     let actions = election.handle(Event::Startup, START);
     assert_eq!(effects(&actions), [Action::Advertise(priority(255)), Action::TakeAddresses]);
     assert_eq!(election.deadline(), Some(us(1_000_000)));
+    for other in [1, 100, 254] {
+        let mut election = Election::new(parameters(other));
+        assert_eq!(effects(&election.handle(Event::Startup, START)), [], "{other}");
+        assert_eq!(election.state().name(), StateName::Backup, "{other}");
+    }
 }
 
 /// §6.4.2: what one advert does to a Backup of priority 100, one second after start.
-/// Rows: +C9 +C10 +C11 -C11 +C21
+/// Rows: +C9 +C10 +C11
 #[test]
 fn backup_waits_as_the_advert_tells_it() {
     // (case, Preempt_Mode, advertised priority, microseconds from START to the takeover)
@@ -111,10 +120,70 @@ fn backup_waits_as_the_advert_tells_it() {
     }
 }
 
-/// §6.1: the owner always preempts, whatever Preempt_Mode says.
-/// Rows: +C20
+/// §6.4.2: adverts of lower priority, however many and whatever interval they tell, neither delay the takeover nor teach
+/// the interval by which Skew_Time goes.
+/// Rows: -C10 -C11
 #[test]
-fn an_owner_in_backup_preempts() {
+fn what_a_preempting_backup_discards_has_no_effect() {
+    for interval_ms in [10, 40_950] {
+        let mut election = backup();
+        for at_ms in 0..3_609 {
+            let now = START + Duration::from_millis(at_ms);
+            let advert = Advert {
+                source: "10.77.0.1".parse().unwrap(),
+                priority: priority(99),
+                max_advertise_interval: Duration::from_millis(interval_ms),
+                received_at: now,
+            };
+            assert_eq!(election.handle(Event::Advert(advert), now), []);
+            assert_eq!(election.deadline(), Some(us(3_609_375)), "{interval_ms} ms, at {at_ms} ms");
+        }
+        election.handle(advert("10.77.0.1", 0, us(1_000_000)), us(1_000_000));
+        assert_eq!(election.deadline(), Some(us(1_609_375)), "{interval_ms} ms: Skew_Time");
+    }
+}
+
+/// §6.4.2: an Active of equal priority is waited for, also where this router, 10.77.0.2, has the greater address.
+/// Rows: +C21 -C21
+#[test]
+fn a_backup_does_not_compare_addresses() {
+    for source in ["10.77.0.3", "10.77.0.1", "9.255.255.255"] {
+        let mut election = backup();
+        election.handle(advert(source, 100, us(3_000_000)), us(3_000_000));
+        assert_eq!(election.handle(Event::Timer, us(3_609_375)), [], "{source}: as if nothing had been heard");
+        assert_eq!(election.deadline(), Some(us(6_609_375)), "{source}");
+    }
+}
+
+/// §6.4: one timer runs in each state. That of the state before fires in vain, also when somebody still asks for it.
+/// Rows: +C22 -C22
+#[test]
+fn the_timer_of_an_earlier_state_has_no_effect() {
+    // Adver_Timer of an Active that yields.
+    let mut election = active();
+    assert_eq!(election.deadline(), Some(us(4_609_375)));
+    election.handle(advert("10.77.0.1", 200, us(4_000_000)), us(4_000_000));
+    assert_eq!(election.handle(Event::Timer, us(4_609_375)), []);
+    let takeover = effects(&election.handle(Event::Timer, us(7_609_375)));
+    assert_eq!(takeover, [Action::Advertise(priority(100)), Action::TakeAddresses], "its own timer does fire");
+
+    // Active_Down_Timer of a Backup that has become Active by Priority 0.
+    let mut election = backup();
+    election.handle(advert("10.77.0.1", 0, us(2_800_000)), us(2_800_000));
+    election.handle(Event::Timer, us(3_409_375));
+    assert_eq!((election.state().name(), election.deadline()), (StateName::Active, Some(us(4_409_375))));
+    assert_eq!(election.handle(Event::Timer, us(3_609_375)), []);
+
+    // Both, of a router that has left.
+    for mut election in [backup(), active()] {
+        election.handle(Event::Shutdown, us(3_609_375));
+        assert_eq!(election.handle(Event::Timer, us(100_000_000)), []);
+    }
+}
+
+/// An owner does not wait after a fault either.
+#[test]
+fn an_owner_is_active_again_at_once_after_a_fault() {
     let mut election = started(Parameters { preempt_after: None, ..parameters(255) });
     let now = us(500_000);
     election.handle(Event::Fault(Cause::Link), now);
@@ -192,15 +261,21 @@ fn repeated_goodbyes_give_no_more_time() {
     }
 }
 
-/// §6.4.2, §6.4.3: leaving on purpose.
-/// Rows: +C7 -C7 +C15
+/// §6.4.2, §6.4.3: leaving on purpose. Nothing is said after it, whatever comes.
+/// Rows: +C7 -C7 +C15 -C15
 #[test]
 fn shutdown_says_goodbye_only_when_active() {
-    assert_eq!(effects(&backup().handle(Event::Shutdown, us(1))), []);
+    let mut election = backup();
+    assert_eq!(effects(&election.handle(Event::Shutdown, us(1))), []);
+    assert_eq!(election.state(), &State::Initialize(Waiting::ForStartup));
     let mut election = active();
     let actions = election.handle(Event::Shutdown, us(4_000_000));
     assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
     assert_eq!((election.state(), election.deadline()), (&State::Initialize(Waiting::ForStartup), None));
+    let now = us(4_609_375);
+    for event in [Event::Timer, Event::Shutdown, advert("10.77.0.1", 0, now), advert("10.77.0.1", 50, now)] {
+        assert_eq!(election.handle(event, now), [], "{event:?}");
+    }
 }
 
 /// §6.4.3: Adver_Timer fires on schedule, without drift and without a burst to catch up.
@@ -230,15 +305,19 @@ fn active_yields_to_the_better_router_only() {
         ("priority 0", "10.77.0.3", 0, Active),
     ];
     for (case, source, advertised, state) in cases {
-        let mut election = active();
-        let now = us(4_000_000);
-        let actions = effects(&election.handle(advert(source, advertised, now), now));
-        assert_eq!(election.state().name(), state, "{case}");
-        if state == Backup {
-            assert_eq!(actions, [Action::ReleaseAddresses], "{case}");
-            assert_eq!(election.deadline(), Some(us(7_609_375)), "{case}");
-        } else {
-            assert_eq!(actions.first(), Some(&Action::Advertise(priority(100))), "{case}");
+        // Preempt_Mode counts in Backup only.
+        for preempt_after in [Some(Duration::ZERO), None] {
+            let mut election = started(Parameters { preempt_after, ..parameters(100) });
+            election.handle(Event::Timer, us(3_609_375));
+            let now = us(4_000_000);
+            let actions = effects(&election.handle(advert(source, advertised, now), now));
+            assert_eq!(election.state().name(), state, "{case}");
+            if state == Backup {
+                assert_eq!(actions, [Action::ReleaseAddresses], "{case}");
+                assert_eq!(election.deadline(), Some(us(7_609_375)), "{case}");
+            } else {
+                assert_eq!(actions.first(), Some(&Action::Advertise(priority(100))), "{case}");
+            }
         }
     }
 }

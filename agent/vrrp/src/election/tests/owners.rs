@@ -2,11 +2,12 @@
 
 use super::*;
 
-/// The owner of the smaller address yields, learns, and stays Backup; when the other is gone it takes over again.
-/// Rows: +B8 -B8
+/// The owner of the smaller address yields, learns, and stays Backup; when the other is gone it takes over again. Nobody
+/// else holds it back, though Preempt_Mode is false: RFC 9568 §6.1.
+/// Rows: +B8 -B8 +C20
 #[test]
 fn of_two_owners_one_stays() {
-    let mut election = started(parameters(255));
+    let mut election = started(Parameters { preempt_after: None, ..parameters(255) });
     let now = us(500_000);
     assert_eq!(effects(&election.handle(advert("10.77.0.1", 255, now), now)), [Action::Advertise(priority(255))]);
     assert_eq!(election.state().name(), StateName::Active, "the greater address stays");
