@@ -8,6 +8,7 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 pub mod arp;
+pub mod groups;
 pub mod outbox;
 pub mod refusal;
 pub mod sockets;
@@ -29,6 +30,7 @@ use vrrp::MacAddr;
 use self::{
     announce::{Announcer, REPEATS},
     arp::ArpSettings,
+    groups::Groups,
     virtual_mac::VirtualMac,
 };
 use crate::mailbox::{Mail, Mailbox};
@@ -120,6 +122,8 @@ struct Done {
     repeats: VecDeque<Instant>,
     /// When to look whether the addresses are still there.
     look_at: Option<Instant>,
+    /// Where questions for the addresses are heard.
+    groups: Groups,
 }
 
 impl Done {
@@ -163,6 +167,7 @@ impl Performer {
         match wish {
             Wish::Release => {
                 done.repeats.clear();
+                done.groups = Groups::default();
                 done.wish = self.release().await.then_some(wish);
             }
             Wish::Hold { term, .. } => {
@@ -170,9 +175,9 @@ impl Performer {
                 if is_new {
                     done.repeats.clear();
                     match self.take(term, wishes).await {
-                        Some(Ok(())) => {}
+                        Some(Ok(groups)) => done.groups = groups,
                         Some(Err(failure)) => {
-                            done.wish = None;
+                            (done.wish, done.groups) = (None, Groups::default());
                             return self.report(term, Err(failure)).await;
                         }
                         // Superseded: the newer wish is fulfilled next.
@@ -220,23 +225,24 @@ impl Performer {
         }
         warn!(?missing, "virtual addresses were removed by somebody else: putting them back");
         match self.take(term, wishes).await {
-            Some(Ok(())) => {
+            Some(Ok(groups)) => {
+                done.groups = groups;
                 self.announce_repeatedly(done);
                 // Once a second at most, whoever removes them.
                 done.look_at = Some(Instant::now() + LOOK_AGAIN);
             }
             Some(Err(failure)) => {
-                done.wish = None;
+                (done.wish, done.groups) = (None, Groups::default());
                 self.report(term, Err(failure)).await;
             }
             None => done.wish = None,
         }
     }
 
-    /// Puts the addresses on the interface; `None` where the election no longer wants them.
-    async fn take(&self, term: u64, wishes: &watch::Receiver<Wish>) -> Option<Result<(), String>> {
+    /// Puts the addresses on the interface, and listens for questions; `None` where the election no longer wants them.
+    async fn take(&self, term: u64, wishes: &watch::Receiver<Wish>) -> Option<Result<Groups, String>> {
         if self.owned {
-            return Some(Ok(()));
+            return Some(Ok(Groups::default()));
         }
         let ifindex = match self.prepare().await {
             Ok(ifindex) => ifindex,
@@ -254,7 +260,10 @@ impl Performer {
                 return Some(Err(format!("failed to add {address}: {error}")));
             }
         }
-        Some(Ok(()))
+        Some(Ok(Groups::join(ifindex, &self.addresses).unwrap_or_else(|error| {
+            warn!(%error, addresses = ?self.addresses, "failed to join their solicited-node groups; the kernel will");
+            Groups::default()
+        })))
     }
 
     /// The interface that the addresses go on, made if need be.
