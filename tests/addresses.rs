@@ -218,3 +218,23 @@ fn virtual_addresses_are_not_probed_for() -> Result<()> {
     }
     Ok(())
 }
+
+/// The kernel's answers have the Router flag where the host forwards. Where it does not, vipd says so once for an interface,
+/// however many virtual routers it has. RFC 9568 §6.4.3, RFC 4861 §4.4.
+/// Rows: +D13 -D13
+#[test]
+fn answers_without_the_router_flag_are_no_surprise() -> Result<()> {
+    let lab = lab!();
+    for (forwarding, flag, notices) in [("0", 0x00, 1), ("1", 0x80, 0)] {
+        let mut cluster = Cluster::new(&lab, 1, &ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() })?;
+        cluster.nodes[0].namespace().set("ipv6/conf/vsw0/forwarding", forwarding)?;
+        cluster.start_all()?;
+        let answer = Asker::new(&cluster)?.ask(GENEROUS)?;
+        ensure!(answer.bytes[58] & 0x80 == flag, "forwarding {forwarding}: {:02x?}", answer.bytes);
+        let said = cluster.agent(0)?.process.transcript();
+        let notice =
+            "net.ipv6.conf.vsw0.forwarding is 0: the kernel answers Neighbor Solicitations without the Router flag";
+        ensure!(said.matches(notice).count() == notices, "forwarding {forwarding}: {said}");
+    }
+    Ok(())
+}

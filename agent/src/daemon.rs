@@ -1,7 +1,7 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{self, File, TryLockError},
     io,
     net::IpAddr,
@@ -46,7 +46,7 @@ use crate::{
     observe::{Snapshot, control},
     perform::{
         self, OnVirtualMac, Performer, Wish, arp::ArpSettings, outbox::Outbox, refusal::Refusal, sockets::Sockets,
-        virtual_mac,
+        sysctl::Setting, virtual_mac,
     },
     reactor::{Interface, Reactor},
     router::{VirtualRouter, place},
@@ -98,6 +98,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances, arp: Arc::clone(&arp) };
     let (mut tasks, mut sockets) = (JoinSet::new(), Sockets::default());
     let routers = build_routers(&config, &interfaces, &host, &mut desk, &mut sockets, &mut tasks)?;
+    tell_of_router_flag(&config);
     desk.datapath.drop_leftovers()?;
 
     let listener = control::listen(&instance.socket())?;
@@ -302,6 +303,23 @@ fn build_routers(
         routers.push(router);
     }
     Ok(routers)
+}
+
+/// Says where the kernel's answers to Neighbor Solicitations lack the Router flag that RFC 9568 §6.4.3 wants: where it does
+/// not forward. Harmless for the addresses of services, and not for those of a gateway.
+fn tell_of_router_flag(config: &Config) {
+    let answered_by_host = |router: &&config::VirtualRouter| router.family == Family::Ipv6 && !router.virtual_mac;
+    let interfaces: BTreeSet<_> =
+        config.virtual_routers.iter().filter(answered_by_host).map(|router| &router.interface).collect();
+    for interface in interfaces {
+        if Setting::FORWARDING_IPV6.read(interface).is_ok_and(|forwarding| forwarding == 0) {
+            info!(
+                interface,
+                "net.ipv6.conf.{interface}.forwarding is 0: the kernel answers Neighbor Solicitations without the Router \
+                 flag, which hosts only need where the virtual router is their gateway"
+            );
+        }
+    }
 }
 
 /// A fragmented advert would be dropped by every peer.
