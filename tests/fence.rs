@@ -181,6 +181,7 @@ fn a_stopped_active_answers_until_the_takeover_and_not_after_it() -> Result<()> 
 
 /// The agent wakes, and the peer that has taken over is preferred: it becomes Backup, and what is heard from its node in
 /// the name of the virtual addresses is nothing: no repetition of its announcement, no answer, no advert.
+/// Rows: -D14
 #[test]
 fn an_active_that_wakes_and_is_not_preferred_says_nothing() -> Result<()> {
     let lab = lab!();
@@ -202,7 +203,9 @@ fn an_active_that_wakes_and_is_not_preferred_says_nothing() -> Result<()> {
     Ok(())
 }
 
-/// An address that somebody has put there by hand, on a node that is Backup: the kernel would answer, and does not.
+/// A Backup neither answers for the addresses nor takes what is sent to them. One that somebody has put there by hand the
+/// kernel would answer for, and does not. Nor is the node ever a default gateway. RFC 9568 §6.4.2.
+/// Rows: +C3 -C3 +C4 -C4 +C6
 #[test]
 fn a_backup_does_not_answer_for_an_address_that_it_has_by_accident() -> Result<()> {
     let lab = lab!();
@@ -214,9 +217,15 @@ fn a_backup_does_not_answer_for_an_address_that_it_has_by_accident() -> Result<(
         let backup = cluster.agent(1)?;
         backup.wait_for("n2 to be Backup", |status| status.all_in(&["Backup"]))?;
         let node = cluster.nodes[1].clone();
+        let mut asker = Asker::new(&cluster.lan, &node, &cluster.client)?;
+        for vip in Cluster::addresses(0) {
+            for questions in [asker.neighbor_questions(vip), asker.echoes(vip)] {
+                let answers = asker.answered(vip, &questions, 300)?;
+                ensure!(answers == 0, "{answers} of 300 questions for {vip} were answered");
+            }
+        }
         node.run("ip", &["addr", "add", "10.77.0.101/24", "dev", Host::INTERFACE])?;
         node.run("ip", &["addr", "add", "fd77::101/64", "dev", Host::INTERFACE, "nodad"])?;
-        let mut asker = Asker::new(&cluster.lan, &node, &cluster.client)?;
         for (vip, family) in Cluster::addresses(0).into_iter().zip(FAMILIES) {
             let answers = asker.answered(vip, &asker.neighbor_questions(vip), 1_000)?;
             let right = if fenced { answers == 0 } else { answers >= 1_000 };
@@ -226,6 +235,41 @@ fn a_backup_does_not_answer_for_an_address_that_it_has_by_accident() -> Result<(
             let (questions, own) = (counters.fenced_neighbor, counters.held_back);
             let right = if fenced { questions >= 1_000 && own >= 2 } else { (questions, own) == (0, 0) };
             ensure!(right, "{fence}, {family}: {counters:?}");
+        }
+        let router_advertisement = |frame: &[u8]| frame.get(20) == Some(&58) && frame.get(54) == Some(&134);
+        ensure!(!asker.capture.frames().iter().any(|frame| router_advertisement(&frame.bytes)), "a default gateway");
+    }
+    Ok(())
+}
+
+/// The same frames to the same host: the Active takes them, if it accepts what is sent to its addresses, and a Backup does
+/// not. A host that is also a router sends none of those on that are for addresses it holds. RFC 9568 §6.4, §8.3.1.
+/// Rows: -C6 +C14 -C14 +D9 -D9 +D15
+#[test]
+fn what_is_sent_to_a_virtual_address_is_taken_by_the_active_alone() -> Result<()> {
+    let lab = lab!();
+    for accepts in [true, false] {
+        let keys = format!("accept = {accepts}");
+        let config = ClusterConfig { cluster: &keys, preferred: &[1], ..ClusterConfig::default() };
+        let mut cluster = Cluster::new(&lab, 2, &config)?;
+        let (node, client) = (cluster.nodes[0].clone(), cluster.client.clone());
+        for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            node.namespace().set(setting, "1")?;
+        }
+        cluster.start(0)?;
+        cluster.settle_on(0, 0)?;
+        let mut asker = Asker::new(&cluster.lan, &node, &client)?;
+        for vip in Cluster::addresses(0) {
+            let answers = asker.answered(vip, &asker.echoes(vip), 100)?;
+            ensure!(if accepts { answers >= 100 } else { answers == 0 }, "accept = {accepts}: {answers} for {vip}");
+            let sent_on = asker.sent_on(vip);
+            ensure!(sent_on == 0, "accept = {accepts}: {sent_on} frames for {vip} were sent on");
+        }
+        take_over(&mut cluster)?;
+        cluster.settle_on(0, 1)?;
+        for vip in Cluster::addresses(0) {
+            let answers = asker.answered(vip, &asker.echoes(vip), 100)?;
+            ensure!(answers == 0, "{answers} of 100 echo requests to {vip} were answered by a Backup");
         }
     }
     Ok(())

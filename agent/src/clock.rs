@@ -54,3 +54,20 @@ fn read(clock: ClockId) -> Duration {
 fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::{errno::Errno, time::clock_settime};
+
+    use super::*;
+
+    /// Rows: +C23
+    #[test]
+    fn elections_run_on_the_clock_that_nobody_can_set() {
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let between = now();
+        let after = read(ClockId::CLOCK_MONOTONIC);
+        assert!(nanoseconds(before) <= between.as_nanos() && between.as_nanos() <= nanoseconds(after));
+        assert_eq!(clock_settime(ClockId::CLOCK_MONOTONIC, before.into()), Err(Errno::EINVAL));
+    }
+}

@@ -130,6 +130,16 @@ impl<'a> Asker<'a> {
         frames.iter().filter(in_its_name).map(|frame| frame.at).collect()
     }
 
+    /// How many frames to `vip` the node has put back on the LAN.
+    pub(crate) fn sent_on(&self, vip: IpAddr) -> usize {
+        let frames = self.capture.frames();
+        let is_to_vip = |frame: &Captured| match vip {
+            IpAddr::V4(vip) => frame.bytes[12..14] == [8, 0] && frame.bytes.get(30..34) == Some(&vip.octets()),
+            IpAddr::V6(vip) => frame.bytes[12..14] == [0x86, 0xdd] && frame.bytes.get(38..54) == Some(&vip.octets()),
+        };
+        frames.iter().filter(|frame| self.is_from_node(frame) && is_to_vip(frame)).count()
+    }
+
     /// Everything that the node has said in the name of a virtual address, and its adverts.
     pub(crate) fn said(&self) -> Vec<Vec<u8>> {
         let vips = harness::Cluster::addresses(0);
