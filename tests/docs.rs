@@ -33,6 +33,29 @@ fn the_configuration_in_the_readme_is_correct() -> Result<()> {
     Ok(())
 }
 
+/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the page on the protocol.
+#[test]
+fn the_configurations_in_the_protocol_page_are_correct() -> Result<()> {
+    let lab = lab!();
+    let page = read("docs/protocol.md")?;
+    let blocks: Vec<_> =
+        page.split("<!-- complete -->\n```toml\n").skip(1).filter_map(|after| after.split("```").next()).collect();
+    let shown = page.matches("```toml").count();
+    ensure!(shown == blocks.len() && shown >= 2, "{} of {shown} configurations can be checked", blocks.len());
+    for (block, node) in blocks.into_iter().flat_map(|block| [(block, "n1"), (block, "n2")]) {
+        let file = lab.write("protocol.toml", block)?;
+        let output = std::process::Command::new(vipd()?)
+            .arg("check")
+            .arg("--config")
+            .arg(file)
+            .args(["--node", node])
+            .output()?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success() && !said.contains("warning"), "{said}\n{block}");
+    }
+    Ok(())
+}
+
 /// The counters that README shows are the program's, in its order.
 #[test]
 fn the_counters_in_the_readme_are_those_of_the_program() -> Result<()> {
