@@ -228,7 +228,7 @@ fn a_killed_agents_guard_stops_nothing_and_its_successor_cleans_up() -> Result<(
         ensure!(!node.has_address(address)?, "{address} of the dead run is still there");
     }
     for foreign in ["10.77.0.1", "10.77.0.77", "fd77::1"] {
-        ensure!(node.has_address(harness::ip(foreign))?, "{foreign} is gone, which was not the dead run's");
+        ensure!(node.has_address(ip(foreign))?, "{foreign} is gone, which was not the dead run's");
     }
     ensure!(status.counter("web-a", Family::Ipv4, "dropped") >= 10, "not the maps of the dead run: {status:?}");
     agent.process.terminate(GENEROUS)?;
