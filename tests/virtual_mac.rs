@@ -2,13 +2,13 @@
 //! Linux has to be told for it, and what is left of it afterwards.
 
 use std::{
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, Ipv6Addr, UdpSocket},
     time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Probe, decode, ip, lab,
+    Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Probe, decode, lab,
     neighbor::{self, Station},
     until,
 };
@@ -152,10 +152,10 @@ fn asks_in_the_name_of_a_virtual_address(node: &Host, capture: &Capture) -> Resu
         ("fd77::52", "fe80::ff:fe00:1", [1, 1, 2, 0, 0, 0, 0, 1]),
     ] {
         node.namespace().enter(|| UdpSocket::bind("[fd77::101]:0")?.send_to(&[0], (neighbour, 9)))??;
-        let (IpAddr::V6(neighbour), IpAddr::V6(asker)) = (ip(neighbour), ip(asker)) else { continue };
-        let asked =
+        let (neighbour, asker): (Ipv6Addr, Ipv6Addr) = (neighbour.parse()?, asker.parse()?);
+        let is_question =
             |frame: &[u8]| frame.get(54) == Some(&SOLICITATION) && frame.get(62..78) == Some(&neighbour.octets());
-        let frame = capture.wait_for("a question", GENEROUS, |frame| asked(&frame.bytes))?;
+        let frame = capture.wait_for("a question", GENEROUS, |frame| is_question(&frame.bytes))?;
         let (from, option) = (&frame.bytes[22..38], &frame.bytes[78..]);
         ensure!(from == asker.octets() && option == source_link_layer_address, "{:02x?}", frame.bytes);
         ensure!(frame.bytes[6..12] == source_link_layer_address[2..], "{:02x?}", frame.bytes);

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use vrrp::{
-    Family, Instant, MacAddr, Parameters, Priority, Version,
+    Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
     election::{Action, Cause, Election, Event, StateName, Transition},
     frame,
     message::{ChecksumForm, Endpoints, Message, version_2},
@@ -96,7 +96,7 @@ impl VirtualRouter {
             advertisement_interval: config.advertisement_interval,
             preempt_after: config.preempt_after,
             startup_delay: config.startup_delay,
-            spread: spread(&config),
+            spread: spread(config.advertisement_interval.duration(), config.vrid),
             down_timer_adverts: config.down_timer_adverts,
             learned_interval_max: config.learned_interval_max,
         };
@@ -398,8 +398,8 @@ const SLOTS: u32 = 32;
 
 /// How far into the interval the adverts of a virtual router are sent, the same on every node: the order among nodes stays
 /// that of their priorities.
-fn spread(config: &config::VirtualRouter) -> Duration {
-    config.advertisement_interval.duration() * (u32::from(config.vrid.get()) % SLOTS) / SLOTS
+fn spread(interval: Duration, vrid: Vrid) -> Duration {
+    interval * (u32::from(vrid.get()) % SLOTS) / SLOTS
 }
 
 /// The MAC address that is announced for the virtual addresses.
@@ -420,5 +420,22 @@ fn find_own_address(config: &config::VirtualRouter, link: &LinkState) -> Option<
     match config.own_address {
         OwnAddress::Configured(address) => link.addresses.contains(&address).then_some(address),
         OwnAddress::LinkLocal => link.link_local().map(IpAddr::V6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No virtual router waits a whole interval longer, and one of 32 waits no longer at all.
+    /// Rows: +C2
+    #[test]
+    fn the_first_wait_is_longer_by_a_part_of_the_interval() {
+        for (vrid, interval_ms, spread_us) in
+            [(1, 1_000, 31_250), (31, 1_000, 968_750), (32, 1_000, 0), (51, 100, 59_375), (255, 1_000, 968_750)]
+        {
+            let spread = spread(Duration::from_millis(interval_ms), Vrid::new(vrid).unwrap());
+            assert_eq!(spread, Duration::from_micros(spread_us), "VRID {vrid}");
+        }
     }
 }

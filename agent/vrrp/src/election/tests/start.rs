@@ -101,6 +101,7 @@ fn the_delay_of_preemption_counts_from_the_first_advert_of_lower_priority() {
 
 /// When a host begins to listen for many virtual routers at the same time, each waits a little longer than the one before;
 /// what it hears afterwards counts as ever.
+/// Rows: +C2
 #[test]
 fn the_takeovers_of_many_are_spread() {
     let mut election = started(Parameters { spread: Duration::from_micros(31_250), ..parameters(100) });
