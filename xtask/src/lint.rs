@@ -1,4 +1,5 @@
-//! `cargo xtask lint`: format, clippy, house rules, and the dependency checks whose tools are installed.
+//! `cargo xtask lint`: format, clippy, house rules, the ledger of the RFCs, and the dependency checks whose tools are
+//! installed.
 
 use std::{
     env,
@@ -8,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    process,
+    process, rfc,
     setup::{
         self, Needs,
         machine::{BpfCore, active_core},
@@ -27,9 +28,11 @@ pub(crate) fn run() -> Result<ExitCode> {
             failed.push(name);
         }
     }
-    eprintln!("lint: tidy");
-    if tidy::run()? != ExitCode::SUCCESS {
-        failed.push("tidy");
+    for (name, check) in [("tidy", tidy::run as fn() -> Result<ExitCode>), ("rfc", rfc::check)] {
+        eprintln!("lint: {name}");
+        if check()? != ExitCode::SUCCESS {
+            failed.push(name);
+        }
     }
     if failed.is_empty() {
         eprintln!("lint: nothing found");

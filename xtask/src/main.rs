@@ -52,7 +52,7 @@ enum Command {
     Simulate(simulate::Options),
     /// Check every history of three virtual routers up to a bound.
     Model(simulate::Options),
-    /// Check format, lints, house rules, and dependencies where the tools for it are installed.
+    /// Check format, lints, house rules, the ledger of the RFCs, and dependencies where the tools for it are installed.
     Lint,
     /// Show the rules of the RFCs and their tests; fails where a MUST has neither a test nor a reason.
     Rfc(rfc::Options),

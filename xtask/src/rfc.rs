@@ -32,10 +32,7 @@ pub(crate) struct Options {
 type Tests = BTreeMap<(String, Side), Vec<String>>;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let top = process::workspace();
-    let text = fs::read_to_string(top.join(LEDGER)).with_context(|| format!("failed to read `{LEDGER}`"))?;
-    let ledger = Ledger::parse(&text).with_context(|| format!("`{LEDGER}` is wrong"))?;
-    let tests = tests(&ledger)?;
+    let (ledger, tests) = read()?;
     let mut out = io::stdout().lock();
     if !options.rows.is_empty() {
         for id in &options.rows {
@@ -47,9 +44,26 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for row in &ledger.rows {
         writeln!(out, "{}", line(row, &tests))?;
     }
-    let lacking = ledger.rows.iter().filter(|row| row.level == Level::Must && !lacks(row, &tests).is_empty()).count();
     writeln!(out, "\n{}", summary(&ledger, &tests))?;
-    Ok(if lacking == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if broken(&ledger, &tests).is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Shows the MUSTs that have neither a test nor a reason, and nothing else; for [`lint`](crate::lint).
+pub(crate) fn check() -> Result<ExitCode> {
+    let (ledger, tests) = read()?;
+    let broken = broken(&ledger, &tests);
+    for row in &broken {
+        eprintln!("{}", line(row, &tests));
+    }
+    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read() -> Result<(Ledger, Tests)> {
+    let text =
+        fs::read_to_string(process::workspace().join(LEDGER)).with_context(|| format!("failed to read `{LEDGER}`"))?;
+    let ledger = Ledger::parse(&text).with_context(|| format!("`{LEDGER}` is wrong"))?;
+    let tests = tests(&ledger)?;
+    Ok((ledger, tests))
 }
 
 /// Every test of the workspace that names rows.
@@ -75,6 +89,11 @@ fn tests(ledger: &Ledger) -> Result<Tests> {
 fn lacks(row: &Row, tests: &Tests) -> Vec<Side> {
     let is_open = |side: &Side| row.reason(*side).is_none() && !tests.contains_key(&(row.id.clone(), *side));
     Side::BOTH.into_iter().filter(is_open).collect()
+}
+
+/// The rows that must not lack anything and do.
+fn broken<'l>(ledger: &'l Ledger, tests: &Tests) -> Vec<&'l Row> {
+    ledger.rows.iter().filter(|row| row.level == Level::Must && !lacks(row, tests).is_empty()).collect()
 }
 
 /// What of the row is shown: `+` and `-` with the number of tests, `r` for a reason, `?` for nothing.
@@ -134,6 +153,11 @@ mod tests {
         section = "6.4"
         rule = "something else"
         excuse = "not done"
+        [[row]]
+        id = "D1"
+        level = "should"
+        section = "8.1"
+        rule = "nice to have"
     "#;
 
     fn tests_of(marks: &[(&str, Side)]) -> Tests {
@@ -145,7 +169,7 @@ mod tests {
         let ledger = Ledger::parse(LEDGER).unwrap();
         let tests = tests_of(&[("B1", Side::Negative)]);
         let lacking: Vec<_> = ledger.rows.iter().map(|row| lacks(row, &tests)).collect();
-        assert_eq!(lacking, [vec![Side::Positive], vec![Side::Positive], vec![]]);
+        assert_eq!(lacking, [vec![Side::Positive], vec![Side::Positive], vec![], Side::BOTH.to_vec()]);
         let shown: Vec<_> = ledger.rows.iter().map(|row| line(row, &tests)).collect();
         assert_eq!(
             shown,
@@ -153,11 +177,14 @@ mod tests {
                 "A1   must      +?   -r   adverts are sent",
                 "B1   must      +?   -1   bad ones are discarded",
                 "C1   may       +r   -r   something else",
+                "D1   should    +?   -?   nice to have",
             ]
         );
+        let broken: Vec<_> = broken(&ledger, &tests).iter().map(|row| &*row.id).collect();
+        assert_eq!(broken, ["A1", "B1"]);
         assert_eq!(
             summary(&ledger, &tests),
-            "must      2 rows, 0 with a reason, 2 lacking: A1 B1\nshould    0 rows, 0 with a reason, 0 lacking\n\
+            "must      2 rows, 0 with a reason, 2 lacking: A1 B1\nshould    1 rows, 0 with a reason, 1 lacking: D1\n\
              may       1 rows, 1 with a reason, 0 lacking\npractice  0 rows, 0 with a reason, 0 lacking"
         );
     }
