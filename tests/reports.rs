@@ -57,7 +57,9 @@ fn a_peer_with_another_interval_and_list_is_believed_and_reported() -> Result<()
             let said = alarm(&status, kind, family, "n1").with_context(|| format!("no {kind}: {status:?}"))?;
             ensure!(said.contains(what), "{said}");
             let line = format!("alarm={kind} router=\"{ROUTER}/{family}\"");
-            let lines = cluster.agent(1)?.process.transcript().matches(&line).count();
+            let process = &cluster.agent(1)?.process;
+            process.wait_for_output(&line, GENEROUS)?;
+            let lines = process.transcript().matches(&line).count();
             ensure!(lines == 1, "{line} is logged {lines} times");
         }
     }
