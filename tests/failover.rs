@@ -342,6 +342,7 @@ fn a_losing_advert_is_answered() -> Result<()> {
 }
 
 /// Unicast adverts, which users of a vSwitch need, elect and fail over like multicast ones.
+/// Rows: +B16
 #[test]
 fn unicast_works_like_multicast() -> Result<()> {
     let lab = lab!();

@@ -441,11 +441,13 @@ fn another_vlan_changes_nothing(guard: &str, seen: u64) -> Result<()> {
     siege.was_in_vain()
 }
 
+/// Rows: +B7 -B7
 #[test]
 fn another_vlan_changes_nothing_with_xdp() -> Result<()> {
     another_vlan_changes_nothing("", 40)
 }
 
+/// Rows: +B7 -B7
 #[test]
 fn another_vlan_changes_nothing_without_xdp() -> Result<()> {
     another_vlan_changes_nothing("attach = \"off\"", 10)

@@ -3,7 +3,7 @@
 
 use std::{
     mem::MaybeUninit,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
@@ -65,8 +65,8 @@ fn hear_more(cluster: &Cluster, node: usize, count: u64) -> Result<()> {
 /// A report that tells routers and switches of a member: IGMPv3 to 224.0.0.22, MLDv2 to ff02::16.
 fn is_report(frame: &[u8], group: &str) -> bool {
     let (reports, octets): (_, Vec<u8>) = match ip(group) {
-        std::net::IpAddr::V4(group) => ("224.0.0.22", group.octets().to_vec()),
-        std::net::IpAddr::V6(group) => ("ff02::16", group.octets().to_vec()),
+        IpAddr::V4(group) => ("224.0.0.22", group.octets().to_vec()),
+        IpAddr::V6(group) => ("ff02::16", group.octets().to_vec()),
     };
     frame.starts_with(&multicast_mac(ip(reports)).0) && frame.windows(octets.len()).any(|window| window == octets)
 }

@@ -12,7 +12,7 @@ use vrrp_wire::Family;
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const ROUTER: &str = Cluster::ROUTERS[0];
 
-/// What the alarm of a kind says about a virtual router and its peer n1, if there is one.
+/// What the alarm of a kind says of a peer, if there is one for the virtual router.
 fn alarm<'a>(status: &'a Status, kind: &str, family: Family, peer: &str) -> Option<&'a str> {
     let router = format!("{ROUTER}/{family}");
     let is_it = |alarm: &&serde_json::Value| {
@@ -30,8 +30,8 @@ fn hear_more(agent: &Agent) -> Result<Status> {
     })
 }
 
-/// The Active says something at intervals that would each be long enough for a takeover if it were not learned, and lists
-/// an address more. RFC 9568 §7.1.
+/// The Active's interval is longer than Active_Down_Interval would be if it were not learned, and its list has an address
+/// more. RFC 9568 §7.1.
 /// Rows: +B13 -B13 +B14 -B14
 #[test]
 fn a_peer_with_another_interval_and_list_is_believed_and_reported() -> Result<()> {

@@ -53,6 +53,7 @@ fn judge(kernel: &mut Kernel, hook: Hook, family: Family, case: &Case, enforce: 
 }
 
 /// Each frame is judged as it should in both modes, and counted under its verdict and nowhere else.
+/// Rows: +B15 -B15 +B16 -B16
 #[test]
 fn every_verdict_has_its_counter_and_its_action() -> Result<()> {
     let _lab = lab!();
@@ -137,6 +138,7 @@ fn tags_are_read_as_the_host_reads_them() -> Result<()> {
 
 /// A message of every length from 0 on, all of it there, for a virtual router that wants a trailer, one that takes one,
 /// and one that does not.
+/// Rows: -B4 -B5
 #[test]
 fn only_the_exact_length_is_right() -> Result<()> {
     let _lab = lab!();
@@ -171,6 +173,7 @@ fn only_the_exact_length_is_right() -> Result<()> {
 }
 
 /// Every frame cut off at every place.
+/// Rows: -B4
 #[test]
 fn a_frame_cut_short_is_never_admitted() -> Result<()> {
     let _lab = lab!();
@@ -188,6 +191,7 @@ fn a_frame_cut_short_is_never_admitted() -> Result<()> {
 }
 
 /// Padding does not matter, whatever is in it.
+/// Rows: +B5
 #[test]
 fn ethernet_padding_changes_no_verdict() -> Result<()> {
     let _lab = lab!();
