@@ -156,6 +156,7 @@ fn a_peer_that_falls_silent_opens_the_fence() -> Result<()> {
     })
 }
 
+/// And for good: when it hangs again, a peer has to take over again.
 #[test]
 fn a_daemon_that_comes_back_opens_the_fence() -> Result<()> {
     everywhere(|kernel, hook, family| {
@@ -167,6 +168,8 @@ fn a_daemon_that_comes_back_opens_the_fence() -> Result<()> {
         ensure!(hears(kernel, hook, &patient(family), family)? == closed);
         ensure!(hears(kernel, hook, &Advert { priority: 0, ..patient(family) }, family)? == closed);
         falls_silent(kernel)?;
+        is_fenced(kernel, hook, family, false)?;
+        ensure!(hears(kernel, hook, &patient(family), family)?.closings == closed.closings + 1);
         is_fenced(kernel, hook, family, true)?;
         Ok(())
     })
