@@ -7,6 +7,7 @@ use vrrp_wire::{
     ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, link},
     fence::{cut_off, held_back, trespass, unanswered},
     neighbor::neighbor,
+    parse::HEADERS_MAX,
     units::Family,
 };
 
@@ -58,7 +59,7 @@ pub(crate) fn arriving<P: Stages>(packet: &P) -> Action {
 /// Meets a frame that this host sends: it may not speak in the name of an address that it must not answer for.
 #[inline(always)]
 pub(crate) fn leaving<P: Packet>(packet: &P) -> Action {
-    let Some(link) = link(packet) else { return Action::Pass };
+    let Some(link) = stage::readable_link(packet) else { return Action::Pass };
     let Some(neighbor) = neighbor(packet, &link) else { return Action::Pass };
     match held_back(&neighbor, packet.ifindex(), &BpfTables, maps::now_ns()) {
         Some(router) => stop(&router, Counters::HELD_BACK),
@@ -91,6 +92,7 @@ fn traffic<P: Packet>(packet: &P) -> Action {
     if maps::fenced_until_ns() <= now_ns {
         return Action::Pass;
     }
+    packet.make_readable(HEADERS_MAX);
     let Some(link) = link(packet) else { return Action::Pass };
     let (family, address) = match link.ethertype {
         ETHERTYPE_IPV4 => {

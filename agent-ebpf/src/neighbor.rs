@@ -15,7 +15,8 @@ const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
 
 const IPV6_LEN: usize = 40;
-const IP_PROTO_ICMPV6: u8 = 58;
+/// IP protocol number of ICMPv6. RFC 4443 §1.
+pub const IP_PROTO_ICMPV6: u8 = 58;
 /// RFC 4861 §4.3, §4.4.
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;

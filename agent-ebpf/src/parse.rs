@@ -1,8 +1,9 @@
 //! Finds a VRRP message behind an Ethernet header and states the facts of its headers; decides nothing.
 
 use crate::{
-    ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Link},
+    ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Link},
     frame::Frame,
+    neighbor::IP_PROTO_ICMPV6,
     units::{Family, MacAddr},
 };
 
@@ -61,6 +62,33 @@ pub struct Facts {
 /// Bytes of headers in front of a VRRP message that are looked through. No honest sender needs more, and the verifier has to
 /// know a bound.
 pub const HEADERS_MAX: usize = 128;
+
+/// Whether `frame`, whose Ethernet header is `link`, may be VRRP, ARP or Neighbor Discovery: what can be told from a byte or
+/// two, before the rest is made readable. True where they cannot be read.
+#[inline(always)]
+pub fn may_concern<F: Frame + ?Sized>(frame: &F, link: &Link) -> bool {
+    match link.ethertype {
+        ETHERTYPE_ARP => true,
+        ETHERTYPE_IPV4 => match frame.bytes::<1>(link.payload_offset + 9) {
+            Some(&[protocol]) => protocol == IP_PROTO_VRRP,
+            None => true,
+        },
+        ETHERTYPE_IPV6 => match frame.bytes::<1>(link.payload_offset + 6) {
+            Some(&[next_header]) => matches!(
+                next_header,
+                IP_PROTO_VRRP
+                    | IP_PROTO_ICMPV6
+                    | HOP_BY_HOP
+                    | ROUTING
+                    | FRAGMENT
+                    | AUTHENTICATION
+                    | DESTINATION_OPTIONS
+            ),
+            None => true,
+        },
+        _ => false,
+    }
+}
 
 /// The facts of `frame`, whose Ethernet header is `link`; `None` where it is not VRRP, or not recognisable as VRRP: a
 /// later fragment, a header cut short, or behind more than [`HEADERS_MAX`] bytes.

@@ -4,10 +4,10 @@
 use aya_log_ebpf::warn;
 use vrrp_wire::{
     abi::{Counters, Verdict},
-    ethernet::link,
+    ethernet::{Link, link},
     judge::{self as judgement, Finding},
     neighbor::neighbor,
-    parse::{HEADERS_MAX, parse},
+    parse::{HEADERS_MAX, may_concern, parse},
 };
 
 use super::Action;
@@ -38,8 +38,7 @@ pub(crate) const NOTHING: u32 = 2;
 /// Finds out what the frame is.
 #[inline(always)]
 pub(crate) fn find<P: Packet>(packet: &P) -> Found {
-    packet.make_readable(HEADERS_MAX);
-    let Some(link) = link(packet) else { return Found::Other };
+    let Some(link) = readable_link(packet) else { return Found::Other };
     if let Some(neighbor) = neighbor(packet, &link) {
         maps::keep_neighbor(neighbor);
         return Found::Neighbor;
@@ -47,6 +46,19 @@ pub(crate) fn find<P: Packet>(packet: &P) -> Found {
     let Some(facts) = parse(packet, &link) else { return Found::Other };
     maps::keep_facts(facts);
     Found::Advert
+}
+
+/// The Ethernet header of a frame that may be one to look at, whose other headers are readable from then on. Ordinary frames
+/// are left as they are: to make more of them readable may cost a copy.
+#[inline(always)]
+pub(crate) fn readable_link<P: Packet>(packet: &P) -> Option<Link> {
+    if let Some(link) = link(packet)
+        && !may_concern(packet, &link)
+    {
+        return None;
+    }
+    packet.make_readable(HEADERS_MAX);
+    link(packet)
 }
 
 /// Judges the VRRP message that was found by everything but its authentication code.

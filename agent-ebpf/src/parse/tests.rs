@@ -19,7 +19,10 @@ const FIRST_FRAGMENT: Extension<'_> = (44, &[0, 0, 1, 0, 0, 0, 1]);
 const LATER_FRAGMENT: Extension<'_> = (44, &[0, 0, 8, 0, 0, 0, 1]);
 
 fn read(frame: &[u8]) -> Option<Facts> {
-    parse(frame, &link(frame)?)
+    let link = link(frame)?;
+    let facts = parse(frame, &link);
+    assert!(facts.is_none() || may_concern(frame, &link), "would not be looked at: {frame:02x?}");
+    facts
 }
 
 fn facts(frame: &[u8]) -> Facts {
@@ -237,5 +240,32 @@ fn a_message_behind_too_many_headers_is_not_found() {
     assert_eq!(padded(8), Some(126));
     for units in 9..=30 {
         assert_eq!(padded(units), None, "{units}");
+    }
+}
+
+/// A byte tells most frames from those that are looked at; where it is missing, more of the frame is asked for.
+#[test]
+fn ordinary_frames_are_left_alone() {
+    let frame = |ethertype: [u8; 2], at: usize, protocol: u8| {
+        let mut frame = std::vec![0; 34];
+        frame[12..14].copy_from_slice(&ethertype);
+        frame[14 + at] = protocol;
+        frame
+    };
+    let cases = [
+        ([0x08, 0x00], 9, std::vec![112]),
+        ([0x86, 0xdd], 6, std::vec![0, 43, 44, 51, 58, 60, 112]),
+        ([0x88, 0xcc], 6, std::vec![]),
+    ];
+    for (ethertype, at, concerning) in cases {
+        for protocol in 0..=255 {
+            let frame = frame(ethertype, at, protocol);
+            let expected = concerning.contains(&protocol);
+            assert_eq!(may_concern(&frame[..], &link(&frame[..]).unwrap()), expected, "{ethertype:02x?} {protocol}");
+        }
+    }
+    for ethertype in [[0x08, 0x00], [0x86, 0xdd], [0x08, 0x06]] {
+        let frame = frame(ethertype, 0, 0);
+        assert!(may_concern(&frame[..14], &link(&frame[..14]).unwrap()), "{ethertype:02x?}");
     }
 }
