@@ -130,7 +130,7 @@ impl<'r, 't> Table<'r, 't> {
         pairs.sort_by_key(|(name, _)| name.span().start);
         let mut entries = Vec::new();
         for (name, value) in pairs {
-            let place = self.place(&format!("{key}.{name}"), value);
+            let place = self.place(&format!("{key}.{}", written(name.get_ref())), value);
             entries.extend(self.read(place, value, read).map(|value| (name.to_string(), value)));
         }
         if entries.is_empty() && !table.is_empty() {
@@ -213,7 +213,7 @@ impl<'r, 't> Table<'r, 't> {
                 Some((_, near)) => format!("did you mean {near:?}?"),
                 None => format!("remove it; the keys here are {}", self.known.join(", ")),
             };
-            let place = self.place(key.get_ref(), key);
+            let place = self.place(&written(key.get_ref()), key);
             self.report.error(&place, Fault::new("unknown key", remedy));
         }
         read
@@ -248,6 +248,12 @@ impl<'r, 't> Table<'r, 't> {
         self.report.error(place, Fault::new(format!("{} is not {expected}", shown(value.get_ref())), remedy));
         Field::Wrong
     }
+}
+
+/// A key as the file may have it: in quotes where it has more than letters, digits, - and _.
+fn written(key: &str) -> String {
+    let is_bare = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+    if !key.is_empty() && key.chars().all(is_bare) { key.to_owned() } else { format!("{key:?}") }
 }
 
 /// How many bytes to insert, remove or change to make `b` of `a` (Levenshtein).

@@ -20,9 +20,9 @@ use super::{Attach, AuthMode, Fence, Mode, Transport, VlanGuard, diagnostic::Fau
 /// Longest name of a Linux network interface, in bytes.
 const INTERFACE_NAME_MAX: usize = 15;
 
-/// A name of something in the configuration: any text but a blank one.
+/// A name of something in the configuration: any text that can be printed, but a blank one.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, Fault> {
-    let name = text(value, "n1")?;
+    let name = printable(text(value, "n1")?)?;
     if name.trim().is_empty() {
         return Err(Fault::new(format!("{name:?} is blank"), "give it a name"));
     }
@@ -32,7 +32,7 @@ pub(super) fn name(value: &DeValue<'_>) -> Result<String, Fault> {
 /// The name of a network interface, as Linux allows it.
 pub(super) fn interface(value: &DeValue<'_>) -> Result<String, Fault> {
     let name = text(value, "vsw0")?;
-    let allowed = |char: char| !char.is_whitespace() && char != '/' && char != ':';
+    let allowed = |char: char| !char.is_whitespace() && !char.is_control() && char != '/' && char != ':';
     if name.is_empty() || name.len() > INTERFACE_NAME_MAX || matches!(name, "." | "..") || !name.chars().all(allowed) {
         return Err(Fault::new(
             format!("{name:?} cannot be the name of an interface"),
@@ -135,9 +135,9 @@ pub(super) fn key_id(value: &DeValue<'_>) -> Result<KeyId, Fault> {
 
 /// The path of a file, which must not depend on the agent's working directory.
 pub(super) fn absolute_path(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
-    let text = text(value, "/etc/vipd/keys/1")?;
+    let text = printable(text(value, "/etc/vipd/keys/1")?)?;
     let path = PathBuf::from(text);
-    if !path.is_absolute() || text.contains('\0') {
+    if !path.is_absolute() {
         return Err(Fault::new(format!("{text:?} is not an absolute path"), "write the whole path, from / on"));
     }
     Ok(path)
@@ -271,6 +271,14 @@ fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
     let fault =
         || Fault::new(format!("{} is not a string", shown(value)), format!("write it in quotes: \"{example}\""));
     value.as_str().ok_or_else(fault)
+}
+
+/// `text` without control characters, which would garble every line that it is shown in.
+fn printable(text: &str) -> Result<&str, Fault> {
+    if text.contains(char::is_control) {
+        return Err(Fault::new(format!("{text:?} has a control character in it"), "leave it out"));
+    }
+    Ok(text)
 }
 
 fn byte(value: &DeValue<'_>) -> Option<u8> {

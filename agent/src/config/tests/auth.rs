@@ -161,7 +161,7 @@ fn a_key_has_an_id_and_an_absolute_path() {
         (&key("{ id = 256, file = \"/k\" }"), &["8: auth: keys 1: id: 256 is not the id of a key"]),
         (&key("{ id = \"1\", file = \"/k\" }"), &["8: auth: keys 1: id: \"1\" is not the id of a key"]),
         (&key("{ id = 1, file = \"keys/1\" }"), &["8: auth: keys 1: file: \"keys/1\" is not an absolute path"]),
-        (&key("{ id = 1, file = \"/k\\u0000\" }"), &["8: auth: keys 1: file: \"/k\\0\" is not an absolute path"]),
+        (&key("{ id = 1, file = \"/k\\u0000\" }"), &["8: auth: keys 1: file: \"/k\\0\" has a control character in it"]),
         (&key("{ id = 1, path = \"/k\", file = \"/k\" }"), &["8: auth: keys 1: path: unknown key"]),
     ]);
     check_auth(&[(

@@ -42,6 +42,27 @@ fn names_must_not_be_blank() {
     check("name = \"n2\"", &[("name = \"\"", "12: node 2: name: \"\" is blank")]);
 }
 
+/// Whatever the file has, a mistake is shown in two lines.
+#[test]
+fn control_characters_are_quoted_and_refused() {
+    // (as the file has it, as it is shown)
+    let cases = [
+        (r#""a\nb""#, r#""a\nb""#),
+        (r#""a\tb""#, r#""a\tb""#),
+        (r#""a\u001b[2Jb""#, r#""a\u{1b}[2Jb""#),
+        (r#""a\u0085b""#, r#""a\u{85}b""#),
+    ];
+    for (written, shown) in cases {
+        check("\"ingress\"", &[(written, &format!("2: cluster: name: {shown} has a control character in it"))]);
+        check("[cluster]", &[(&format!("{written} = 1\n[cluster]"), &format!("1: {shown}: unknown key"))]);
+        let priorities = format!("priorities = {{ n1 = 2, {written} = 0 }}");
+        let expected = format!("21: virtual_router \"web-a\": priorities.{shown}: 0 is not a priority");
+        check(r#"nodes = ["n1", "n2"]"#, &[(&priorities, &expected)]);
+    }
+    let expected = r#"3: cluster: interface: "a\u{1}" cannot be the name of an interface"#;
+    check("\"vsw0\"", &[(r#""a\u0001""#, expected)]);
+}
+
 #[test]
 fn interface_names_are_those_of_linux() {
     for name in ["", "a23456789012345 6", "sixteen-byte-if0", "a/b", "a b", ".", "..", "a:1"] {
