@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
     path::Path,
     sync::Arc,
@@ -12,8 +12,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::UnixListener,
     sync::{Semaphore, oneshot},
     time::timeout,
 };
@@ -34,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// The state of everything.
-    Status,
+    // With braces: serde lets a variant without them have any fields.
+    Status {},
 }
 
 /// What the agent answers.
@@ -63,11 +64,12 @@ pub async fn serve(listener: UnixListener, mailbox: Mailbox) {
         // More clients wait in the kernel's queue. The semaphore is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((mut stream, _)) => {
                 let mailbox = mailbox.clone();
                 tokio::spawn(async move {
                     let _place = place;
-                    if let Err(error) = converse(stream, mailbox).await {
+                    let (reader, writer) = stream.split();
+                    if let Err(error) = converse(reader, writer, &mailbox).await {
                         debug!("control client: {error:#}");
                     }
                 });
@@ -80,13 +82,17 @@ pub async fn serve(listener: UnixListener, mailbox: Mailbox) {
     }
 }
 
-async fn converse(mut stream: UnixStream, mailbox: Mailbox) -> anyhow::Result<()> {
-    let (reader, mut writer) = stream.split();
+/// Serves one client: takes a request from `reader`, and gives the answer to `writer`.
+pub async fn converse(
+    reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+    mailbox: &Mailbox,
+) -> anyhow::Result<()> {
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     timeout(PATIENCE, reader.read_line(&mut line)).await.context("no request came")??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Status) => status(&mailbox).await,
+        Ok(Request::Status {}) => status(mailbox).await,
         Err(error) => Answer::Error(format!("not a request: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -109,7 +115,7 @@ async fn status(mailbox: &Mailbox) -> Answer {
 
 /// The state of the agent behind the socket at `path`.
 pub fn ask_status(path: &Path) -> anyhow::Result<Snapshot> {
-    match ask(path, Request::Status)? {
+    match ask(path, Request::Status {})? {
         Answer::Status(snapshot) => Ok(*snapshot),
         Answer::Error(error) => bail!(error),
     }
@@ -123,8 +129,28 @@ fn ask(path: &Path, request: Request) -> anyhow::Result<Answer> {
     let mut line = serde_json::to_vec(&request)?;
     line.push(b'\n');
     stream.write_all(&line).context("failed to ask the agent")?;
+    read_answer(stream)
+}
+
+/// The answer that the agent gives on `stream`.
+pub fn read_answer(stream: impl Read) -> anyhow::Result<Answer> {
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).context("the agent did not answer")?;
     ensure!(!answer.is_empty(), "the agent ended before it answered");
     serde_json::from_str(&answer).context("the agent's answer is of another version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_the_fields_that_it_should_and_no_others() {
+        let read = |line| serde_json::from_str::<Request>(line).ok();
+        assert_eq!(read(r#"{"command":"status"}"#), Some(Request::Status {}));
+        assert_eq!(serde_json::to_string(&Request::Status {}).unwrap(), r#"{"command":"status"}"#);
+        for line in [r#"{"command":"status","router":"web-a"}"#, r#"{"command":"stop"}"#, "{}", ""] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
 }
