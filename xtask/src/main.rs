@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod fuzz;
 mod kernels;
 mod lint;
 mod process;
@@ -52,6 +53,8 @@ enum Command {
     Simulate(simulate::Options),
     /// Check every history of three virtual routers up to a bound.
     Model(simulate::Options),
+    /// Search for inputs that break a fuzz target: a minute for each, or as long as you say.
+    Fuzz(fuzz::Options),
     /// Check format, lints, house rules, the ledger of the RFCs, and dependencies where the tools for it are installed.
     Lint,
     /// Show the rules of the RFCs and their tests; fails where a MUST has neither a test nor a reason.
@@ -83,6 +86,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Bench(options) => bench::run(options),
         Command::Simulate(options) => simulate::run("vipd-simulate", options),
         Command::Model(options) => simulate::run("vipd-model", options),
+        Command::Fuzz(options) => fuzz::run(options),
         Command::Lint => lint::run(),
         Command::Rfc(options) => rfc::run(options),
         Command::Tidy => tidy::run(),

@@ -30,6 +30,8 @@ pub(crate) enum Needs {
     Toolchain,
     /// Run the privileged tests or the demo as well.
     Everything,
+    /// Search by libFuzzer for inputs that break something.
+    Fuzzing,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Packages whose tests need no privilege.
-const UNPRIVILEGED: [&str; 5] = ["vrrp", "vipd-ebpf", "vipd", "vipd-simulation", "xtask"];
+const UNPRIVILEGED: [&str; 6] = ["vrrp", "vipd-ebpf", "vipd", "vipd-fuzz", "vipd-simulation", "xtask"];
 /// The variable by which a test that cannot run fails.
 const REQUIRE: &str = "VIPD_TESTS_REQUIRE";
 

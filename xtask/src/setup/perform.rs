@@ -1,4 +1,4 @@
-//! Carries out a plan on Debian: one run of apt-get, then the linker from crates.io.
+//! Carries out a plan on Debian: one run of apt-get, then the linker and cargo-fuzz from crates.io.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     machine::Privilege,
-    plan::{LLVM_PREFIX, Plan, linker_arguments},
+    plan::{LLVM_PREFIX, Plan, fuzzer_arguments, linker_arguments},
 };
 use crate::process::{self, Interrupt};
 
@@ -33,7 +33,10 @@ pub(super) fn carry_out(plan: &Plan, privilege: Privilege) -> Result<()> {
         install_packages(&names, privilege)?;
     }
     if plan.linker.is_some() && !interrupt.seen() {
-        build_linker()?;
+        cargo_install(&linker_arguments())?;
+    }
+    if plan.fuzzer.is_some() && !interrupt.seen() {
+        cargo_install(&fuzzer_arguments())?;
     }
     if interrupt.seen() {
         bail!("interrupted");
@@ -74,10 +77,10 @@ fn as_root(privilege: Privilege, name: &str) -> Command {
     sudo
 }
 
-fn build_linker() -> Result<()> {
+fn cargo_install(arguments: &[&str]) -> Result<()> {
     let mut cargo = process::cargo();
-    cargo.args(linker_arguments()).env("LLVM_PREFIX", LLVM_PREFIX).stdin(Stdio::null()).stdout(io::stderr());
-    // The linker is nobody's build product here: keep it out of a target directory that is set for the project.
+    cargo.args(arguments).env("LLVM_PREFIX", LLVM_PREFIX).stdin(Stdio::null()).stdout(io::stderr());
+    // Nobody's build product here: keep it out of a target directory that is set for the project.
     process::run(cargo.env_remove("CARGO_TARGET_DIR"))
 }
 

@@ -9,16 +9,21 @@ use super::{
 
 /// The bpf-linker that `setup` builds, and the LLVM it builds it with: that of the compilers in use.
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
+/// The cargo-fuzz that `setup` builds.
+const FUZZER_VERSION: &str = "0.13.2";
 /// Where Debian keeps that LLVM.
 pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
 const DEBIAN_CORE: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 const LLVM: [&str; 2] = ["llvm-22-dev", "libpolly-22-dev"];
 const C_COMPILER: [&str; 2] = ["gcc", "libc6-dev"];
+const CXX_COMPILER: [&str; 1] = ["g++"];
 
 const WHY_CORE: &str = "a compiler with a core library for BPF; the active toolchain has no rust-src";
 const WHY_LLVM: &str = "bpf-linker is built with LLVM 22, which reads what rustc 1.95 writes";
 const WHY_C: &str = "Rust calls cc to link";
+const WHY_CXX: &str = "libFuzzer is C++";
+const WHY_FUZZER: &str = "builds and runs fuzz targets; from crates.io, a minute or two";
 
 /// A program that tests and demo call: its name, Debian's package, and what for.
 const TOOLS: [(&str, &str, &str); 6] = [
@@ -33,12 +38,12 @@ const TOOLS: [(&str, &str, &str); 6] = [
 /// Every package that a plan may name.
 pub(crate) fn package_names() -> BTreeSet<&'static str> {
     let tools = TOOLS.iter().map(|(_, package, _)| *package);
-    DEBIAN_CORE.into_iter().chain(LLVM).chain(C_COMPILER).chain(tools).collect()
+    DEBIAN_CORE.into_iter().chain(LLVM).chain(C_COMPILER).chain(CXX_COMPILER).chain(tools).collect()
 }
 
 /// Every program that spares a package.
 pub(crate) fn program_names() -> BTreeSet<&'static str> {
-    TOOLS.iter().map(|(program, _, _)| *program).chain(["cc"]).collect()
+    TOOLS.iter().map(|(program, _, _)| *program).chain(["cc", "c++", "cargo-fuzz"]).collect()
 }
 
 /// What is missing on a machine, what is there, and for which need.
@@ -51,32 +56,33 @@ pub(crate) struct Plan {
     pub(crate) packages: Vec<(&'static str, &'static str)>,
     /// Why the linker is to be built.
     pub(crate) linker: Option<String>,
+    /// Why cargo-fuzz is to be built.
+    pub(crate) fuzzer: Option<&'static str>,
 }
 
 impl Plan {
     pub(crate) fn new(machine: &Machine, needs: Needs) -> Self {
-        let mut plan = Self { needs, there: vec![], packages: vec![], linker: None };
-        if machine.programs.contains("cc") {
-            plan.there.push(("cc", "already there".to_owned()));
-        } else {
-            plan.require(machine, &C_COMPILER, WHY_C);
-        }
+        let mut plan = Self { needs, there: vec![], packages: vec![], linker: None, fuzzer: None };
+        plan.add_program(machine, "cc", &C_COMPILER, WHY_C);
         plan.add_core(machine);
         plan.add_linker(machine);
-        if needs == Needs::Everything {
-            for (program, package, why) in TOOLS {
-                if machine.programs.contains(program) {
-                    plan.there.push((program, "already there".to_owned()));
-                } else {
-                    plan.require(machine, &[package], why);
+        match needs {
+            Needs::Toolchain => {}
+            Needs::Everything => {
+                for (program, package, why) in TOOLS {
+                    plan.add_program(machine, program, &[package], why);
                 }
+            }
+            Needs::Fuzzing => {
+                plan.add_program(machine, "c++", &CXX_COMPILER, WHY_CXX);
+                plan.fuzzer = (!machine.programs.contains("cargo-fuzz")).then_some(WHY_FUZZER);
             }
         }
         plan
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.linker.is_none()
+        self.packages.is_empty() && self.linker.is_none() && self.fuzzer.is_none()
     }
 
     /// What to install, and why: packages of one reason together.
@@ -86,14 +92,26 @@ impl Plan {
             let names: Vec<_> = group.iter().map(|(name, _)| *name).collect();
             (names.join(", "), group[0].1)
         });
-        packages.chain(self.linker.iter().map(|why| ("bpf-linker".to_owned(), why.as_str()))).collect()
+        let linker = self.linker.iter().map(|why| ("bpf-linker".to_owned(), why.as_str()));
+        packages.chain(linker).chain(self.fuzzer.map(|why| ("cargo-fuzz".to_owned(), why))).collect()
     }
 
     /// The same by hand: what to type on this machine.
     pub(crate) fn commands(&self, machine: &Machine) -> Vec<String> {
-        match &machine.distribution {
+        let mut commands = match &machine.distribution {
             Distribution::Debian => self.debian_commands(machine.privilege),
             Distribution::Other(id) => self.other_commands(id),
+        };
+        commands.extend(self.fuzzer.map(|_| format!("cargo {}", fuzzer_arguments().join(" "))));
+        commands
+    }
+
+    /// `packages`, unless there is `program`, whatever it came from.
+    fn add_program(&mut self, machine: &Machine, program: &'static str, packages: &[&'static str], why: &'static str) {
+        if machine.programs.contains(program) {
+            self.there.push((program, "already there".to_owned()));
+        } else {
+            self.require(machine, packages, why);
         }
     }
 
@@ -158,9 +176,8 @@ impl Plan {
             commands.push(format!("cargo binstall --no-confirm bpf-linker@{LINKER_VERSION}"));
         }
         let mut tools: Vec<&str> = TOOLS.iter().map(|(_, package, _)| *package).filter(|name| lacks(name)).collect();
-        if lacks("gcc") {
-            tools.insert(0, "gcc");
-        }
+        let compilers = ["gcc", "g++"].into_iter().filter(|name| lacks(name));
+        tools.splice(0..0, compilers);
         if !tools.is_empty() {
             commands.push(install_tools(id, &tools));
         }
@@ -173,11 +190,18 @@ pub(crate) fn linker_arguments() -> [&'static str; 8] {
     ["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-default-features", "--features", "llvm-22"]
 }
 
+/// The arguments that make cargo build cargo-fuzz.
+pub(crate) fn fuzzer_arguments() -> [&'static str; 5] {
+    ["install", "cargo-fuzz", "--version", FUZZER_VERSION, "--locked"]
+}
+
 fn install_tools(id: &str, packages: &[&str]) -> String {
     let (manager, renamed): (_, &[(&str, &str)]) = match id {
-        "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => ("dnf install", &[("iproute2", "iproute")]),
-        "arch" => ("pacman -S", &[("bpftool", "bpf")]),
-        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[]),
+        "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => {
+            ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++")])
+        }
+        "arch" => ("pacman -S", &[("bpftool", "bpf"), ("g++", "gcc")]),
+        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++")]),
         _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
     };
     let names: Vec<&str> = packages

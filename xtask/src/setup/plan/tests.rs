@@ -161,3 +161,19 @@ fn elsewhere_only_what_is_missing_is_named() {
     machine.programs.remove("tcpdump");
     assert_eq!(Plan::new(&machine, Needs::Everything).commands(&machine), ["sudo dnf install tcpdump"]);
 }
+
+#[test]
+fn only_fuzzing_needs_the_fuzzer_and_its_compiler() {
+    let mut machine = complete();
+    machine.programs.remove("c++");
+    machine.programs.remove("cargo-fuzz");
+    machine.packages.remove("g++");
+    for needs in [Needs::Toolchain, Needs::Everything] {
+        assert!(Plan::new(&machine, needs).is_empty(), "{needs:?}");
+    }
+    let commands = |machine: &Machine| Plan::new(machine, Needs::Fuzzing).commands(machine);
+    let fuzzer = "cargo install cargo-fuzz --version 0.13.2 --locked";
+    assert_eq!(commands(&machine), ["apt-get update", "apt-get install --yes --no-install-recommends g++", fuzzer]);
+    machine.distribution = Distribution::Other("fedora".to_owned());
+    assert_eq!(commands(&machine)[..], ["sudo dnf install gcc-c++", fuzzer]);
+}

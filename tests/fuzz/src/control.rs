@@ -1,0 +1,125 @@
+//! Bytes on the control socket: as a client's request, and as the agent's answer.
+
+use std::{collections::BTreeMap, io};
+
+use serde_json::{Value, json};
+use tokio::{runtime::Builder, task::yield_now};
+use vipd::{
+    mailbox::{Inbox, Mail, mailbox},
+    observe::{
+        FenceStatus, InterfaceStatus, RouterStatus, Snapshot, Tally,
+        control::{Answer, converse, read_answer},
+    },
+};
+
+/// Longest request.
+const REQUEST_MAX: usize = 4096;
+
+/// Takes `data` for either.
+///
+/// # Panics
+///
+/// Where a request is not answered as it should be, or an answer is not understood as it was meant.
+pub fn run(data: &[u8]) {
+    ask(data);
+    if let Ok(answer) = read_answer(data) {
+        check_answer(&answer);
+    }
+}
+
+/// A request has one line for an answer: the status where that was asked for, else an error. What is no text has none.
+fn ask(request: &[u8]) {
+    let limited = request.get(..REQUEST_MAX).unwrap_or(request);
+    let line = limited.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut answer = vec![];
+    let outcome = serve(request, &mut answer);
+    let Ok(line) = str::from_utf8(line) else {
+        assert!(outcome.is_err() && answer.is_empty(), "{outcome:?}");
+        return;
+    };
+    assert!(outcome.is_ok(), "{outcome:?} to {line:?}");
+    assert_eq!(answer.iter().position(|&byte| byte == b'\n'), Some(answer.len() - 1), "not one line: {answer:?}");
+    // serde reads the second form as well.
+    let forms = [json!({ "command": "status" }), json!(["status"])];
+    let asked = serde_json::from_str::<Value>(line).is_ok_and(|value| forms.contains(&value));
+    match read_answer(&answer[..]) {
+        Ok(Answer::Status(status)) => {
+            assert!(asked, "{line:?} is no request");
+            assert_eq!(*status, snapshot(), "another status than the agent's");
+        }
+        Ok(Answer::Error(error)) => assert_ne!(line.trim(), r#"{"command":"status"}"#, "{error}"),
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
+    let (mailbox, mut inbox) = mailbox()?;
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = converse(request, answer, &mailbox) => outcome.map_err(io::Error::other),
+            never = elections(&mut inbox) => never,
+        }
+    })
+}
+
+/// What the election thread does for a client.
+async fn elections(inbox: &mut Inbox) -> ! {
+    loop {
+        if let Some(Mail::Status(sender)) = inbox.take() {
+            assert!(sender.send(snapshot()).is_ok(), "nobody waits for the status");
+        }
+        yield_now().await;
+    }
+}
+
+fn snapshot() -> Snapshot {
+    let router = RouterStatus {
+        name: "web\n\"a\"".to_owned(),
+        vrid: 51,
+        family: "IPv4".to_owned(),
+        interface: "vsw0".to_owned(),
+        state: "Backup".to_owned(),
+        reason: None,
+        since_ms: u64::MAX,
+        version: 3,
+        priority: 150,
+        own_address: Some([10, 77, 0, 1].into()),
+        last_advert_from: None,
+        last_advert_priority: Some(0),
+        last_advert_ms: Some(1),
+        timer_ms: None,
+        advertisement_interval_ms: 1_000,
+        addresses: vec!["10.77.0.100/24".to_owned()],
+        fence: FenceStatus::Ready { closings: 1 },
+        tally: Tally::default(),
+        counters: BTreeMap::from([("dropped".to_owned(), 3)]),
+    };
+    let interface = InterfaceStatus {
+        name: "vsw0".to_owned(),
+        up: true,
+        attach: "native".to_owned(),
+        attach_reason: None,
+        not_configured: 0,
+    };
+    Snapshot {
+        version: "1".to_owned(),
+        cluster: "ingress".to_owned(),
+        node: "n1".to_owned(),
+        pid: 1,
+        guard: "enforce".to_owned(),
+        authentication: None,
+        alarms: vec![],
+        interfaces: vec![interface],
+        virtual_routers: vec![router],
+    }
+}
+
+/// An answer can be shown, and said again it is the same.
+fn check_answer(answer: &Answer) {
+    if let Answer::Status(snapshot) = answer {
+        assert!(snapshot.to_string().contains("VIRTUAL ROUTER"));
+    }
+    let again = serde_json::to_vec(answer).map(|line| read_answer(&line[..]));
+    assert!(matches!(&again, Ok(Ok(again)) if again == answer), "{again:?} was {answer:?}");
+}

@@ -1,0 +1,244 @@
+//! Histories of one election: any events at any times.
+//!
+//! The bytes give the parameters, then one event after the other, each after a pause or at the deadline itself.
+
+use std::{net::IpAddr, time::Duration};
+
+use vrrp::{
+    Centiseconds, Instant, Parameters, Priority, Version,
+    election::{Action, Advert, Cause, Election, Event, StateName},
+};
+
+use crate::input::Input;
+
+const CAUSES: [Cause; 5] =
+    [Cause::Link, Cause::PrimaryAddress, Cause::VirtualAddresses, Cause::Clock, Cause::Ipv6Source];
+/// Set in the first byte of an event that comes at the deadline, not after a pause.
+const AT_DEADLINE: u8 = 0x80;
+/// Adverts that an Active Router may send out of turn between two regular ones.
+const REPLIES_MAX: u32 = 4;
+/// Least time between two announcements of one term.
+const ANNOUNCEMENT_GAP: Duration = Duration::from_secs(1);
+
+/// Runs the history that `data` tells.
+///
+/// # Panics
+///
+/// Where an invariant of the election does not hold.
+pub fn run(data: &[u8]) {
+    let mut input = Input::new(data);
+    let parameters = parameters(&mut input);
+    let start = match input.byte() & 3 {
+        0 | 1 => 1_000_000_000_000,
+        2 => 0,
+        _ => u64::MAX - 60_000_000_000,
+    };
+    let mut history = History::new(parameters, Instant::from_nanos(start));
+    while !input.is_empty() {
+        let head = input.byte();
+        match history.election.deadline() {
+            Some(deadline) if head & AT_DEADLINE != 0 => history.now = history.now.max(deadline),
+            Some(_) | None => history.now = history.now + pause(&mut input),
+        }
+        let event = event(&mut input, head, history.now);
+        history.handle(event);
+    }
+}
+
+fn parameters(input: &mut Input<'_>) -> Parameters {
+    const ONE: Priority = Priority::new(1).unwrap();
+    let flags = input.byte();
+    let is_set = |bit: u8| flags >> bit & 1 == 1;
+    let interval = Centiseconds::new(input.u16() & 0x0fff).unwrap_or(Centiseconds::MIN);
+    Parameters {
+        version: if is_set(0) { Version::V2 } else { Version::V3 },
+        priority: Priority::new(input.byte()).unwrap_or(ONE),
+        advertisement_interval: interval,
+        preempt_after: (!is_set(1)).then(|| pause(input)),
+        startup_delay: if is_set(2) { pause(input) } else { Duration::ZERO },
+        spread: if is_set(3) { interval.duration() / 2 } else { Duration::ZERO },
+        down_timer_adverts: input.byte().clamp(1, 100),
+        learned_interval_max: (!is_set(4)).then(|| interval.duration() * 2),
+    }
+}
+
+/// From nothing to weeks: six bits of a power of two, in nanoseconds.
+fn pause(input: &mut Input<'_>) -> Duration {
+    let [exponent, mantissa] = input.array();
+    Duration::from_nanos((1 << (exponent % 50)) + (u64::from(mantissa) << (exponent % 44)))
+}
+
+fn event(input: &mut Input<'_>, head: u8, now: Instant) -> Event {
+    match head & 0x0f {
+        0..=4 => Event::Timer,
+        5..=9 => {
+            let max_advertise_interval = match head & 0x10 {
+                0 => Duration::from_millis(u64::from(input.u16() & 0x0fff) * 10),
+                _ => Duration::from_nanos(input.u64()),
+            };
+            let age = if head & 0x20 == 0 { 0 } else { input.u64() >> 16 };
+            Event::Advert(Advert {
+                source: address(input),
+                priority: Priority::new(input.byte()),
+                max_advertise_interval,
+                received_at: Instant::from_nanos(now.as_nanos().wrapping_sub(age)),
+            })
+        }
+        10 => Event::Startup,
+        11 => Event::Shutdown,
+        12 => Event::PrimaryAddress(address(input)),
+        13 => Event::Fault(cause(input)),
+        14 => Event::Recovered(cause(input)),
+        _ => Event::AddressesHeld,
+    }
+}
+
+fn address(input: &mut Input<'_>) -> IpAddr {
+    IpAddr::from([10, 77, 0, input.byte()])
+}
+
+fn cause(input: &mut Input<'_>) -> Cause {
+    CAUSES.get(usize::from(input.byte()) % CAUSES.len()).copied().unwrap_or(Cause::Link)
+}
+
+/// An election, and what its actions have come to.
+struct History {
+    parameters: Parameters,
+    election: Election,
+    now: Instant,
+    is_running: bool,
+    state: StateName,
+    is_holding: bool,
+    /// Adverts sent out of turn since the last regular one.
+    replies: u32,
+    announced_at: Instant,
+}
+
+impl History {
+    const fn new(parameters: Parameters, now: Instant) -> Self {
+        Self {
+            parameters,
+            election: Election::new(parameters),
+            now,
+            is_running: false,
+            state: StateName::Initialize,
+            is_holding: false,
+            replies: 0,
+            announced_at: now,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.check_early_timer();
+        let before = self.state;
+        let actions = self.election.handle(event, self.now);
+        for (at, action) in actions.iter().enumerate() {
+            self.note(*action, actions.get(at + 1).copied(), event, before);
+        }
+        self.is_running = (self.is_running || event == Event::Startup) && event != Event::Shutdown;
+        self.check_state(event);
+        self.check_deadline(event);
+    }
+
+    /// A timer that is early changes nothing.
+    fn check_early_timer(&self) {
+        if self.election.deadline().is_some_and(|deadline| deadline <= self.now) {
+            return;
+        }
+        let mut election = self.election.clone();
+        assert_eq!(election.handle(Event::Timer, self.now), [], "an early timer does something");
+        assert_eq!(election.state(), self.election.state(), "an early timer changes the state");
+    }
+
+    fn note(&mut self, action: Action, next: Option<Action>, event: Event, before: StateName) {
+        match action {
+            Action::TakeAddresses => {
+                assert!(!self.is_holding, "addresses taken twice");
+                self.is_holding = true;
+                self.announced_at = self.now;
+            }
+            Action::ReleaseAddresses => {
+                assert!(self.is_holding, "addresses released that are not held");
+                self.is_holding = false;
+            }
+            Action::Announce => {
+                assert!(self.is_holding, "announced without the addresses");
+                assert!(self.now >= self.announced_at + ANNOUNCEMENT_GAP, "announced twice within a second");
+                self.announced_at = self.now;
+            }
+            Action::Advertise(None) => {
+                assert!(self.is_holding, "a goodbye of a router that was not Active");
+                assert_eq!(next, Some(Action::ReleaseAddresses), "a goodbye, and the addresses stay");
+            }
+            Action::Advertise(Some(priority)) => {
+                assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
+                let is_first = next == Some(Action::TakeAddresses);
+                assert_eq!(is_first, before != StateName::Active, "an advert of a router that is not Active");
+                let is_regular = is_first || event == Event::Timer;
+                self.replies = if is_regular { 0 } else { self.replies + 1 };
+                assert!(self.replies <= REPLIES_MAX, "{} adverts out of turn", self.replies);
+            }
+            Action::Report(transition) => {
+                assert_eq!(transition.from, self.state, "reports do not chain");
+                assert_eq!(transition.at, self.now, "reported at another time");
+                self.state = transition.to;
+            }
+        }
+    }
+
+    /// The addresses are held in Active and nowhere else, and nobody stands who cannot serve.
+    fn check_state(&self, event: Event) {
+        let state = self.election.state().name();
+        assert_eq!(state, self.state, "an unreported change of state after {event:?}");
+        assert_eq!(self.is_holding, state == StateName::Active, "addresses held in {state} after {event:?}");
+        match state {
+            StateName::Initialize => {}
+            StateName::Backup | StateName::Active => {
+                assert!(self.is_running, "{state} without a start after {event:?}");
+                assert_eq!(self.election.causes().next(), None, "{state} although it cannot serve after {event:?}");
+            }
+            StateName::Fault => {
+                assert!(self.election.causes().any(Cause::is_fault), "Fault without a reason after {event:?}");
+            }
+        }
+    }
+
+    /// Nobody waits for ever, and nobody is woken again and again.
+    fn check_deadline(&self, event: Event) {
+        let deadline = self.election.deadline();
+        let causes: Vec<_> = self.election.causes().collect();
+        match self.state {
+            StateName::Initialize => {
+                let waits = !self.is_running || !causes.is_empty();
+                assert!(deadline.is_some() || waits, "stuck in Initialize after {event:?}");
+            }
+            StateName::Fault => {
+                let retries = causes.contains(&Cause::VirtualAddresses);
+                assert_eq!(deadline.is_some(), retries, "a retry of what is curable only, after {event:?}");
+            }
+            StateName::Backup => {
+                let farthest = self.now + self.longest_wait();
+                assert!(deadline.is_some_and(|at| at <= farthest), "{deadline:?} is too far after {event:?}");
+            }
+            StateName::Active => {
+                let farthest = self.now + self.parameters.advertisement_interval.duration();
+                assert!(deadline.is_some_and(|at| at <= farthest), "{deadline:?} is too far after {event:?}");
+            }
+        }
+        let is_end_of_time = self.now + Duration::from_millis(1) == self.now;
+        if event == Event::Timer && !is_end_of_time {
+            assert!(deadline.is_none_or(|at| at > self.now), "a timer that fires again at once in {}", self.state);
+        }
+    }
+
+    /// How long a Backup waits at most, whatever it is told.
+    fn longest_wait(&self) -> Duration {
+        let own = self.parameters.advertisement_interval.duration();
+        let longest = match (self.parameters.version, self.parameters.learned_interval_max) {
+            (Version::V2, _) => own.max(Duration::from_secs(1)),
+            (Version::V3, Some(max)) => own.max(max),
+            (Version::V3, None) => return Duration::MAX,
+        };
+        longest * (u32::from(self.parameters.down_timer_adverts) + 1) + self.parameters.spread
+    }
+}
