@@ -129,8 +129,11 @@ impl VirtualRouter {
 
     /// Takes in the stamps whose adverts did not come through, because the ring buffer was full: that is no silence.
     ///
-    /// An advert that came through counts for what the agent found of it, whatever its stamp says.
+    /// An advert that came through counts for what the agent found of it, whatever its stamp says. Of several stamps the
+    /// one that makes this router wait longest counts: nobody has looked at the checksum of what left them, and one that
+    /// is wrong must not take the wait for a live peer back.
     pub fn heed_stamps(&mut self, stamps: Vec<(PeerKey, Peer)>, desk: &mut Desk, now: Instant) {
+        let mut adverts = Vec::new();
         for (key, peer) in stamps {
             let interval = u16::try_from(peer.last_interval_cs).ok().and_then(vrrp::Centiseconds::new);
             let heard = self.heard.get(&key).copied();
@@ -138,12 +141,15 @@ impl VirtualRouter {
             let Some(interval) = interval.filter(|_| is_news) else { continue };
             let source = heard.map_or_else(|| address_from_bytes(key.source, self.config.family), |heard| heard.source);
             self.heard.insert(key, Heard { at_ns: peer.last_good_ns, source });
-            let advert = Advert {
+            adverts.push(Advert {
                 source,
                 priority: Priority::new(peer.last_priority),
                 max_advertise_interval: interval.duration(),
                 received_at: Instant::from_nanos(peer.last_good_ns),
-            };
+            });
+        }
+        adverts.sort_by_key(|advert| self.election.parameters().waits_until(advert));
+        for advert in adverts {
             self.handle(Event::Advert(advert), desk, now);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Parameters, Version};
+use crate::{Instant, Parameters, Version, election::Advert};
 
 impl Parameters {
     /// How much longer this router waits than one of the highest priority, so that the best Backup takes over first.
@@ -22,6 +22,13 @@ impl Parameters {
     #[must_use]
     pub fn active_down_interval(&self, active_adver_interval: Duration) -> Duration {
         active_adver_interval * u32::from(self.down_timer_adverts) + self.skew_time(active_adver_interval)
+    }
+
+    /// Until when a Backup that heeds `advert` waits for the next one; `None` where its sender leaves.
+    #[must_use]
+    pub fn waits_until(&self, advert: &Advert) -> Option<Instant> {
+        advert.priority?;
+        Some(advert.received_at + self.active_down_interval(self.learn(advert.max_advertise_interval)))
     }
 }
 
@@ -63,6 +70,21 @@ mod tests {
             assert_eq!(parameters.skew_time(interval), Duration::from_nanos(skew_ns), "{priority} {interval:?}");
             assert_eq!(parameters.active_down_interval(interval), Duration::from_nanos(down_ns), "{priority}");
         }
+    }
+
+    #[test]
+    fn who_leaves_is_not_waited_for() {
+        let advert = |priority, interval_ms| Advert {
+            source: [192, 0, 2, 1].into(),
+            priority: Priority::new(priority),
+            max_advertise_interval: Duration::from_millis(interval_ms),
+            received_at: Instant::from_nanos(5_000_000_000),
+        };
+        let waits_until = |advert| parameters(Version::V3, 200, 3).waits_until(&advert);
+        assert_eq!(waits_until(advert(1, 1_000)), Some(Instant::from_nanos(8_218_750_000)));
+        assert_eq!(waits_until(advert(255, 10)), Some(Instant::from_nanos(5_032_187_500)));
+        assert_eq!(waits_until(advert(0, 1_000)), None);
+        assert!(None < waits_until(advert(255, 10)), "whoever is waited for comes after whoever is not");
     }
 
     #[test]
