@@ -18,7 +18,7 @@ pub(crate) struct Options {
 /// Runs `program` of the simulation's package in place of this process.
 pub(crate) fn run(program: &str, options: &Options) -> Result<ExitCode> {
     let mut cargo = process::cargo();
-    cargo.args(["run", "--quiet", "--release", "--package", "vipd-simulation", "--bin", program, "--"]);
+    cargo.args(["run", "--quiet", "--profile", "simulation", "--package", "vipd-simulation", "--bin", program, "--"]);
     let error = cargo.args(&options.arguments).exec();
     Err(error).with_context(|| format!("failed to start `{}`", process::shown(&cargo)))
 }

@@ -1,43 +1,112 @@
 //! Somebody on the LAN who hears every advert, may send any frame from any address, and knows no secret.
 
+mod craft;
+
 use std::{collections::VecDeque, net::IpAddr};
 
+use rand::{Rng, RngExt, seq::IndexedRandom};
+use vrrp::{MacAddr, Version};
+
+use self::craft::Workshop;
 use crate::{
-    host::endpoints,
+    host::mac,
     scenario::{Auth, Scenario, address},
     world::Delivery,
 };
-use rand::{Rng, RngExt, seq::IndexedRandom};
-use vrrp::{
-    Centiseconds, Family, MacAddr, Priority, Version, Vrid, frame,
-    message::{ChecksumForm, Message, version_2},
-};
 
-const VRID: u8 = 51;
-/// The virtual address is host 100, the attacker host 66.
-const VIP: u8 = 100;
+/// The attacker is host 66.
 const OWN: u8 = 66;
 /// Frames that it keeps.
 const KEPT: usize = 32;
 const MAC: MacAddr = MacAddr([0x02, 0x66, 0x66, 0x66, 0x66, 0x66]);
 
+/// What is wrong with a frame. But for [`Forgery::Damaged`] and [`Forgery::Replayed`] the guard itself refuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgery {
+    /// Its sender is none of the routers.
+    Stranger,
+    /// What a router has sent, from a sender who is none.
+    StrangersCopy,
+    /// It comes from the receiver's own address.
+    OwnAddress,
+    /// The other version of VRRP.
+    OtherVersion,
+    /// As a router would forward it.
+    Forwarded,
+    /// Not from the MAC address that the sender has.
+    OtherMac,
+    /// For another virtual router.
+    OtherVrid,
+    /// It lists no address.
+    NoAddress,
+    /// Its interval is 0.
+    NoInterval,
+    /// Its list of IPv6 addresses does not begin with a link-local one.
+    NoLinkLocal,
+    /// Not as long as its address count says.
+    WrongLength,
+    /// Another password of version 2.
+    WrongPassword,
+    /// Nothing but the missing trailer tells it from an advert of the peer.
+    Unsigned,
+    /// Signed, then changed.
+    Tampered,
+    /// Signed, and it has been there before.
+    Replayed,
+    /// Right but for its checksum, which only the daemon looks at.
+    Damaged,
+}
+
+impl Forgery {
+    /// Whether the guard may admit it.
+    pub(crate) const fn is_for_daemon(self) -> bool {
+        matches!(self, Self::Damaged | Self::Replayed)
+    }
+
+    /// What can be tried on the LAN of `scenario`.
+    fn kinds(scenario: &Scenario) -> Vec<Self> {
+        let mut kinds = vec![
+            Self::Stranger,
+            Self::StrangersCopy,
+            Self::OwnAddress,
+            Self::OtherVersion,
+            Self::Forwarded,
+            Self::OtherVrid,
+            Self::NoAddress,
+            Self::NoInterval,
+            Self::WrongLength,
+        ];
+        if scenario.pins_macs {
+            kinds.push(Self::OtherMac);
+        }
+        if scenario.family == vrrp::Family::Ipv6 {
+            kinds.push(Self::NoLinkLocal);
+        }
+        match scenario.auth {
+            Auth::Off => kinds.extend([Self::Damaged; 4]),
+            Auth::Password => kinds.extend([Self::WrongPassword, Self::Damaged, Self::Damaged, Self::Damaged]),
+            Auth::Permissive => kinds.extend([[Self::Tampered, Self::Replayed, Self::Damaged]; 3].as_flattened()),
+            Auth::Enforce => kinds.extend([[Self::Tampered, Self::Replayed, Self::Unsigned]; 3].as_flattened()),
+        }
+        kinds
+    }
+}
+
 /// Keeps what it has heard and makes something of it.
 #[derive(Debug)]
 pub(crate) struct Attacker {
-    family: Family,
-    version: Version,
-    auth: Auth,
-    routers: u8,
+    workshop: Workshop,
+    routers: usize,
+    kinds: Vec<Forgery>,
     heard: VecDeque<(Vec<u8>, (usize, u64))>,
 }
 
 impl Attacker {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         Self {
-            family: scenario.family,
-            version: scenario.version,
-            auth: scenario.auth,
-            routers: u8::try_from(scenario.routers.len()).unwrap_or(u8::MAX),
+            workshop: Workshop::new(scenario),
+            routers: scenario.routers.len(),
+            kinds: Forgery::kinds(scenario),
             heard: VecDeque::new(),
         }
     }
@@ -51,86 +120,93 @@ impl Attacker {
 
     /// A frame for one of the hosts.
     pub(crate) fn forge(&self, dice: &mut impl Rng) -> Option<Delivery> {
-        let to = dice.random_range(0..usize::from(self.routers));
-        let forged = |frame| Delivery { to, frame, origin: None, is_changed: false, is_replay: false };
-        if self.auth.signs() && dice.random() {
-            let (frame, origin) = self.heard.get(dice.random_range(0..KEPT))?.clone();
-            if dice.random() {
-                return Some(Delivery { origin: Some(origin), is_replay: true, ..forged(frame) });
+        let to = dice.random_range(0..self.routers);
+        let forgery = *self.kinds.choose(dice)?;
+        let priority = *[0, 255, 254].choose(dice)?;
+        let mut delivery = Delivery { forgery: Some(forgery), ..Delivery::new(to, Vec::new(), None) };
+        delivery.frame = match forgery {
+            Forgery::Replayed => {
+                let (frame, origin) = self.keepsake(dice)?;
+                delivery.origin = Some(origin);
+                frame
             }
-            return Some(forged(self.tampered(frame, dice)));
-        }
-        let peer = address(self.family, 1 + u8::try_from((to + 1) % usize::from(self.routers)).unwrap_or(0));
-        let frame = match dice.random_range(0..4) {
-            0 => self.advert(address(self.family, OWN), self.version, dice),
-            1 => self.advert(peer, other(self.version), dice),
-            2 => self.forwarded(self.advert(peer, self.version, dice)),
-            // Nothing but a secret tells this one from an advert of the peer.
-            _ if self.auth == Auth::Enforce => self.advert(peer, self.version, dice),
-            _ => self.damaged(self.advert(peer, self.version, dice), dice),
+            Forgery::Tampered => self.workshop.raised(self.keepsake(dice)?.0, dice),
+            Forgery::StrangersCopy => Workshop::moved(self.keepsake(dice)?.0, self.address(OWN)),
+            Forgery::Stranger
+            | Forgery::OwnAddress
+            | Forgery::OtherVersion
+            | Forgery::Forwarded
+            | Forgery::OtherMac
+            | Forgery::OtherVrid
+            | Forgery::NoAddress
+            | Forgery::NoInterval
+            | Forgery::NoLinkLocal
+            | Forgery::WrongLength
+            | Forgery::WrongPassword
+            | Forgery::Unsigned
+            | Forgery::Damaged => self.craft(forgery, to, priority, dice),
         };
-        Some(forged(frame))
+        Some(delivery)
     }
 
-    /// An advert that is signed, with another priority and the right checksum.
-    fn tampered(&self, mut frame: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
-        let start = self.header_len();
-        let old = frame[start + 2];
-        let new = if old == 255 { 0 } else { dice.random_range(old + 1..=255) };
-        frame[start + 2] = new;
-        // The checksum of a changed word. RFC 1624 §3.
-        let checksum = u16::from_be_bytes([frame[start + 6], frame[start + 7]]);
-        let word = |priority: u8| u32::from(priority) << 8;
-        let mut sum = u32::from(!checksum) + (0xffff - word(old)) + word(new);
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
+    fn craft(&self, forgery: Forgery, to: usize, priority: u8, dice: &mut impl Rng) -> Vec<u8> {
+        let workshop = &self.workshop;
+        let (peer, peer_mac) = self.peer(to);
+        match forgery {
+            Forgery::Stranger => workshop.advert(self.address(OWN), MAC, priority),
+            Forgery::OwnAddress => workshop.advert(self.address(number(to)), MAC, priority),
+            Forgery::OtherMac => workshop.advert(peer, MAC, priority),
+            Forgery::OtherVersion => {
+                let version_type = match workshop.version {
+                    Version::V2 => 0x31,
+                    Version::V3 => 0x21,
+                };
+                workshop.with_byte(workshop.advert(peer, peer_mac, priority), 0, version_type)
+            }
+            Forgery::Forwarded => workshop.forwarded(workshop.advert(peer, peer_mac, priority)),
+            Forgery::OtherVrid => workshop.with_byte(workshop.advert(peer, peer_mac, priority), 1, 52),
+            Forgery::NoInterval => workshop.without_interval(workshop.advert(peer, peer_mac, priority)),
+            Forgery::NoAddress => workshop.listing(Vec::new(), peer, peer_mac, priority),
+            Forgery::NoLinkLocal => {
+                let global = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100]);
+                workshop.listing(vec![global, workshop.vip()], peer, peer_mac, priority)
+            }
+            // One address more than there are bytes for, or one less.
+            Forgery::WrongLength => {
+                let count = *[0, 2, 200].choose(dice).unwrap_or(&2);
+                let frame = workshop.advert(peer, peer_mac, priority);
+                workshop.with_byte(frame, 3, if count == 0 { 3 } else { count })
+            }
+            Forgery::WrongPassword => workshop.with_password("guessed", peer, peer_mac, priority),
+            Forgery::Damaged => workshop.damaged(workshop.advert(peer, peer_mac, priority), dice),
+            // Copies are made from what was overheard.
+            Forgery::Unsigned | Forgery::Replayed | Forgery::Tampered | Forgery::StrangersCopy => {
+                workshop.advert(peer, peer_mac, priority)
+            }
         }
-        let checksum = !u16::try_from(sum).unwrap_or(0);
-        frame[start + 6..start + 8].copy_from_slice(&checksum.to_be_bytes());
-        frame
     }
 
-    fn advert(&self, source: IpAddr, version: Version, dice: &mut impl Rng) -> Vec<u8> {
-        let Some(vrid) = Vrid::new(VRID) else { return Vec::new() };
-        let message = Message {
-            vrid,
-            priority: Priority::new(*[0, 255, 254].choose(dice).unwrap_or(&255)),
-            max_advertise_interval: Centiseconds::new(100).unwrap_or(Centiseconds::MAX),
-            addresses: vec![address(self.family, VIP)],
-        };
-        let endpoints = endpoints(source);
-        let bytes = match version {
-            Version::V2 => version_2::encode(&message, &version_2::Authentication::None),
-            Version::V3 => message.encode(&endpoints, ChecksumForm::PseudoHeader),
-        };
-        frame::multicast(MAC, &endpoints, &bytes)
+    /// An advert without fault in the name of a peer of `to`, which loses to everybody's, or says that the peer leaves.
+    pub(crate) fn assail(&self, to: usize, priority: u8) -> Delivery {
+        let (peer, peer_mac) = self.peer(to);
+        Delivery::new(to, self.workshop.advert(peer, peer_mac, priority), None)
     }
 
-    /// As a router would forward it.
-    fn forwarded(&self, mut frame: Vec<u8>) -> Vec<u8> {
-        let ttl = if self.family == Family::Ipv4 { 14 + 8 } else { 14 + 7 };
-        frame[ttl] = 254;
-        frame
+    fn keepsake(&self, dice: &mut impl Rng) -> Option<(Vec<u8>, (usize, u64))> {
+        self.heard.get(dice.random_range(0..KEPT)).cloned()
     }
 
-    /// One byte changed, the checksum left.
-    fn damaged(&self, mut frame: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
-        let place = dice.random_range(self.header_len()..frame.len());
-        frame[place] ^= dice.random_range(1..=255);
-        frame
+    fn peer(&self, to: usize) -> (IpAddr, MacAddr) {
+        let number = number((to + 1) % self.routers);
+        (self.address(number), mac(number))
     }
 
-    const fn header_len(&self) -> usize {
-        match self.family {
-            Family::Ipv4 => 14 + 20,
-            Family::Ipv6 => 14 + 40,
-        }
+    fn address(&self, number: u8) -> IpAddr {
+        address(self.workshop.family, number)
     }
 }
 
-const fn other(version: Version) -> Version {
-    match version {
-        Version::V2 => Version::V3,
-        Version::V3 => Version::V2,
-    }
+/// The number of the host in this place.
+fn number(place: usize) -> u8 {
+    u8::try_from(place + 1).unwrap_or(u8::MAX)
 }

@@ -15,8 +15,9 @@ use vrrp_wire::{
 };
 
 use crate::{
+    attacker::Forgery,
     clock::{Clock, Time, nanoseconds},
-    kernel::{Kernel, Record},
+    kernel::{Kernel, Provenance, Record},
     scenario::{Auth, Router, Scenario, address},
 };
 
@@ -45,12 +46,31 @@ pub(crate) enum Effect {
     /// The state changed.
     Report(Transition),
     /// An advert was taken in.
-    Heard {
+    Hear {
         advert: Advert,
         before: State,
         after: State,
-        is_genuine: bool,
+        heard: Heard,
     },
+    /// One was refused.
+    Refuse {
+        provenance: Provenance,
+        forgery: Option<Forgery>,
+    },
+    /// A takeover that was due did not happen.
+    Saved {
+        by_stamp: bool,
+    },
+}
+
+/// How an advert came to the election.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    pub(crate) provenance: Provenance,
+    /// Only its stamp was left.
+    pub(crate) by_stamp: bool,
+    /// An advert was sent in answer.
+    pub(crate) is_answered: bool,
 }
 
 /// What becomes of the daemon.
@@ -59,6 +79,14 @@ pub(crate) enum Life {
     Running,
     Frozen,
     Gone,
+}
+
+/// What the daemon wants the address to be: held or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// Each wish is a new one; what is not the last is not reported any more.
+    pub(crate) term: u64,
+    holds: bool,
 }
 
 /// A host of the LAN.
@@ -76,8 +104,8 @@ pub(crate) struct Host {
     knows_link: bool,
     /// How many attempts to hold the address are going to fail.
     pub(crate) failures: u32,
-    /// Term of the address; each wish is a new one.
-    pub(crate) term: u64,
+    /// What the address is to be.
+    pub(crate) wish: Wish,
     /// Keys that are accepted, and the one that signs.
     pub(crate) keys: (Vec<u8>, u8),
     /// Priority of the configuration as it was last read.
@@ -110,7 +138,8 @@ impl Host {
             link_local_first: u8::from(scenario.family == Family::Ipv6),
             ..RouterEntry::default()
         };
-        let peers = scenario.routers.iter().map(|router| router.address).filter(|peer| *peer != router.address);
+        let peers = (1..).zip(&scenario.routers).filter(|(_, peer)| peer.address != router.address);
+        let peers = peers.map(|(number, peer)| (peer.address, scenario.pins_macs.then(|| mac(number))));
         let mut host = Self {
             number,
             clock: router.clock,
@@ -121,7 +150,7 @@ impl Host {
             is_linked: true,
             knows_link: true,
             failures: 0,
-            term: 0,
+            wish: Wish::default(),
             keys: (vec![1], 1),
             priority: router.parameters.priority,
             version: scenario.version,
@@ -180,6 +209,7 @@ impl Host {
             return Vec::new();
         }
         self.life = Life::Running;
+        self.wish.term += 1;
         self.kernel.holds_address = false;
         self.kernel.forget();
         self.heard.clear();
@@ -200,8 +230,9 @@ impl Host {
         }
         let effects = self.handle(Event::Shutdown, time);
         self.life = Life::Gone;
-        self.kernel.holds_address = false;
-        self.term += 1;
+        // It ends when it has done what was to be done.
+        self.kernel.holds_address &= self.wish.holds;
+        self.wish.term += 1;
         effects
     }
 
@@ -215,7 +246,7 @@ impl Host {
 
     /// The address is on the interface, or gone, as was wished; or it could not be put there.
     pub(crate) fn address_done(&mut self, term: u64, holds: bool, time: Time) -> Vec<Effect> {
-        if term != self.term {
+        if term != self.wish.term {
             return Vec::new();
         }
         let fails = holds && self.failures > 0;
@@ -233,14 +264,25 @@ impl Host {
             return Vec::new();
         }
         self.kernel.beat_at = self.now(time);
+        let was_due = self.is_takeover_due(time);
         let mut effects = self.receive(time);
+        if was_due && self.state() == StateName::Backup && !self.is_takeover_due(time) {
+            effects.push(Effect::Saved { by_stamp: false });
+        }
         effects.extend(self.heed_link(time));
-        let is_due = self.election.deadline().is_some_and(|deadline| deadline <= self.now(time));
-        if is_due && self.state() == StateName::Backup {
+        if self.is_takeover_due(time) {
             effects.extend(self.heed_stamps(time));
+            if !self.is_takeover_due(time) {
+                effects.push(Effect::Saved { by_stamp: true });
+            }
         }
         effects.extend(self.handle(Event::Timer, time));
         effects
+    }
+
+    fn is_takeover_due(&self, time: Time) -> bool {
+        let is_due = self.election.deadline().is_some_and(|deadline| deadline <= self.now(time));
+        is_due && self.state() == StateName::Backup
     }
 
     fn receive(&mut self, time: Time) -> Vec<Effect> {
@@ -248,7 +290,11 @@ impl Host {
         while let Some(record) = self.kernel.ring.pop_front() {
             let accepted = self.accept(&record);
             self.heard.insert(record.sender, record.received_at.as_nanos());
-            let Some((message, sequence)) = accepted else { continue };
+            let Record { provenance, forgery, .. } = record;
+            let Some((message, sequence)) = accepted else {
+                effects.push(Effect::Refuse { provenance, forgery });
+                continue;
+            };
             if let Some(sequence) = sequence {
                 self.kernel.set_mark(record.sender, sequence.get());
             }
@@ -258,35 +304,42 @@ impl Host {
                 max_advertise_interval: message.max_advertise_interval.duration(),
                 received_at: record.received_at,
             };
-            effects.extend(self.hear(advert, record.is_genuine, time));
+            effects.extend(self.hear(advert, provenance, false, time));
         }
         effects
     }
 
-    fn hear(&mut self, advert: Advert, is_genuine: bool, time: Time) -> Vec<Effect> {
+    fn hear(&mut self, advert: Advert, provenance: Provenance, by_stamp: bool, time: Time) -> Vec<Effect> {
         let before = *self.election.state();
         let consequences = self.handle(Event::Advert(advert), time);
         let after = *self.election.state();
-        let mut effects = vec![Effect::Heard { advert, before, after, is_genuine }];
+        let is_answered = consequences.iter().any(|effect| matches!(effect, Effect::Send { .. }));
+        let heard = Heard { provenance, by_stamp, is_answered };
+        let mut effects = vec![Effect::Hear { advert, before, after, heard }];
         effects.extend(consequences);
         effects
     }
 
     /// Adverts that were lost between the kernel and here have left their stamp.
     fn heed_stamps(&mut self, time: Time) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for (key, peer) in self.kernel.stamps() {
+        let mut stamps = Vec::new();
+        for (key, peer, provenance) in self.kernel.stamps() {
             let interval = u16::try_from(peer.last_interval_cs).ok().and_then(Centiseconds::new);
             let is_news = peer.last_good_ns > self.heard.get(&key).copied().unwrap_or(0);
             let Some(interval) = interval.filter(|_| is_news) else { continue };
-            self.heard.insert(key, peer.last_good_ns);
             let advert = Advert {
                 source: address_from_bytes(key.source, self.family()),
                 priority: Priority::new(peer.last_priority),
                 max_advertise_interval: interval.duration(),
                 received_at: Instant::from_nanos(peer.last_good_ns),
             };
-            effects.extend(self.hear(advert, true, time));
+            stamps.push((key, advert, provenance));
+        }
+        stamps.sort_by_key(|(_, advert, _)| self.election.parameters().waits_until(advert));
+        let mut effects = Vec::new();
+        for (key, advert, provenance) in stamps {
+            self.heard.insert(key, advert.received_at.as_nanos());
+            effects.extend(self.hear(advert, provenance, true, time));
         }
         effects
     }
@@ -323,13 +376,13 @@ impl Host {
                 Action::Advertise(priority) => effects.extend(self.advertise(priority, time)),
                 Action::TakeAddresses => {
                     self.tell_kernel(time);
-                    self.term += 1;
-                    effects.push(Effect::Hold { term: self.term });
+                    self.wish = Wish { term: self.wish.term + 1, holds: true };
+                    effects.push(Effect::Hold { term: self.wish.term });
                 }
                 Action::ReleaseAddresses => {
                     self.tell_kernel(time);
-                    self.term += 1;
-                    effects.push(Effect::Release { term: self.term });
+                    self.wish = Wish { term: self.wish.term + 1, holds: false };
+                    effects.push(Effect::Release { term: self.wish.term });
                 }
                 Action::Announce => {}
                 Action::Report(transition) => effects.push(Effect::Report(transition)),
@@ -379,14 +432,14 @@ impl Host {
     }
 }
 
-fn authentication(auth: Auth) -> version_2::Authentication {
+pub(crate) fn authentication(auth: Auth) -> version_2::Authentication {
     match (auth, version_2::Password::new("simple")) {
         (Auth::Password, Some(password)) => version_2::Authentication::Password(password),
         _ => version_2::Authentication::None,
     }
 }
 
-fn mac(number: u8) -> MacAddr {
+pub(crate) fn mac(number: u8) -> MacAddr {
     MacAddr([0x02, 0, 0, 0, 0, number])
 }
 

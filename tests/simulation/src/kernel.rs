@@ -12,12 +12,28 @@ use vrrp_wire::{
     abi::{Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, Station, Verdict, VipKey, address_bytes},
     fence::{self, Post},
     hmac::{Midstates, Workspace, tag},
-    judge::{Tables, examine, sender},
+    judge::{Finding, Tables, examine, sender},
     neighbor::Neighbor,
 };
 
+use crate::{attacker::Forgery, world::Delivery};
+
 /// Adverts that wait for a daemon which does not run; those beyond leave their stamp only.
-const RING: usize = 24;
+const RING: usize = 12;
+
+/// What a frame is, as nobody but the simulation knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    /// What a router of this LAN has sent, and not a copy of what has been there.
+    #[default]
+    Genuine,
+    /// A copy of it, from somebody else.
+    Copy,
+    /// Made up, and nothing tells it from what the router in whose name it comes would have sent.
+    Plausible,
+    /// Made up, or changed on the way.
+    Forged,
+}
 
 /// An advert that was handed over.
 #[derive(Clone, Debug)]
@@ -25,8 +41,16 @@ pub(crate) struct Record {
     pub(crate) received_at: Instant,
     pub(crate) sender: PeerKey,
     pub(crate) message: Vec<u8>,
-    /// Whether it is what a router of this network sent.
-    pub(crate) is_genuine: bool,
+    pub(crate) provenance: Provenance,
+    pub(crate) forgery: Option<Forgery>,
+}
+
+/// What the kernel makes of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) verdict: Verdict,
+    /// It was good, and there was no room for it.
+    pub(crate) is_lost: bool,
 }
 
 /// What the kernel of one host knows about its virtual router.
@@ -40,7 +64,11 @@ pub(crate) struct Kernel {
     /// Whether the virtual address is on the interface.
     pub(crate) holds_address: bool,
     pub(crate) ring: VecDeque<Record>,
+    /// Times that the fence has closed, whatever was forgotten since.
+    pub(crate) closings: u64,
     peers: BTreeMap<PeerKey, Peer>,
+    /// What the last stamp of each peer is of.
+    stamped: BTreeMap<PeerKey, Provenance>,
     marks: BTreeMap<PeerKey, u64>,
     keys: BTreeMap<u8, Midstates>,
     fence: Fence,
@@ -49,8 +77,17 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn new(key: RouterKey, vip: IpAddr, router: Router, peers: impl Iterator<Item = IpAddr>) -> Self {
-        let peer = |source| (PeerKey { router: key, source: address_bytes(source) }, Peer::default());
+    /// Each of the `peers` has its address, and the MAC address that it is pinned to.
+    pub(crate) fn new(
+        key: RouterKey,
+        vip: IpAddr,
+        router: Router,
+        peers: impl Iterator<Item = (IpAddr, Option<MacAddr>)>,
+    ) -> Self {
+        let peer = |(source, pinned): (IpAddr, Option<MacAddr>)| {
+            let (mac, mac_pinned) = (pinned.map_or([0; 6], |mac| mac.0), u8::from(pinned.is_some()));
+            (PeerKey { router: key, source: address_bytes(source) }, Peer { mac, mac_pinned, ..Peer::default() })
+        };
         Self {
             key,
             vip,
@@ -59,7 +96,9 @@ impl Kernel {
             beat_at: Instant::from_nanos(0),
             holds_address: false,
             ring: VecDeque::new(),
+            closings: 0,
             peers: peers.map(peer).collect(),
+            stamped: BTreeMap::new(),
             marks: BTreeMap::new(),
             keys: BTreeMap::new(),
             fence: Fence::default(),
@@ -70,7 +109,9 @@ impl Kernel {
 
     /// Forgets what a new guard, or a new kernel, does not know.
     pub(crate) fn forget(&mut self) {
-        self.peers.values_mut().for_each(|peer| *peer = Peer::default());
+        let unheard = |peer: &Peer| Peer { mac: peer.mac, mac_pinned: peer.mac_pinned, ..Peer::default() };
+        self.peers.values_mut().for_each(|peer| *peer = unheard(peer));
+        self.stamped.clear();
         self.marks.clear();
         self.ring.clear();
         (self.role, self.fence) = (Role::default(), Fence::default());
@@ -88,33 +129,47 @@ impl Kernel {
         self.marks.get(sender).copied()
     }
 
-    pub(crate) fn stamps(&self) -> Vec<(PeerKey, Peer)> {
-        let mut stamps: Vec<_> = self.peers.iter().map(|(&key, &peer)| (key, peer)).collect();
-        stamps.sort_by_key(|(_, peer)| peer.last_good_ns);
-        stamps
+    /// The last good advert of each peer, and what it really was.
+    pub(crate) fn stamps(&self) -> impl Iterator<Item = (PeerKey, Peer, Provenance)> {
+        let provenance = |key| self.stamped.get(key).copied().unwrap_or_default();
+        self.peers.iter().map(move |(key, &peer)| (*key, peer, provenance(key)))
     }
 
-    /// Judges a frame that arrives and hands it over.
-    pub(crate) fn arrive(&mut self, frame: &[u8], is_genuine: bool, now: Instant, wall_clock: u64) -> Option<Verdict> {
+    /// Judges the frame of `delivery` and hands it over; `None` where it is not VRRP.
+    pub(crate) fn arrive(
+        &mut self,
+        delivery: &Delivery,
+        provenance: Provenance,
+        now: Instant,
+        wall_clock: u64,
+    ) -> Option<Arrival> {
         self.wall_clock = wall_clock;
-        let finding = examine(frame, self.key.ifindex, self)?;
+        let finding = examine(&delivery.frame[..], self.key.ifindex, self)?;
         if finding.verdict != Verdict::Admitted {
-            return Some(finding.verdict);
+            return Some(Arrival { verdict: finding.verdict, is_lost: false });
         }
-        let (sender, _) = sender(&finding.facts, finding.router, self)?;
+        let by_address = PeerKey { router: finding.router, source: finding.facts.source };
+        let sender = sender(&finding.facts, finding.router, self).map_or(by_address, |(key, _)| key);
         let at = finding.facts.message_offset;
-        let message = frame.get(at..at + finding.facts.message_len)?.to_vec();
-        if self.ring.len() < RING {
-            self.ring.push_back(Record { received_at: now, sender, message, is_genuine });
+        let message = delivery.frame.get(at..at + finding.facts.message_len)?.to_vec();
+        let is_lost = self.ring.len() >= RING;
+        if !is_lost {
+            let forgery = delivery.forgery;
+            self.ring.push_back(Record { received_at: now, sender, message, provenance, forgery });
         }
-        let now_ns = now.as_nanos();
-        if let Some(until) = fence::close(&self.key, finding.priority, finding.interval_cs, self, now_ns) {
-            (self.fence.closed_until_ns, self.fence.beat_ns) = (until, self.beat_at.as_nanos());
-        }
+        self.move_fence(&finding, now.as_nanos());
         if let Some(peer) = self.peers.get_mut(&sender) {
-            peer.stamp(finding.priority, finding.interval_cs, now_ns);
+            peer.stamp(finding.priority, finding.interval_cs, now.as_nanos());
+            self.stamped.insert(sender, provenance);
         }
-        Some(finding.verdict)
+        Some(Arrival { verdict: finding.verdict, is_lost })
+    }
+
+    fn move_fence(&mut self, finding: &Finding, now_ns: u64) {
+        let Some(until) = fence::close(&self.key, finding.priority, finding.interval_cs, self, now_ns) else { return };
+        let is_closed = self.fence.is_closed(&self.heartbeat(), now_ns);
+        self.closings += u64::from(until > now_ns && !is_closed);
+        (self.fence.closed_until_ns, self.fence.beat_ns) = (until, self.beat_at.as_nanos());
     }
 
     /// Whether this host answers who asks for the virtual address.

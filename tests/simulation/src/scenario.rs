@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 use vrrp::{Centiseconds, Family, Parameters, Priority, Version};
 
-use crate::clock::{Clock, Time, nanoseconds};
+use crate::{
+    clock::{Clock, Time, nanoseconds},
+    dice::{Stream, dice},
+};
 
 /// How adverts are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,9 @@ impl Router {
         self.parameters.priority.get()
     }
 }
+
+/// A state and the address that goes with it may differ for 50 ms; this is half of that, less the steps of time.
+const LATENCY_MAX: Time = 24_000_000;
 
 /// Something that happens to the network or to a host.
 #[derive(Clone, Debug)]
@@ -118,6 +124,13 @@ pub(crate) enum Happening {
         times: u32,
         every: Time,
     },
+    /// Somebody sends adverts in the name of a router to the Active Router that it must answer: losing ones, or ones that
+    /// say that their sender leaves.
+    Assail {
+        times: u32,
+        every: Time,
+        leaving: bool,
+    },
     /// All that was broken is mended; no fault follows until the end of what is expected.
     Calm,
     /// What must have become of the calm by now has.
@@ -136,6 +149,8 @@ pub(crate) struct Scenario {
     pub(crate) family: Family,
     pub(crate) version: Version,
     pub(crate) auth: Auth,
+    /// Adverts are believed from the MAC addresses of the routers only.
+    pub(crate) pins_macs: bool,
     pub(crate) routers: Vec<Router>,
     /// The longest that a frame takes on an undisturbed way.
     pub(crate) delay: Time,
@@ -145,7 +160,9 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    pub(crate) fn new(dice: &mut impl Rng) -> Self {
+    /// What `seed` stands for.
+    pub(crate) fn new(seed: u64) -> Self {
+        let dice = &mut dice(seed, Stream::Scenario);
         let version = if dice.random_ratio(1, 4) { Version::V2 } else { Version::V3 };
         let family = if version == Version::V3 && dice.random() { Family::Ipv6 } else { Family::Ipv4 };
         let auth = match version {
@@ -158,9 +175,10 @@ impl Scenario {
             family,
             version,
             auth,
+            pins_macs: dice.random_ratio(1, 3),
             routers,
             delay: shortest / 50,
-            latency: shortest / 50,
+            latency: (shortest / 50).min(LATENCY_MAX),
             happenings: Vec::new(),
         };
         let mut at = 0;
@@ -170,6 +188,12 @@ impl Scenario {
         }
         scenario.happenings.sort_by_key(|&(at, _)| at);
         scenario
+    }
+
+    /// A number that stands for the whole of it: FNV-1a of its text.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let text = format!("{self:?}");
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
     /// The longest interval.
@@ -219,7 +243,11 @@ impl Scenario {
         self.happenings.push((begins, Happening::Calm));
         let settled = begins + self.settling();
         self.happenings.push((settled, Happening::Settled));
-        let at = settled + dice.random_range(0..2 * self.interval());
+        let mut at = settled + dice.random_range(0..2 * self.interval());
+        // Nothing but a signature tells such adverts from those of a router.
+        if matches!(self.auth, Auth::Off | Auth::Permissive) && dice.random_ratio(1, 4) {
+            at = self.assault(at, dice);
+        }
         if dice.random_ratio(1, 4) {
             return at;
         }
@@ -229,13 +257,21 @@ impl Scenario {
         replaced
     }
 
+    fn assault(&mut self, begins: Time, dice: &mut impl Rng) -> Time {
+        let span = self.interval() * dice.random_range(1..16);
+        let times = u32::try_from(span / self.interval()).unwrap_or(1) * dice.random_range(2..40);
+        let every = span / Time::from(times);
+        self.happenings.push((begins, Happening::Assail { times, every, leaving: dice.random() }));
+        begins + span + self.interval()
+    }
+
     /// A fault, and what undoes it.
     fn fault(&self, at: Time, until: Time, dice: &mut impl Rng) -> Vec<(Time, Happening)> {
         let count = self.routers.len();
         let host = dice.random_range(0..count);
         let to = (host + dice.random_range(1..count)) % count;
         let interval = self.interval();
-        match dice.random_range(0..16) {
+        match dice.random_range(0..17) {
             0 => vec![(at, Happening::Impair { from: host, to, lost: 100, twice: 0 })],
             1 | 2 => {
                 let (lost, twice) = (dice.random_range(0..80), dice.random_range(0..80));
@@ -264,9 +300,9 @@ impl Scenario {
                     (until, Happening::Reload { host, priority: own }),
                 ]
             }
-            13 if self.auth.signs() => self.trouble_with_time_or_keys(at, until, dice),
+            13 | 16 if self.auth.signs() => self.trouble_with_time_or_keys(at, until, dice),
             14 if interval >= 1_000_000_000 => vec![(at, Happening::AddressFailure { host })],
-            13..=15 => {
+            13..=16 => {
                 let times = dice.random_range(1..40);
                 let every = (until - at) / Time::from(times) + 1;
                 vec![(at, Happening::Forge { times, every })]
@@ -324,7 +360,7 @@ fn routers(version: Version, family: Family, dice: &mut impl Rng) -> Vec<Router>
                 startup_delay,
                 spread,
                 down_timer_adverts,
-                learned_interval_max: limited.then(|| interval.duration() * 4),
+                learned_interval_max: limited.then(|| interval.duration() * 2),
             };
             let clock = Clock {
                 boot: dice.random_range(1..1 << 50),

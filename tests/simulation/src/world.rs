@@ -1,23 +1,26 @@
 //! The run of a scenario: events in the order of their time, from one host to the next.
 
+mod happenings;
+
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
-    ops::AddAssign,
 };
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_xorshift::XorShiftRng;
-use vrrp::Priority;
 use vrrp_wire::abi::Verdict;
 
 use crate::{
-    attacker::Attacker,
+    attacker::{Attacker, Forgery},
     clock::Time,
+    dice::{Stream, dice},
     host::{Effect, Host, Life},
+    kernel::Provenance,
     network::Network,
     oracle::{Oracle, Violation},
     scenario::{Happening, Scenario},
+    summary::Summary,
 };
 
 /// What comes to a host.
@@ -25,58 +28,51 @@ use crate::{
 pub(crate) struct Delivery {
     pub(crate) to: usize,
     pub(crate) frame: Vec<u8>,
-    /// The host and the number of the frame among all that it has sent; `None` for a forgery.
+    /// The host and the number of the frame among all that it has sent; `None`: no router has sent it.
     pub(crate) origin: Option<(usize, u64)>,
+    /// A bit of it was turned on the way.
     pub(crate) is_changed: bool,
-    /// It does not come from its sender.
-    pub(crate) is_replay: bool,
+    /// What is wrong with it.
+    pub(crate) forgery: Option<Forgery>,
 }
 
 impl Delivery {
-    fn describe(&self) -> String {
-        let origin =
-            self.origin.map_or_else(|| "a forgery".into(), |(host, number)| format!("{number} of host {}", host + 1));
-        let changed = if self.is_changed { ", changed" } else { "" };
-        let again = if self.is_replay { ", replayed" } else { "" };
-        format!("{origin}{changed}{again}")
+    pub(crate) const fn new(to: usize, frame: Vec<u8>, origin: Option<(usize, u64)>) -> Self {
+        Self { to, frame, origin, is_changed: false, forgery: None }
     }
-}
 
-/// What the kernel makes of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) verdict: Verdict,
-    /// It was good, and there was no room for it.
-    pub(crate) is_lost: bool,
+    fn describe(&self) -> String {
+        let origin = self
+            .origin
+            .map_or_else(|| "what nobody sent".into(), |(host, number)| format!("{number} of host {}", host + 1));
+        let changed = if self.is_changed { ", changed" } else { "" };
+        let forgery = self.forgery.map_or_else(String::new, |forgery| format!(", {forgery:?}"));
+        format!("{origin}{changed}{forgery}")
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Due {
     Arrival(Delivery),
     Turn(usize),
-    AddressDone { host: usize, term: u64, holds: bool },
+    AddressDone {
+        host: usize,
+        term: u64,
+        holds: bool,
+    },
+    /// The address must have followed the state.
+    FollowUp(usize),
     Happening(Happening),
-    Forgery { left: u32, every: Time },
+    Forgery {
+        left: u32,
+        every: Time,
+    },
+    Assault {
+        left: u32,
+        every: Time,
+        leaving: bool,
+    },
     Look,
-}
-
-/// What a run came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Frames that arrived.
-    pub frames: u64,
-    /// Changes of state.
-    pub transitions: u64,
-    /// Frames that were refused.
-    pub refused: u64,
-}
-
-impl AddAssign for Summary {
-    fn add_assign(&mut self, other: Self) {
-        self.frames += other.frames;
-        self.transitions += other.transitions;
-        self.refused += other.refused;
-    }
 }
 
 /// The LAN while it runs.
@@ -87,19 +83,22 @@ pub(crate) struct World<'t> {
     scenario: Scenario,
     hosts: Vec<Host>,
     turns: Vec<Option<Time>>,
+    /// What a frozen daemon was about to do with its address: (term, holds).
+    wishes: Vec<Vec<(u64, bool)>>,
     sent: Vec<u64>,
     network: Network,
     attacker: Attacker,
     oracle: Oracle,
-    dice: XorShiftRng,
+    network_dice: XorShiftRng,
+    turn_dice: XorShiftRng,
+    attacker_dice: XorShiftRng,
     summary: Summary,
     trace: Option<&'t mut String>,
 }
 
 impl<'t> World<'t> {
     pub(crate) fn new(seed: u64, trace: Option<&'t mut String>) -> Self {
-        let mut dice = XorShiftRng::seed_from_u64(seed);
-        let scenario = Scenario::new(&mut dice);
+        let scenario = Scenario::new(seed);
         let count = scenario.routers.len();
         let hosts: Vec<_> =
             (1..=u8::try_from(count).unwrap_or(u8::MAX)).map(|number| Host::new(number, &scenario)).collect();
@@ -109,11 +108,14 @@ impl<'t> World<'t> {
             due: BTreeMap::new(),
             hosts,
             turns: vec![None; count],
+            wishes: vec![Vec::new(); count],
             sent: vec![0; count],
             network: Network::new(count, scenario.family, scenario.delay),
             attacker: Attacker::new(&scenario),
             oracle: Oracle::new(&scenario),
-            dice,
+            network_dice: dice(seed, Stream::Network),
+            turn_dice: dice(seed, Stream::Turns),
+            attacker_dice: dice(seed, Stream::Attacker),
             summary: Summary::default(),
             trace,
             scenario,
@@ -129,10 +131,11 @@ impl<'t> World<'t> {
         let scenario = self.scenario.clone();
         self.say(|| {
             format!(
-                "{:?} {:?} {:?}, delay {}",
+                "{:?} {:?} {:?}, MAC addresses pinned: {}, delay {}",
                 scenario.version,
                 scenario.family,
                 scenario.auth,
+                scenario.pins_macs,
                 Milliseconds(scenario.delay)
             )
         });
@@ -140,7 +143,7 @@ impl<'t> World<'t> {
             self.say(|| format!("host {} {:?} {:?}", place + 1, router.parameters, router.clock));
         }
         for host in 0..self.hosts.len() {
-            let boot = self.dice.random_range(0..=self.scenario.interval());
+            let boot = self.turn_dice.random_range(0..=self.scenario.interval());
             self.plan(boot, Due::Happening(Happening::Start { host }));
         }
         let end = scenario.happenings.last().map_or(0, |&(at, _)| at);
@@ -152,6 +155,8 @@ impl<'t> World<'t> {
             self.now = at;
             self.meet(due)?;
         }
+        self.summary += self.oracle.judged;
+        self.summary.closings = self.hosts.iter().map(|host| host.kernel.closings).sum();
         Ok(self.summary)
     }
 
@@ -173,7 +178,7 @@ impl<'t> World<'t> {
             Due::AddressDone { host, term, holds } => self.address_done(host, term, holds),
             Due::Happening(happening) => self.happen(&happening),
             Due::Forgery { left, every } => {
-                if let Some(delivery) = self.attacker.forge(&mut self.dice) {
+                if let Some(delivery) = self.attacker.forge(&mut self.attacker_dice) {
                     self.plan(self.now + 1, Due::Arrival(delivery));
                 }
                 if left > 1 {
@@ -181,15 +186,30 @@ impl<'t> World<'t> {
                 }
                 Ok(())
             }
-            Due::Look => {
-                // A daemon that runs says so all the time.
-                for host in self.hosts.iter_mut().filter(|host| host.is_running()) {
-                    host.kernel.beat_at = host.now(self.now);
+            Due::Assault { left, every, leaving } => {
+                self.assail(leaving);
+                if left > 1 {
+                    self.plan(self.now + every, Due::Assault { left: left - 1, every, leaving });
                 }
+                Ok(())
+            }
+            Due::FollowUp(host) => {
+                self.beat();
+                self.oracle.follow_up(host, self.now, &self.hosts[host])
+            }
+            Due::Look => {
+                self.beat();
                 self.oracle.look(self.now, &self.hosts, &self.network)?;
                 self.plan(self.now + self.oracle.look_every(), Due::Look);
                 Ok(())
             }
+        }
+    }
+
+    /// A daemon that runs says so all the time.
+    fn beat(&mut self) {
+        for host in self.hosts.iter_mut().filter(|host| host.is_running()) {
+            host.kernel.beat_at = host.now(self.now);
         }
     }
 
@@ -199,19 +219,18 @@ impl<'t> World<'t> {
             return Ok(());
         }
         self.summary.frames += 1;
-        let is_genuine = self.oracle.is_genuine(delivery);
+        let provenance = self.oracle.provenance(delivery);
         let (now, wall) = (host.now(self.now), host.clock.sequence(self.now));
         if host.is_running() {
             host.kernel.beat_at = now;
         }
-        let waiting = host.kernel.ring.len();
-        let verdict = host.kernel.arrive(&delivery.frame, is_genuine, now, wall);
+        let arrival = host.kernel.arrive(delivery, provenance, now, wall);
+        let verdict = arrival.map(|arrival| arrival.verdict);
         self.say(|| format!("host {} gets {}: {verdict:?}", delivery.to + 1, delivery.describe()));
-        let is_lost = verdict == Some(Verdict::Admitted) && self.hosts[delivery.to].kernel.ring.len() == waiting;
         self.summary.refused += u64::from(verdict != Some(Verdict::Admitted));
-        let verdict = verdict.map(|verdict| Arrival { verdict, is_lost });
-        self.oracle.arrived(delivery, is_genuine, verdict, self.now, &self.hosts)?;
-        let soon = self.now + self.dice.random_range(0..=self.scenario.latency);
+        let is_genuine = provenance == Provenance::Genuine;
+        self.oracle.arrived(delivery, is_genuine, arrival, self.now, &self.hosts)?;
+        let soon = self.now + self.turn_dice.random_range(0..=self.scenario.latency);
         self.wake(delivery.to, soon);
         Ok(())
     }
@@ -236,22 +255,25 @@ impl<'t> World<'t> {
                         format!("host {}: {} to {}: {}", host + 1, transition.from, transition.to, transition.reason)
                     });
                     self.oracle.changed(host, &transition, self.now, &self.hosts)?;
+                    self.plan(self.now + self.oracle.address_lag(), Due::FollowUp(host));
                 }
-                Effect::Heard { advert, before, after, is_genuine } => {
-                    let parameters = *self.hosts[host].election.parameters();
-                    self.oracle.heard(host, &advert, (before, after), is_genuine, &parameters, self.now)?;
+                Effect::Hear { advert, before, after, heard } => {
+                    self.oracle.heard(host, &advert, (before, after), heard, &self.hosts[host], self.now)?;
                 }
+                Effect::Refuse { provenance, forgery } => self.oracle.refused(provenance, forgery),
+                Effect::Saved { by_stamp: true } => self.summary.saved_by_stamp += 1,
+                Effect::Saved { by_stamp: false } => self.summary.saved_by_ring += 1,
             }
         }
         if let Some(deadline) = self.hosts[host].deadline() {
-            let late = self.dice.random_range(0..=self.scenario.latency);
+            let late = self.turn_dice.random_range(0..=self.scenario.latency);
             self.wake(host, deadline.max(self.now + 1) + late);
         }
         Ok(())
     }
 
     fn change_address(&mut self, host: usize, term: u64, holds: bool) {
-        let at = self.now + self.dice.random_range(0..=self.scenario.latency);
+        let at = self.now + self.turn_dice.random_range(0..=self.scenario.latency);
         self.plan(at, Due::AddressDone { host, term, holds });
     }
 
@@ -261,7 +283,7 @@ impl<'t> World<'t> {
             Life::Gone => Ok(()),
             // It goes on when the daemon does.
             Life::Frozen => {
-                self.plan(now + self.scenario.interval(), Due::AddressDone { host, term, holds });
+                self.wishes[host].push((term, holds));
                 Ok(())
             }
             Life::Running => {
@@ -282,158 +304,11 @@ impl<'t> World<'t> {
             return Ok(());
         }
         for to in (0..self.hosts.len()).filter(|&to| to != from) {
-            for copy in self.network.carry(from, to, frame, self.now, &mut self.dice) {
-                let delivery =
-                    Delivery { to, frame: copy.frame, origin, is_changed: copy.is_changed, is_replay: false };
+            for copy in self.network.carry(from, to, frame, self.now, &mut self.network_dice) {
+                let delivery = Delivery { is_changed: copy.is_changed, ..Delivery::new(to, copy.frame, origin) };
                 self.plan(copy.at, Due::Arrival(delivery));
             }
         }
-        Ok(())
-    }
-
-    fn happen(&mut self, happening: &Happening) -> Result<(), Violation> {
-        self.say(|| format!("{happening:?}"));
-        let now = self.now;
-        self.oracle.disturbed(happening, now);
-        match *happening {
-            Happening::Impair { from, to, lost, twice } => {
-                self.network.change(from, to, now, |way| (way.lost, way.twice) = (lost, twice));
-            }
-            Happening::Jitter { most } => self.network.set_jitter(most),
-            Happening::Noise { once_in } => self.network.set_noise(once_in),
-            Happening::Partition { ref side } => self.network.part(side, now),
-            Happening::Freeze { host } => self.freeze(host),
-            Happening::Thaw { host } => self.thaw(host),
-            Happening::Kill { host } => self.hosts[host].life = Life::Gone,
-            Happening::Stop { host } => self.act(host, |host| host.stop(now))?,
-            Happening::Start { host } => self.start(host)?,
-            Happening::Reload { host, priority } => self.reload(host, priority)?,
-            Happening::PowerLoss { host } => self.lose_power(host),
-            Happening::PortDown { host } => self.link(host, false),
-            Happening::PortUp { host } => self.link(host, true),
-            Happening::AddressFailure { host } => self.hosts[host].failures = 1,
-            Happening::WallClock { host, ahead } => self.hosts[host].clock.wall_ahead = ahead,
-            Happening::Keys { host, step } => self.change_keys(host, step)?,
-            Happening::Forge { times, every } => self.plan(now, Due::Forgery { left: times, every }),
-            Happening::Calm => self.calm()?,
-            Happening::Settled => self.oracle.settled(now, &self.hosts)?,
-            Happening::LoseActive { in_order } => self.lose_active(in_order)?,
-            Happening::Replaced => self.oracle.replaced(now, &self.hosts)?,
-        }
-        Ok(())
-    }
-
-    /// Lets the daemon act on news, after it has taken in what was heard before.
-    fn act(&mut self, host: usize, action: impl FnOnce(&mut Host) -> Vec<Effect>) -> Result<(), Violation> {
-        let heard = self.hosts[host].turn(self.now);
-        self.perform(host, heard)?;
-        let effects = action(&mut self.hosts[host]);
-        self.oracle.met(host, self.now);
-        self.perform(host, effects)
-    }
-
-    fn freeze(&mut self, host: usize) {
-        if self.hosts[host].is_running() {
-            self.hosts[host].kernel.beat_at = self.hosts[host].now(self.now);
-            self.hosts[host].life = Life::Frozen;
-            self.oracle.met(host, self.now);
-        }
-    }
-
-    fn thaw(&mut self, host: usize) {
-        if self.hosts[host].life == Life::Frozen {
-            self.hosts[host].life = Life::Running;
-            self.oracle.attended(host);
-            self.oracle.met(host, self.now);
-            self.wake(host, self.now);
-        }
-    }
-
-    fn link(&mut self, host: usize, is_up: bool) {
-        if std::mem::replace(&mut self.hosts[host].is_linked, is_up) != is_up {
-            self.oracle.met(host, self.now);
-            self.wake(host, self.now);
-        }
-    }
-
-    fn start(&mut self, host: usize) -> Result<(), Violation> {
-        self.hosts[host].has_power = true;
-        if self.hosts[host].life != Life::Gone {
-            return Ok(());
-        }
-        self.oracle.started(host);
-        self.oracle.attended(host);
-        let now = self.now;
-        self.act(host, |host| host.start(now))
-    }
-
-    /// A daemon that does not run takes it in when it starts.
-    fn reload(&mut self, host: usize, priority: Priority) -> Result<(), Violation> {
-        let (now, was_running) = (self.now, self.hosts[host].is_running());
-        self.act(host, |host| host.stop(now))?;
-        self.hosts[host].priority = priority;
-        if was_running { self.start(host) } else { Ok(()) }
-    }
-
-    fn lose_power(&mut self, host: usize) {
-        let host_there = &mut self.hosts[host];
-        (host_there.has_power, host_there.life) = (false, Life::Gone);
-        host_there.kernel.holds_address = false;
-        host_there.term += 1;
-        self.oracle.met(host, self.now);
-    }
-
-    /// The keys of a daemon that is not there are those that it starts with.
-    fn set_keys(&mut self, host: usize, keys: (Vec<u8>, u8)) -> Result<(), Violation> {
-        if self.hosts[host].life == Life::Frozen {
-            return Ok(());
-        }
-        self.act(host, |host| {
-            host.set_keys(keys);
-            Vec::new()
-        })
-    }
-
-    /// The new key is accepted beside the old one, then it signs, then the old one goes.
-    fn change_keys(&mut self, host: usize, step: u8) -> Result<(), Violation> {
-        let (known, active) = self.hosts[host].keys.clone();
-        let old = known.first().copied().unwrap_or(1);
-        self.set_keys(
-            host,
-            match step {
-                0 => (vec![old, old + 1], active),
-                1 => (known.clone(), known.last().copied().unwrap_or(old)),
-                _ => (vec![active], active),
-            },
-        )
-    }
-
-    fn calm(&mut self) -> Result<(), Violation> {
-        self.network.mend(self.now);
-        self.due.retain(|_, due| !matches!(due, Due::Forgery { .. }));
-        for host in 0..self.hosts.len() {
-            self.hosts[host].clock.wall_ahead = 0;
-            self.hosts[host].failures = 0;
-            self.thaw(host);
-            self.set_keys(host, (vec![1], 1))?;
-            self.link(host, true);
-            self.start(host)?;
-            let own = self.hosts[host].router.parameters.priority;
-            if self.hosts[host].election.parameters().priority != own {
-                self.reload(host, own)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn lose_active(&mut self, in_order: bool) -> Result<(), Violation> {
-        let Some(active) = (0..self.hosts.len()).find(|&host| self.hosts[host].is_active()) else { return Ok(()) };
-        self.oracle.losing(active, in_order, self.now, &self.hosts);
-        let now = self.now;
-        if in_order {
-            return self.act(active, |host| host.stop(now));
-        }
-        self.lose_power(active);
         Ok(())
     }
 

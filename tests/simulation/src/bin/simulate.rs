@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use vipd_simulation::{Summary, Violation, run, tell};
+use vipd_simulation::{Summary, Violation, fingerprint, run, tell};
 
 /// Simulate LANs of virtual routers, one for each seed.
 #[derive(Debug, Parser)]
@@ -38,9 +38,10 @@ fn one(seed: u64) -> bool {
     let (story, outcome) = tell(seed);
     print!("{story}");
     match &outcome {
-        Ok(summary) => println!("seed {seed}: {summary:?}"),
-        Err(violation) => println!("seed {seed} failed {violation}"),
+        Ok(summary) => print!("{summary}seed {seed} keeps every rule"),
+        Err(violation) => print!("seed {seed} failed {violation}"),
     }
+    println!("; fingerprint {:#018x}", fingerprint(seed));
     outcome.is_err()
 }
 
@@ -64,27 +65,19 @@ fn many(from: u64, seeds: u64, jobs: usize) -> bool {
     let (mut total, mut failures) = (Summary::default(), Vec::new());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(worker)).collect();
-        for (part, failed) in workers.into_iter().filter_map(|worker| worker.join().ok()) {
+        for worker in workers {
+            let (part, failed) = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             total += part;
             failures.extend(failed);
         }
     });
-    println!(
-        "{seeds} seeds from {from}: {} failed; {} frames arrived, {} were refused, {} changes of state; {:.1} s",
-        failures.len(),
-        total.frames,
-        total.refused,
-        total.transitions,
-        begun.elapsed().as_secs_f64()
-    );
-    if let Some(seed) = failures.first() {
-        println!("the story of one: cargo xtask simulate --seed {seed}");
-    }
+    print!("{total}");
+    println!("{seeds} seeds from {from}: {} failed; {:.1} s", failures.len(), begun.elapsed().as_secs_f64());
     !failures.is_empty()
 }
 
 #[expect(clippy::print_stdout, reason = "failures are the result")]
 fn report(seed: u64, violation: &Violation, failures: &mut Vec<u64>) {
-    println!("seed {seed} failed {violation}");
+    println!("seed {seed} failed {violation}\n  its story: cargo xtask simulate --seed {seed}");
     failures.push(seed);
 }
