@@ -225,6 +225,19 @@ fn answers_are_those_of_a_router() -> Result<()> {
     Ok(())
 }
 
+/// The link-local address too, whose answers have no other way out than that interface.
+/// Rows: +C14
+#[test]
+fn the_link_local_address_answers() -> Result<()> {
+    let lab = lab!();
+    let (cluster, _probes) = running(&lab)?;
+    // Of 00-00-5E-00-02-33.
+    let address = "fe80::200:5eff:fe00:233".parse()?;
+    Probe::start(&cluster.client, address)?.wait_answered(GENEROUS)?;
+    ensure!(cluster.client.neighbour(address)? == Some(IPV6_MAC));
+    Ok(())
+}
+
 /// The next node takes over with the same MAC address: nobody's neighbour cache has to change. What the Backup gets for it
 /// it discards, and what was made and changed on a node is gone when it is no longer Active.
 /// Rows: +C5 -C5 +D15

@@ -41,14 +41,15 @@ pub async fn list(handle: &Handle, ifindex: u32) -> Result<Vec<(IpAddr, AddressM
 /// waiting for the answer would cost a second. RFC 9568 §8.2.2. An IPv6 address is deprecated from the start: it is
 /// answered for, and the host's own connections do not leave from it, which would break when it moves on. RFC 6724 §5.
 ///
-/// With `routes` the interface leads to the address's network.
+/// With `routes` the interface leads to the address's network. To that of a link-local address it always does: what comes
+/// to one can only be answered where it came in, and what leads there from other interfaces stays as it is.
 pub async fn add(handle: &Handle, ifindex: u32, address: IpNet, routes: bool) -> Result<(), Error> {
     let mut request = handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
     let message = request.message_mut();
     message.attributes.push(AddressAttribute::Protocol(MARK));
     let mut flags = AddressFlags::empty();
     flags.set(AddressFlags::Nodad, address.addr().is_ipv6());
-    flags.set(AddressFlags::Noprefixroute, !routes);
+    flags.set(AddressFlags::Noprefixroute, !routes && !is_link_local(address));
     message.attributes.push(AddressAttribute::Flags(flags));
     if address.addr().is_ipv6() {
         let mut lifetimes = CacheInfo::default();
@@ -56,6 +57,10 @@ pub async fn add(handle: &Handle, ifindex: u32, address: IpNet, routes: bool) ->
         message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
     request.execute().await
+}
+
+fn is_link_local(address: IpNet) -> bool {
+    matches!(address.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// Takes `address` off the interface. That it is not there, or the interface is gone, is no error.
