@@ -16,10 +16,12 @@ use crate::process::{self, Interrupt};
 
 /// Debian asks this script, where there is one, before a package starts its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
-/// 101 is "forbidden"; everything but keepalived starts as without a policy.
+/// The packages whose services are not to run: the tests start their programs themselves.
+const NOT_STARTED: [&str; 2] = ["keepalived", "frr"];
+/// 101 is "forbidden"; everything but those starts as without a policy.
 const POLICY_TEXT: &str = "#!/bin/sh\n\
-    # Temporary, by `cargo xtask setup` of vipd: installing keepalived must not start it.\n\
-    case \" $* \" in *keepalived*) exit 101 ;; esac\n\
+    # Temporary, by `cargo xtask setup` of vipd: installing keepalived and FRR must not start them.\n\
+    case \" $* \" in *' keepalived'*|*' frr'*) exit 101 ;; esac\n\
     exit 0\n";
 
 const APT_HINT: &str = "where this release lacks a package: `rustup component add rust-src` replaces rustc-web and \
@@ -45,7 +47,8 @@ pub(super) fn carry_out(plan: &Plan, privilege: Privilege) -> Result<()> {
 }
 
 fn install_packages(names: &[&str], privilege: Privilege) -> Result<()> {
-    let policy = if names.contains(&"keepalived") { Policy::put(privilege)? } else { None };
+    let starts_services = names.iter().any(|name| NOT_STARTED.contains(name));
+    let policy = if starts_services { Policy::put(privilege)? } else { None };
     let installed = process::run(apt_get(privilege).arg("update"))
         .and_then(|()| {
             process::run(apt_get(privilege).args(["install", "--yes", "--no-install-recommends"]).args(names))
@@ -91,7 +94,7 @@ impl Policy {
     /// Puts the policy in place; none where the operator has one, which stays and decides.
     fn put(privilege: Privilege) -> Result<Option<Self>> {
         if Path::new(POLICY).exists() {
-            eprintln!("setup: `{POLICY}` exists and decides whether keepalived starts");
+            eprintln!("setup: `{POLICY}` exists and decides whether keepalived and FRR start");
             return Ok(None);
         }
         let mut install = as_root(privilege, "install");
@@ -102,7 +105,7 @@ impl Policy {
         }
         let status = child.wait()?;
         if !status.success() {
-            bail!("failed to write `{POLICY}`, without which installing keepalived would start it: {status}");
+            bail!("failed to write `{POLICY}`, without which installing keepalived and FRR would start them: {status}");
         }
         Ok(Some(Self(privilege)))
     }
