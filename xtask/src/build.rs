@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -47,9 +47,13 @@ fn command(options: &Options) -> Command {
     cargo
 }
 
-/// Cargo puts every binary of the workspace into one target directory, this one among them.
 fn path(options: &Options) -> Result<PathBuf> {
+    Ok(target_folder()?.join(if options.release { "release" } else { "debug" }).join("vipd"))
+}
+
+/// Cargo puts every binary of the workspace into one target directory, this one among them.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let own = env::current_exe().context("failed to find this program's own file")?;
-    let target = own.parent().and_then(|profile| profile.parent()).context("xtask is not in a target directory")?;
-    Ok(target.join(if options.release { "release" } else { "debug" }).join("vipd"))
+    let target = own.parent().and_then(Path::parent).context("xtask is not in a target directory")?;
+    Ok(target.to_owned())
 }

@@ -13,7 +13,7 @@ mod modules;
 mod table;
 
 use std::{
-    env, fs,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -26,9 +26,10 @@ use clap::Args;
 use self::{
     fetch::{Kernel, Store},
     image::Programs,
-    table::{Column, Table},
+    table::{Column, side_by_side},
 };
 use crate::{
+    build::target_folder,
     process,
     setup::{self, Needs},
 };
@@ -82,10 +83,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("kernels: {} took {:.0} s", kernel.name, started.elapsed().as_secs_f64());
         columns.push(column);
     }
-    let table = Table::new(columns);
+    let table = side_by_side(&columns);
     write!(io::stdout(), "{table}")?;
     if options.write {
-        update(&process::workspace().join(DOCUMENT), &table.to_string())?;
+        table.write_into(DOCUMENT)?;
     }
     Ok(if table.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -96,13 +97,6 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Kernel>> {
         bail!("there is no kernel `{unknown}`, but {}", known.join(", "));
     }
     Ok(KERNELS.iter().filter(|kernel| only.is_empty() || only.iter().any(|name| name == kernel.name)).collect())
-}
-
-/// Cargo puts every binary of the workspace into one target directory, this one among them.
-fn target_folder() -> Result<PathBuf> {
-    let own = env::current_exe().context("failed to find this program's own file")?;
-    let target = own.parent().and_then(Path::parent).context("xtask is not in a target directory")?;
-    Ok(target.to_owned())
 }
 
 /// Builds the program for the guest, which has no shared libraries.
@@ -127,35 +121,9 @@ fn examine(kernel: &Kernel, store: &Store, programs: &Programs<'_>, qemu: &machi
     Column::read(kernel.name, &said)
 }
 
-/// Puts `table` between the two marks of `document`.
-fn update(document: &Path, table: &str) -> Result<()> {
-    let text = fs::read_to_string(document).with_context(|| format!("failed to read `{}`", document.display()))?;
-    let updated = between_marks(&text, table)
-        .with_context(|| format!("`{}` lacks the marks between which the table stands", document.display()))?;
-    fs::write(document, updated).with_context(|| format!("failed to write `{}`", document.display()))
-}
-
-fn between_marks(text: &str, table: &str) -> Option<String> {
-    const BEGIN: &str = "<!-- table -->\n";
-    const END: &str = "<!-- end -->\n";
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some([before, BEGIN, table, END, after].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_stands_between_the_marks_is_replaced() {
-        let text = "# Kernels\n<!-- table -->\nold\n<!-- end -->\nafter\n";
-        let expected = "# Kernels\n<!-- table -->\nnew\n<!-- end -->\nafter\n";
-        assert_eq!(between_marks(text, "new\n").as_deref(), Some(expected));
-        for broken in ["<!-- table -->\nno end\n", "no begin\n<!-- end -->\n", "<!-- end -->\n<!-- table -->\n"] {
-            assert_eq!(between_marks(broken, "new\n"), None, "{broken}");
-        }
-    }
 
     #[test]
     fn an_unknown_kernel_is_no_empty_run() {

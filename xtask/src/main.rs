@@ -15,6 +15,7 @@ mod program;
 mod rfc;
 mod setup;
 mod simulate;
+mod table;
 mod test;
 mod tidy;
 

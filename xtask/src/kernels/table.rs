@@ -1,8 +1,8 @@
 //! What the guests said, as one table.
 
-use std::fmt;
-
 use anyhow::{Context, Result, bail};
+
+use crate::table::{Cell, Outcome, Row, Table};
 
 /// What one kernel can do.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,23 +12,6 @@ pub(super) struct Column {
     /// Its version, if it came up.
     version: Option<String>,
     cells: Vec<(String, Cell)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Cell {
-    outcome: Outcome,
-    detail: String,
-}
-
-/// How a feature fared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It works.
-    Works,
-    /// This kernel has no such thing.
-    Absent,
-    /// It should work, and does not.
-    Failed,
 }
 
 impl Column {
@@ -43,21 +26,12 @@ impl Column {
                 bail!("the guest said `{line}`, which is no result");
             };
             let detail = fields.next().unwrap_or_default().to_owned();
-            let outcome = match (feature, outcome) {
-                ("kernel", version) => {
-                    column.version = Some(version.to_owned());
-                    continue;
-                }
-                ("end", _) => {
-                    complete = true;
-                    continue;
-                }
-                (_, "ok") => Outcome::Works,
-                (_, "no") => Outcome::Absent,
-                (_, "failed") => Outcome::Failed,
-                _ => bail!("the guest said `{line}`, which is no result"),
-            };
-            column.cells.push((feature.to_owned(), Cell { outcome, detail }));
+            match (feature, Outcome::read(outcome)) {
+                ("kernel", _) => column.version = Some(outcome.to_owned()),
+                ("end", _) => complete = true,
+                (_, Some(outcome)) => column.cells.push((feature.to_owned(), Cell { outcome, detail })),
+                (_, None) => bail!("the guest said `{line}`, which is no result"),
+            }
         }
         if !complete {
             let last = column.cells.last().map(|(feature, _)| feature.as_str());
@@ -82,66 +56,20 @@ impl Column {
     }
 }
 
-/// All kernels side by side. Displays as Markdown, with the details that matter below.
-pub(super) struct Table {
-    columns: Vec<Column>,
-    features: Vec<String>,
-}
-
-impl Table {
-    pub(super) fn new(columns: Vec<Column>) -> Self {
-        let mut features: Vec<String> = vec![];
-        for (feature, _) in columns.iter().flat_map(|column| &column.cells) {
-            if !features.contains(feature) {
-                features.push(feature.clone());
-            }
+/// All kernels side by side.
+pub(super) fn side_by_side(columns: &[Column]) -> Table {
+    let mut features: Vec<&str> = vec![];
+    for (feature, _) in columns.iter().flat_map(|column| &column.cells) {
+        if !features.contains(&feature.as_str()) {
+            features.push(feature);
         }
-        Self { columns, features }
     }
-
-    /// Whether every kernel can do all that it should.
-    pub(super) fn passed(&self) -> bool {
-        let mut cells = self.columns.iter().flat_map(|column| &column.cells);
-        cells.all(|(_, cell)| cell.outcome != Outcome::Failed)
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter<'_>, first: &str, cells: Vec<String>| {
-            writeln!(f, "| {first} | {} |", cells.join(" | "))
-        };
-        row(f, "", self.columns.iter().map(|column| column.title().to_owned()).collect())?;
-        row(f, "---", self.columns.iter().map(|_| "---".to_owned()).collect())?;
-        let mut notes: Vec<&str> = vec![];
-        for feature in &self.features {
-            let mut cells = vec![];
-            for column in &self.columns {
-                cells.push(match column.cell(feature) {
-                    None => String::new(),
-                    Some(Cell { outcome: Outcome::Works, detail }) if detail.is_empty() => "yes".to_owned(),
-                    Some(Cell { outcome: Outcome::Works, detail }) => detail.clone(),
-                    Some(Cell { outcome, detail }) => {
-                        let known = notes.iter().position(|note| note == detail);
-                        let number = known.unwrap_or(notes.len()) + 1;
-                        if known.is_none() {
-                            notes.push(detail);
-                        }
-                        let word = if *outcome == Outcome::Absent { "no" } else { "**failed**" };
-                        format!("{word} ({number})")
-                    }
-                });
-            }
-            row(f, feature, cells)?;
-        }
-        if !notes.is_empty() {
-            writeln!(f)?;
-        }
-        for (number, note) in (1..).zip(notes) {
-            writeln!(f, "{number}. {note}")?;
-        }
-        Ok(())
-    }
+    let rows = features.into_iter().map(|feature| Row {
+        titles: vec![feature.to_owned()],
+        cells: columns.iter().map(|column| column.cell(feature).cloned()).collect(),
+    });
+    let titles = columns.iter().map(|column| column.title().to_owned());
+    Table { head: [String::new()].into_iter().chain(titles).collect(), rows: rows.collect() }
 }
 
 #[cfg(test)]
@@ -154,7 +82,7 @@ mod tests {
 
     #[test]
     fn kernels_stand_side_by_side_and_reasons_below() {
-        let table = Table::new(vec![Column::read("5.10", OLD).unwrap(), Column::read("newest", NEW).unwrap()]);
+        let table = side_by_side(&[Column::read("5.10", OLD).unwrap(), Column::read("newest", NEW).unwrap()]);
         assert_eq!(
             table.to_string(),
             "|  | 5.10.262 | 7.2.13 |\n\
@@ -167,7 +95,7 @@ mod tests {
              2. silent\n"
         );
         assert!(!table.passed());
-        assert!(Table::new(vec![Column::read("5.10", OLD).unwrap()]).passed(), "what a kernel lacks is no failure");
+        assert!(side_by_side(&[Column::read("5.10", OLD).unwrap()]).passed(), "what a kernel lacks is no failure");
     }
 
     #[test]
@@ -182,6 +110,6 @@ mod tests {
         for (said, expected) in cases {
             assert_eq!(Column::read("5.10", said).unwrap_err().to_string(), expected);
         }
-        assert!(!Table::new(vec![Column::lost("5.10", "no boot\nmore")]).passed());
+        assert!(!side_by_side(&[Column::lost("5.10", "no boot\nmore")]).passed());
     }
 }
