@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use harness::{
-    Capture, GENEROUS, Host, HostOptions, KeepalivedRouter, Lab, Lan, Namespace, Probe, Process,
+    Capture, GENEROUS, Host, HostOptions, KeepalivedRouter, Lab, Lan, Namespace, Probe, Process, Unicast,
     decode::{Announcement, Form, advertisement, announcement},
     frame::Advert,
     inject, ip, lab, until,
@@ -22,11 +22,13 @@ const N2: HostOptions<'_> =
 const KEEPALIVED: KeepalivedRouter<'_> = KeepalivedRouter {
     vrid: 51,
     family: Family::Ipv4,
+    version: 3,
+    password: None,
     priority: 100,
     interval: Duration::from_millis(100),
     addresses: &["10.77.0.100/24"],
     preempt: true,
-    unicast_peers: &[],
+    unicast: None,
 };
 
 type Switching = fn(&Lan, &str) -> Result<()>;
@@ -175,8 +177,10 @@ fn keepalived_takes_addresses_and_gives_them_back() -> Result<()> {
 fn two_keepalived_agree() -> Result<()> {
     let lab = lab!();
     let Pair { n1, n2, .. } = pair(&lab)?;
-    let first = KeepalivedRouter { unicast_peers: &["10.77.0.2"], ..KEEPALIVED };
-    let second = KeepalivedRouter { priority: 200, preempt: false, unicast_peers: &["10.77.0.1"], ..KEEPALIVED };
+    let (source, peer) = (ip("10.77.0.1"), ip("10.77.0.2"));
+    let first = KeepalivedRouter { unicast: Some(Unicast { source, peer }), ..KEEPALIVED };
+    let unicast = Some(Unicast { source: peer, peer: source });
+    let second = KeepalivedRouter { priority: 200, preempt: false, unicast, ..KEEPALIVED };
     let mut active = n1.keepalived(&[first])?;
     active.wait_for_state(51, Family::Ipv4, "Active")?;
     let capture = Capture::start(n2.namespace(), Host::INTERFACE)?;

@@ -78,6 +78,13 @@ impl Capture {
         self.shared.frames().clone()
     }
 
+    /// The frames that were read after `since`.
+    #[must_use]
+    pub fn frames_after(&self, since: Instant) -> Vec<Captured> {
+        let frames = self.shared.frames();
+        frames[frames.partition_point(|frame| frame.at <= since)..].to_vec()
+    }
+
     /// Waits for the first frame since the start of the capture that satisfies `condition`.
     pub fn wait_for(&self, what: &str, limit: Duration, condition: impl Fn(&Captured) -> bool) -> Result<Captured> {
         let mut looked_at = 0;

@@ -10,7 +10,7 @@ const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 const TARGET_LINK_LAYER_ADDRESS: [u8; 2] = [2, 1];
 const OVERRIDE: u8 = 0x20;
 
-/// A VRRPv3 advert as it was on the wire.
+/// A VRRP advert as it was on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertisement {
     /// Sender of the Ethernet frame.
@@ -21,11 +21,13 @@ pub struct Advertisement {
     pub destination: IpAddr,
     /// TTL or Hop Limit.
     pub ttl: u8,
+    /// Version of VRRP, 2 or 3.
+    pub version: u8,
     /// VRID.
     pub vrid: u8,
     /// Priority; 0 where the sender leaves.
     pub priority: u8,
-    /// Max Advertise Interval, in centiseconds.
+    /// Advertisement_Interval, in centiseconds.
     pub interval_cs: u16,
     /// Virtual addresses.
     pub addresses: Vec<IpAddr>,
@@ -54,20 +56,25 @@ pub fn advertisement(frame: &[u8]) -> Option<Advertisement> {
         0x86dd => (ipv6(packet, 8)?.into(), ipv6(packet, 24)?.into(), packet[7], packet[6], &packet[40..]),
         _ => return None,
     };
-    let (&[0x31, vrid, priority, count, i0, i1, _, _], addresses) = message.split_first_chunk()? else { return None };
+    let (&[version_type, vrid, priority, count, i0, i1, _, _], addresses) = message.split_first_chunk()?;
+    let (version, interval_cs) = match version_type {
+        0x21 => (2, u16::from(i1) * 100),
+        0x31 => (3, u16::from_be_bytes([i0, i1]) & 0x0fff),
+        _ => return None,
+    };
     let address_len = if source.is_ipv4() { 4 } else { 16 };
     let signature = addresses.get(address_len * usize::from(count)..).and_then(signature);
     let addresses = match source {
         IpAddr::V4(_) => (0..count).map(|n| ipv4(addresses, 4 * usize::from(n)).map(IpAddr::from)).collect(),
         IpAddr::V6(_) => (0..count).map(|n| ipv6(addresses, 16 * usize::from(n)).map(IpAddr::from)).collect(),
     };
-    let interval_cs = u16::from_be_bytes([i0, i1]) & 0x0fff;
     let addresses: Option<Vec<_>> = addresses;
     (protocol == 112).then_some(Advertisement {
         source_mac,
         source,
         destination,
         ttl,
+        version,
         vrid,
         priority,
         interval_cs,
@@ -175,13 +182,17 @@ mod tests {
             let mut frame = advert.frame();
             let read = advertisement(&frame).unwrap();
             assert_eq!((read.source_mac, read.source, read.ttl), (MAC, advert.source, 255));
-            assert_eq!((read.vrid, read.priority, read.interval_cs), (51, 0, 100));
+            assert_eq!((read.version, read.vrid, read.priority, read.interval_cs), (3, 51, 0, 100));
             assert_eq!((read.addresses, read.signature), (addresses, None));
             let signed = advertisement(&advert.signed(7, b"key", 0x0102_0304_0506_0708).frame()).unwrap();
             assert_eq!(signed.signature, Some(Signature { key: 7, sequence: 0x0102_0304_0506_0708 }));
             frame.truncate(frame.len() - 1);
             assert_eq!(advertisement(&frame), None);
         }
+        let old = Advert::new(MAC, "192.0.2.1".parse().unwrap(), 51, 7, &["192.0.2.9".parse().unwrap()]);
+        let read = advertisement(&old.version_2(Some(b"password"), 3).frame()).unwrap();
+        assert_eq!((read.version, read.vrid, read.priority, read.interval_cs), (2, 51, 7, 300));
+        assert_eq!((read.addresses, read.signature), (vec!["192.0.2.9".parse().unwrap()], None));
         let not_vrrp = Advert { packet_type: 2, ..Advert::new(MAC, "fe80::1".parse().unwrap(), 1, 1, &[GROUP_IPV6]) };
         assert_eq!(advertisement(&not_vrrp.frame()), None);
     }

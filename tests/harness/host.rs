@@ -113,12 +113,17 @@ impl Host {
             .try_for_each(|address| self.run("ip", &["addr", "add", address, "dev", Self::INTERFACE]).map(drop))
     }
 
-    /// Whether it has `address`, on whatever interface.
+    /// Whether it has `address`, on whatever interface that is not in protodown.
     pub fn has_address(&self, address: IpAddr) -> Result<bool> {
-        let address = address.to_string();
+        Ok(self.held_addresses()?.contains(&address))
+    }
+
+    /// The addresses of all interfaces, those in protodown excepted: that is how FRR gives addresses up.
+    pub(crate) fn held_addresses(&self) -> Result<Vec<IpAddr>> {
         let interfaces = self.ip_json(&["addr", "show"])?;
-        let entries = interfaces.as_array().into_iter().flatten().filter_map(|it| it["addr_info"].as_array()).flatten();
-        Ok(entries.into_iter().any(|entry| entry["local"] == address.as_str()))
+        let interfaces = interfaces.as_array().into_iter().flatten().filter(|it| it["proto_down"] != true);
+        let entries = interfaces.filter_map(|it| it["addr_info"].as_array()).flatten();
+        Ok(entries.filter_map(|entry| entry["local"].as_str()?.parse().ok()).collect())
     }
 
     /// The Ethernet address under which the host would send to `address` now, if it knows one.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    net::IpAddr,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -11,23 +12,36 @@ use vrrp_wire::Family;
 
 use crate::{GENEROUS, Host, Process, lab, until};
 
-/// One virtual router as keepalived is to serve it, VRRPv3.
+/// One virtual router as keepalived is to serve it.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepalivedRouter<'a> {
     /// VRID.
     pub vrid: u8,
+    /// Version of VRRP, 2 or 3.
+    pub version: u8,
+    /// The simple password of version 2.
+    pub password: Option<&'a str>,
     /// Carrying IP version. The first IPv6 address must be link-local.
     pub family: Family,
     /// Priority; 255 for the address owner.
     pub priority: u8,
-    /// Advertisement_Interval, in whole hundredths of a second.
+    /// Advertisement_Interval, in whole hundredths of a second; of version 2 in whole seconds.
     pub interval: Duration,
     /// Virtual addresses with their prefix lengths.
     pub addresses: &'a [&'a str],
     /// Preempt_Mode.
     pub preempt: bool,
-    /// Addresses of the other routers, for unicast; none for multicast.
-    pub unicast_peers: &'a [&'a str],
+    /// For unicast, between whom; none for multicast.
+    pub unicast: Option<Unicast>,
+}
+
+/// Two routers that send their adverts to each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Unicast {
+    /// Address of this router.
+    pub source: IpAddr,
+    /// Address of the other one.
+    pub peer: IpAddr,
 }
 
 impl KeepalivedRouter<'_> {
@@ -39,20 +53,23 @@ impl KeepalivedRouter<'_> {
         writeln!(config, "vrrp_instance {} {{", Self::name(self.vrid, self.family))?;
         writeln!(config, "    state BACKUP\n    interface {}", Host::INTERFACE)?;
         writeln!(config, "    virtual_router_id {}\n    priority {}", self.vrid, self.priority)?;
-        writeln!(config, "    advert_int {:.2}", self.interval.as_secs_f64())?;
+        writeln!(config, "    version {}\n    advert_int {:.2}", self.version, self.interval.as_secs_f64())?;
         if !self.preempt {
             writeln!(config, "    nopreempt")?;
         }
-        block(config, "unicast_peer", self.unicast_peers)?;
+        if let Some(password) = self.password {
+            block(config, "authentication", &["auth_type PASS", &format!("auth_pass {password}")])?;
+        }
+        if let Some(Unicast { source, peer }) = self.unicast {
+            writeln!(config, "    unicast_src_ip {source}")?;
+            block(config, "unicast_peer", &[&peer.to_string()])?;
+        }
         block(config, "virtual_ipaddress", self.addresses)?;
         writeln!(config, "}}")
     }
 }
 
 fn block(config: &mut String, name: &str, lines: &[&str]) -> std::fmt::Result {
-    if lines.is_empty() {
-        return Ok(());
-    }
     writeln!(config, "    {name} {{\n        {}\n    }}", lines.join("\n        "))
 }
 
@@ -68,7 +85,7 @@ impl Host {
     pub fn keepalived(&self, routers: &[KeepalivedRouter<'_>]) -> Result<Keepalived> {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let name = format!("keepalived-{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));
-        let mut config = format!("global_defs {{\n    router_id {}\n    vrrp_version 3\n}}\n", self.name());
+        let mut config = format!("global_defs {{\n    router_id {}\n}}\n", self.name());
         for router in routers {
             router.write(&mut config)?;
         }

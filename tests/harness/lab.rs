@@ -97,6 +97,13 @@ pub(crate) fn write(name: &str, text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Makes a directory of the calling thread's lab.
+pub(crate) fn directory(name: &str) -> Result<PathBuf> {
+    let path = Path::new(FILES).join(name);
+    fs::create_dir(&path).with_context(|| format!("failed to create `{}`", path.display()))?;
+    Ok(path)
+}
+
 /// Says why a test did not run, past the capture of the test runner.
 ///
 /// # Panics

@@ -63,10 +63,18 @@ impl Lan {
 
     /// The names of the hosts that have `address`, in the order in which they were connected.
     pub fn holders(&self, address: IpAddr) -> Result<Vec<String>> {
-        let mut holders = Vec::new();
+        Ok(self.holders_of(&[address])?.pop().unwrap_or_default())
+    }
+
+    /// The same of each of `addresses`, with one look at each host.
+    pub fn holders_of(&self, addresses: &[IpAddr]) -> Result<Vec<Vec<String>>> {
+        let mut holders = vec![Vec::new(); addresses.len()];
         for host in &self.hosts {
-            if host.has_address(address)? {
-                holders.push(host.name().to_owned());
+            let held = host.held_addresses()?;
+            for (address, holders) in addresses.iter().zip(&mut holders) {
+                if held.contains(address) {
+                    holders.push(host.name().to_owned());
+                }
             }
         }
         Ok(holders)

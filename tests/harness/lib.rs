@@ -1,4 +1,4 @@
-//! Networks of namespaces on one machine: hosts on a bridge, agents and keepalived on the hosts, a client that probes,
+//! Networks of namespaces on one machine: hosts on a bridge, agents, keepalived and FRR on the hosts, a client that probes,
 //! and whoever forges.
 //!
 //! Everything vanishes with the process that made it: namespaces have no name, mounts are private to the test's thread,
@@ -11,6 +11,7 @@ mod capture;
 mod cluster;
 pub mod decode;
 pub mod frame;
+mod frr;
 mod host;
 mod inject;
 mod keepalived;
@@ -31,9 +32,10 @@ pub use agent::{Agent, vipd};
 pub use capture::{Capture, Captured};
 pub use cluster::{Cluster, ClusterConfig};
 pub use frame::ip;
+pub use frr::{Frr, FrrRouter, frr_daemon};
 pub use host::{Host, HostOptions};
 pub use inject::{Injector, inject};
-pub use keepalived::{Keepalived, KeepalivedRouter};
+pub use keepalived::{Keepalived, KeepalivedRouter, Unicast};
 pub use lab::{Lab, report_unavailable};
 pub use lan::Lan;
 pub use namespace::Namespace;

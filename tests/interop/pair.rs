@@ -1,205 +1,21 @@
-//! vipd and keepalived on a LAN with a client, and what can be seen of them.
+//! vipd and a peer on a LAN with a client, and what can be seen of them.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use Daemon::{Keepalived, Vipd};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use harness::{
-    Agent, Capture, GENEROUS, Host, HostOptions, KeepalivedRouter, Lab, Lan, Probe, Process,
+    Agent, Capture, Captured, FrrRouter, GENEROUS, Host, HostOptions, KeepalivedRouter, Lab, Lan, Probe, Unicast,
     decode::{self, Advertisement},
-    ip, until,
+    until,
 };
-use vrrp_wire::{Family, MacAddr};
+use vrrp_wire::MacAddr;
 
-/// How keepalived calls what it does not accept.
-const COMPLAINTS: [&str; 9] = [
-    "checksum",
-    "discarding",
-    "expect",
-    "ignoring",
-    "invalid",
-    "mismatch",
-    "not a unicast peer",
-    "not present",
-    "packet too",
-];
-/// How it calls what it discards because the protocol says so.
-const NO_COMPLAINT: &str = "received lower priority";
-/// Verdicts on good adverts. The second is on unicast ones that come before vipd, which is starting, has told the guard
-/// its own address. And questions for virtual addresses, which a Backup leaves to the Active.
-const GOOD: [&str; 3] = ["admitted", "other_destination", "fenced_neighbor"];
-
-/// Adverts after which something is said to last.
-const LASTING: usize = 10;
-
-/// A virtual router of the tests.
-pub(crate) struct Served {
-    pub(crate) name: &'static str,
-    pub(crate) vrid: u8,
-    pub(crate) family: Family,
-    unicast: bool,
-    /// All that vipd advertises: keepalived 2.2.7 takes no advert with another list.
-    addresses: &'static [&'static str],
-}
-
-/// The IPv6 virtual router begins with the link-local address of its Virtual Router MAC, 00-00-5E-00-02-33.
-pub(crate) const SERVED: [Served; 3] = [
-    Served { name: "multicast", vrid: 51, family: Family::Ipv4, unicast: false, addresses: &["10.77.0.51/24"] },
-    Served {
-        name: "multicast",
-        vrid: 51,
-        family: Family::Ipv6,
-        unicast: false,
-        addresses: &["fe80::200:5eff:fe00:233/64", "fd77::51/64"],
-    },
-    Served { name: "unicast", vrid: 61, family: Family::Ipv4, unicast: true, addresses: &["10.77.0.61/24"] },
-];
-
-impl Served {
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.addresses.iter().filter_map(|address| address.split_once('/')).map(|(address, _)| ip(address))
-    }
-
-    fn is_in(&self, advert: &Advertisement) -> bool {
-        advert.vrid == self.vrid && advert.source.is_ipv4() == (self.family == Family::Ipv4)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Daemon {
-    Vipd,
-    Keepalived,
-}
-
-impl Daemon {
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Vipd => Keepalived,
-            Keepalived => Vipd,
-        }
-    }
-
-    /// Of its node, and of the node's port on the bridge.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Vipd => "vipd",
-            Keepalived => "keepalived",
-        }
-    }
-}
-
-/// What the two have been told.
-#[derive(Clone, Copy)]
-pub(crate) struct Terms {
-    /// Who has priority 200.
-    pub(crate) preferred: Daemon,
-    /// Priority of the other one.
-    pub(crate) other_priority: u8,
-    pub(crate) interval: Duration,
-    pub(crate) preempt: bool,
-}
-
-impl Terms {
-    pub(crate) const fn preferring(preferred: Daemon) -> Self {
-        Self { preferred, other_priority: 100, interval: Duration::from_millis(100), preempt: true }
-    }
-
-    /// The last part of its addresses. The preferred one has the greater only where it is to be preferred for that.
-    fn number(&self, daemon: Daemon) -> u8 {
-        if (daemon == self.preferred) == (self.other_priority == 200) { 2 } else { 1 }
-    }
-
-    fn priority(&self, daemon: Daemon) -> u8 {
-        if daemon == self.preferred { 200 } else { self.other_priority }
-    }
-
-    pub(crate) fn address(&self, daemon: Daemon) -> Ipv4Addr {
-        Ipv4Addr::new(10, 77, 0, self.number(daemon))
-    }
-
-    /// vipd's configuration.
-    fn config(&self) -> String {
-        let (ours, theirs) = (self.number(Vipd), self.number(Keepalived));
-        let priorities = format!("{{ vipd = {}, keepalived = {} }}", self.priority(Vipd), self.priority(Keepalived));
-        format!(
-            r#"
-            cluster.name = "interop"
-            cluster.interface = "vsw0"
-            cluster.advertisement_interval = "{interval}ms"
-            cluster.preempt = {preempt}
-            node = [
-                {{ name = "vipd", address = "10.77.0.{ours}", mac = "02:00:00:00:00:0{ours}" }},
-                {{ name = "keepalived", address = "10.77.0.{theirs}", mac = "02:00:00:00:00:0{theirs}" }},
-            ]
-
-            [[virtual_router]]
-            name = "multicast"
-            vrid = 51
-            addresses = ["10.77.0.51/24", "fd77::51/64"]
-            priorities = {priorities}
-
-            [[virtual_router]]
-            name = "unicast"
-            vrid = 61
-            transport = "unicast"
-            addresses = ["10.77.0.61/24"]
-            priorities = {priorities}
-            "#,
-            interval = self.interval.as_millis(),
-            preempt = self.preempt,
-        )
-    }
-}
-
-pub(crate) enum Running {
-    Vipd(Agent),
-    Keepalived(harness::Keepalived),
-}
-
-impl Running {
-    fn process(&mut self) -> &mut Process {
-        match self {
-            Self::Vipd(agent) => &mut agent.process,
-            Self::Keepalived(keepalived) => &mut keepalived.process,
-        }
-    }
-
-    /// Waits until every virtual router is in `state`.
-    pub(crate) fn wait_for_state(&self, state: &str) -> Result<()> {
-        SERVED.iter().try_for_each(|served| match self {
-            Self::Vipd(agent) => agent.wait_for_state(served.name, served.family, state).map(drop),
-            Self::Keepalived(keepalived) => keepalived.wait_for_state(served.vrid, served.family, state),
-        })
-    }
-
-    /// Fails if it did not accept all that it heard.
-    pub(crate) fn check(&self) -> Result<()> {
-        match self {
-            Self::Vipd(agent) => {
-                let status = agent.status()?;
-                for served in &SERVED {
-                    let router = status.router(served.name, served.family).context("a virtual router is missing")?;
-                    let counters = router["counters"].as_object().context("there are no counters")?;
-                    let (tally, text) = (&router["tally"], || format!("vipd does not accept everything: {router:#}"));
-                    ensure!(counters.keys().all(|name| GOOD.contains(&name.as_str())), text());
-                    ensure!(tally["adverts_refused"] == 0 && tally["address_list_differs"] == 0, text());
-                }
-            }
-            Self::Keepalived(keepalived) => {
-                let transcript = keepalived.process.transcript();
-                let complaint = transcript.lines().find(|line| {
-                    let text = line.to_lowercase();
-                    !text.contains(NO_COMPLAINT) && COMPLAINTS.iter().any(|complaint| text.contains(complaint))
-                });
-                ensure!(complaint.is_none(), "keepalived complains: {complaint:?}");
-            }
-        }
-        Ok(())
-    }
-}
+use super::{
+    record::of,
+    running::Running,
+    served::Served,
+    terms::{Peer, Side, Terms},
+};
 
 pub(crate) struct Node {
     running: Option<Running>,
@@ -209,22 +25,26 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    fn new(lan: &Lan, host: Host) -> Result<Self> {
+        Ok(Self { running: None, sent: Capture::start(lan.namespace(), host.name())?, host })
+    }
+
     pub(crate) fn running(&self) -> Result<&Running> {
         self.running.as_ref().with_context(|| format!("`{}` is not running", self.host.name()))
     }
 
     /// Its adverts for `served` that arrived at the bridge after `since`.
-    pub(crate) fn adverts(&self, served: &Served, since: Instant) -> Vec<(Instant, Advertisement)> {
-        let frames = self.sent.frames().into_iter().filter(|frame| !frame.outgoing && frame.at > since);
-        let adverts = frames.filter_map(|frame| Some((frame.at, decode::advertisement(&frame.bytes)?)));
+    pub(crate) fn adverts(&self, served: &Served, since: Instant) -> Vec<(Captured, Advertisement)> {
+        let frames = self.sent.frames_after(since).into_iter().filter(|frame| !frame.outgoing);
+        let adverts = frames.filter_map(|frame| decode::advertisement(&frame.bytes).map(|advert| (frame, advert)));
         adverts.filter(|(_, advert)| served.is_in(advert)).collect()
     }
 }
 
-/// vipd and keepalived on a LAN with a client.
+/// vipd and a peer on a LAN with a client.
 pub(crate) struct Pair {
     vipd: Node,
-    keepalived: Node,
+    peer: Node,
     client: Host,
     pub(crate) lan: Lan,
     pub(crate) terms: Terms,
@@ -235,23 +55,29 @@ impl Pair {
     pub(crate) fn new(lab: &Lab, terms: Terms) -> Result<Self> {
         let mut lan = lab.lan()?;
         let begun = Instant::now();
-        let mut host = |name, number| {
-            let (ipv4, ipv6) = (format!("10.77.0.{number}/24"), format!("fd77::{number}/64"));
-            lan.host(name, &HostOptions { mac: MacAddr([2, 0, 0, 0, 0, number]), addresses: &[&ipv4, &ipv6] })
-        };
-        let vipd = host("vipd", terms.number(Vipd))?;
-        let keepalived = host("keepalived", terms.number(Keepalived))?;
-        let client = host("client", 9)?;
-        let node = |host: Host| {
-            Ok::<_, anyhow::Error>(Node { running: None, sent: Capture::start(lan.namespace(), host.name())?, host })
-        };
-        Ok(Self { vipd: node(vipd)?, keepalived: node(keepalived)?, client, lan, terms, begun })
+        let vipd = terms.with_host(Side::Vipd, |options| lan.host(Side::Vipd.name(), options))?;
+        let peer = terms.with_host(Side::Peer, |options| lan.host(Side::Peer.name(), options))?;
+        let addresses = &["10.77.0.9/24", "fd77::9/64"];
+        let client = lan.host("client", &HostOptions { mac: MacAddr([2, 0, 0, 0, 0, 9]), addresses })?;
+        let (vipd, peer) = (Node::new(&lan, vipd)?, Node::new(&lan, peer)?);
+        Ok(Self { vipd, peer, client, lan, terms, begun })
     }
 
-    pub(crate) const fn node(&self, daemon: Daemon) -> &Node {
-        match daemon {
-            Vipd => &self.vipd,
-            Keepalived => &self.keepalived,
+    pub(crate) const fn served(&self) -> &'static [Served] {
+        self.terms.peer.served()
+    }
+
+    pub(crate) const fn node(&self, side: Side) -> &Node {
+        match side {
+            Side::Vipd => &self.vipd,
+            Side::Peer => &self.peer,
+        }
+    }
+
+    const fn node_mut(&mut self, side: Side) -> &mut Node {
+        match side {
+            Side::Vipd => &mut self.vipd,
+            Side::Peer => &mut self.peer,
         }
     }
 
@@ -259,112 +85,205 @@ impl Pair {
     pub(crate) fn agent(&self) -> Result<&Agent> {
         match self.vipd.running()? {
             Running::Vipd(agent) => Ok(agent),
-            Running::Keepalived(_) => bail!("keepalived runs in the place of vipd"),
+            Running::Keepalived(_) | Running::Frr(_) => bail!("the peer runs in the place of vipd"),
         }
     }
 
-    /// Starts `daemon` and waits until it takes part.
-    pub(crate) fn start(&mut self, daemon: Daemon) -> Result<()> {
-        match daemon {
-            Vipd => {
-                let agent = self.vipd.host.agent(&self.terms.config(), &[])?;
+    /// Starts `side` and waits until it takes part.
+    pub(crate) fn start(&mut self, side: Side) -> Result<()> {
+        let running = match (side, self.terms.peer) {
+            (Side::Vipd, _) => {
+                let agent = self.vipd.host.agent_again("interop", &self.terms.config()?, &[])?;
                 agent.wait_for("vipd to take part", |status| status.all_in(&["Backup", "Active"]))?;
-                self.vipd.running = Some(Running::Vipd(agent));
+                Running::Vipd(agent)
             }
-            Keepalived => {
-                let peer = self.terms.address(Vipd).to_string();
-                let peers = [peer.as_str()];
-                let routers = SERVED.map(|served| KeepalivedRouter {
-                    vrid: served.vrid,
-                    family: served.family,
-                    priority: self.terms.priority(Keepalived),
-                    interval: self.terms.interval,
-                    addresses: served.addresses,
-                    preempt: self.terms.preempt,
-                    unicast_peers: if served.unicast { &peers } else { &[] },
-                });
-                self.keepalived.running = Some(Running::Keepalived(self.keepalived.host.keepalived(&routers)?));
+            (Side::Peer, Peer::Keepalived) => {
+                let routers: Vec<_> = self.served().iter().map(|served| self.for_keepalived(served)).collect();
+                Running::Keepalived(self.peer.host.keepalived(&routers)?)
             }
-        }
-        Ok(())
-    }
-
-    /// Takes `daemon` out of the network and out of the world at once.
-    pub(crate) fn lose_power(&mut self, daemon: Daemon) -> Result<()> {
-        let mut running = self.take(daemon)?;
-        self.lan.cut(daemon.name())?;
-        running.process().kill()
-    }
-
-    /// Stops `daemon` as an operator does.
-    pub(crate) fn stop(&mut self, daemon: Daemon) -> Result<()> {
-        let mut running = self.take(daemon)?;
-        let status = running.process().terminate(GENEROUS)?;
-        ensure!(status.success(), "`{}` ended with {status}", daemon.name());
-        Ok(())
-    }
-
-    fn take(&mut self, daemon: Daemon) -> Result<Running> {
-        let node = match daemon {
-            Vipd => &mut self.vipd,
-            Keepalived => &mut self.keepalived,
+            (Side::Peer, Peer::Frr) => {
+                let routers: Vec<_> = self.served().iter().map(|served| self.for_frr(served)).collect();
+                Running::Frr(self.peer.host.frr(&routers)?)
+            }
         };
-        let running = node.running.take().with_context(|| format!("`{}` is not running", daemon.name()))?;
-        running.check()?;
+        self.node_mut(side).running = Some(running);
+        Ok(())
+    }
+
+    fn for_keepalived(&self, served: &Served) -> KeepalivedRouter<'static> {
+        let [source, peer] = [Side::Peer, Side::Vipd].map(|side| self.terms.address(side, served.family));
+        KeepalivedRouter {
+            vrid: served.vrid,
+            family: served.family,
+            version: served.version,
+            password: served.password,
+            priority: self.terms.priority(Side::Peer),
+            interval: self.terms.interval_of(served),
+            addresses: served.addresses,
+            preempt: self.terms.preempt,
+            unicast: served.is_unicast.then_some(Unicast { source, peer }),
+        }
+    }
+
+    fn for_frr(&self, served: &Served) -> FrrRouter<'static> {
+        FrrRouter {
+            vrid: served.vrid,
+            family: served.family,
+            version: served.version,
+            priority: self.terms.priority(Side::Peer),
+            interval: self.terms.interval_of(served),
+            addresses: served.addresses,
+            preempt: self.terms.preempt,
+            link_local: self.terms.frr_link_local(),
+        }
+    }
+
+    /// Takes `side` out of the network and out of the world at once.
+    pub(crate) fn lose_power(&mut self, side: Side) -> Result<()> {
+        let mut running = self.take(side)?;
+        self.lan.cut(side.name())?;
+        running.kill()
+    }
+
+    /// Stops `side` as an operator does.
+    pub(crate) fn stop(&mut self, side: Side) -> Result<()> {
+        self.take(side)?.stop()
+    }
+
+    fn take(&mut self, side: Side) -> Result<Running> {
+        let served = self.served();
+        let running = self.node_mut(side).running.take();
+        let running = running.with_context(|| format!("`{}` is not running", side.name()))?;
+        running.check(served)?;
         Ok(running)
     }
 
-    /// Waits until `daemon` is Active for everything, and the client gets its answers from there.
-    pub(crate) fn wait_until_served_by(&self, daemon: Daemon) -> Result<()> {
-        let node = self.node(daemon);
-        node.running()?.wait_for_state("Active")?;
-        for address in SERVED.iter().flat_map(Served::addresses) {
-            let probe = Probe::start(&self.client, address)?;
-            until(&format!("{address} to lead to {}", daemon.name()), GENEROUS, || {
-                probe.wait_answered(GENEROUS)?;
-                Ok((self.client.neighbour(address)? == Some(node.host.mac())).then_some(()))
-            })?;
+    /// Waits until `side` is in `state` for everything.
+    pub(crate) fn wait_for_state(&self, side: Side, state: &str) -> Result<()> {
+        let running = self.node(side).running()?;
+        let is_there = |it: &Option<String>| it.as_deref() == Some(state);
+        let mut late = None;
+        let waited = until(&format!("{} to be {state}", side.name()), GENEROUS, || {
+            let states = running.states(self.served())?;
+            late = self.served().iter().zip(states).find(|(_, it)| !is_there(it)).map(|(served, _)| served);
+            Ok(late.is_none().then_some(()))
+        });
+        match late {
+            Some(served) => waited.context(of(served)),
+            None => waited,
+        }
+    }
+
+    /// Waits until `side` is Active for everything, and the client gets its answers from there.
+    pub(crate) fn wait_until_served_by(&self, side: Side) -> Result<()> {
+        self.wait_for_state(side, "Active")?;
+        for served in self.served() {
+            let mac = self.mac(side, served);
+            for address in served.addresses() {
+                let probe = Probe::start(&self.client, address)?;
+                until(&format!("{address} to lead to {}", side.name()), GENEROUS, || {
+                    probe.wait_answered(GENEROUS)?;
+                    Ok((self.client.neighbour(address)? == Some(mac)).then_some(()))
+                })
+                .context(of(served))?;
+            }
         }
         Ok(())
     }
 
-    /// Waits until `daemon` serves, and the other one is Backup and has no virtual address any more.
-    pub(crate) fn settle(&self, daemon: Daemon) -> Result<()> {
-        self.wait_until_served_by(daemon)?;
-        self.node(daemon.other()).running()?.wait_for_state("Backup")?;
-        for address in SERVED.iter().flat_map(Served::addresses) {
-            until(&format!("{address} to be on {} alone", daemon.name()), GENEROUS, || {
-                Ok((self.lan.holders(address)? == [daemon.name()]).then_some(()))
-            })?;
+    /// Where clients find the addresses while `side` is Active.
+    fn mac(&self, side: Side, served: &Served) -> MacAddr {
+        match (side, self.terms.peer) {
+            (Side::Peer, Peer::Frr) => served.virtual_mac(),
+            (Side::Vipd, _) if served.has_virtual_mac() => served.virtual_mac(),
+            (Side::Vipd, _) | (Side::Peer, Peer::Keepalived) => self.node(side).host.mac(),
+        }
+    }
+
+    /// Waits until `side` serves, and the other one is Backup and has no virtual address any more.
+    ///
+    /// The client asks only then: FRR would not correct what it learned while both were Active.
+    pub(crate) fn settle(&self, side: Side) -> Result<()> {
+        self.wait_for_state(side, "Active")?;
+        self.wait_for_state(side.other(), "Backup")?;
+        self.wait_until_served_by(side)?;
+        self.wait_until_held_by(side)
+    }
+
+    /// Waits until `side` alone has the virtual addresses.
+    pub(crate) fn wait_until_held_by(&self, side: Side) -> Result<()> {
+        for served in self.served() {
+            let addresses: Vec<_> = served.addresses().collect();
+            until(&format!("{addresses:?} to be on {} alone", side.name()), GENEROUS, || {
+                let holders = self.lan.holders_of(&addresses)?;
+                Ok(holders.iter().all(|holders| *holders == [side.name()]).then_some(()))
+            })
+            .context(of(served))?;
         }
         Ok(())
     }
 
-    /// Waits for more adverts of `daemon`, and fails if the other one says anything meanwhile.
-    pub(crate) fn check_lasting(&self, daemon: Daemon) -> Result<()> {
+    /// Waits until `side` has told the LAN, after `since`, where all its addresses are.
+    pub(crate) fn wait_until_announced(&self, side: Side, since: Instant) -> Result<()> {
+        for served in self.served() {
+            let announced = || Ok(self.announced(side, served, since).then_some(()));
+            until(&format!("{} to announce it", side.name()), GENEROUS, announced).context(of(served))?;
+        }
+        Ok(())
+    }
+
+    /// Whether `side` has done so for all addresses of `served`.
+    pub(crate) fn announced(&self, side: Side, served: &Served, since: Instant) -> bool {
+        let frames = self.node(side).sent.frames_after(since).into_iter().filter(|frame| !frame.outgoing);
+        let said: Vec<_> = frames.filter_map(|frame| decode::announcement(&frame.bytes)).collect();
+        let mac = self.mac(side, served);
+        served.addresses().all(|address| said.iter().any(|it| (it.address, it.mac) == (address, mac)))
+    }
+
+    /// Waits for more adverts of `side`, and fails if the other one says anything meanwhile.
+    pub(crate) fn check_lasting(&self, side: Side) -> Result<()> {
         let since = Instant::now();
-        for served in &SERVED {
-            let what = format!("adverts of {} for {} ({})", daemon.name(), served.name, served.family);
-            until(&what, GENEROUS, || Ok((self.node(daemon).adverts(served, since).len() >= LASTING).then_some(())))?;
+        for served in self.served() {
+            let what = format!("adverts of {}", side.name());
+            let lasts = || self.node(side).adverts(served, since).len() >= served.lasting();
+            until(&what, GENEROUS, || Ok(lasts().then_some(()))).context(of(served))?;
         }
-        for served in &SERVED {
-            let strays = self.node(daemon.other()).adverts(served, since);
-            ensure!(strays.is_empty(), "{} goes on as Active: {strays:?}", daemon.other().name());
+        for served in self.served() {
+            let strays = self.node(side.other()).adverts(served, since);
+            let strays: Vec<_> = strays.into_iter().map(|(_, advert)| advert).collect();
+            let what = || format!("{} goes on as Active: {strays:?}", side.other().name());
+            strays.is_empty().then_some(()).with_context(what).context(of(served))?;
         }
-        self.settle(daemon)
+        self.settle(side)
     }
 
     /// The last advert of the one that has left, and how long after it the other one said the first of its own.
-    pub(crate) fn handover(&self, left: Daemon, served: &Served) -> Result<(Advertisement, Duration)> {
-        let (last_at, last) = self.node(left).adverts(served, self.begun).pop().context("it never said anything")?;
-        let (first_at, _) = until("the first advert after it", GENEROUS, || {
-            Ok(self.node(left.other()).adverts(served, last_at).into_iter().next())
-        })?;
-        Ok((last, first_at - last_at))
+    pub(crate) fn handover(&self, left: Side, served: &Served) -> Result<(Advertisement, Duration)> {
+        let (last_frame, last) = self.node(left).adverts(served, self.begun).pop().context("it never said anything")?;
+        let first = until("the first advert after it", GENEROUS, || {
+            Ok(self.node(left.other()).adverts(served, last_frame.at).into_iter().next())
+        });
+        Ok((last, first?.0.at - last_frame.at))
+    }
+
+    /// Fails if vipd did not take in every advert that the peer sent after `since`.
+    pub(crate) fn check_taken_in(&self, since: Instant) -> Result<()> {
+        for served in self.served() {
+            let sent = u64::try_from(self.peer.adverts(served, since).len())?;
+            let waited = self.agent()?.wait_for("vipd to have taken in what the peer sent", |status| {
+                let router = status.router(&served.name(), served.family);
+                let counted = |by: &str, name: &str| router.and_then(|router| router[by][name].as_u64());
+                let both = [counted("counters", "admitted"), counted("tally", "adverts_received")];
+                both.iter().all(|counted| *counted >= Some(sent))
+            });
+            waited.context(of(served))?;
+        }
+        Ok(())
     }
 
     /// Fails if one of them, as far as it runs, did not accept what the other one sent.
     pub(crate) fn check(&self) -> Result<()> {
-        [&self.vipd, &self.keepalived].into_iter().filter_map(|node| node.running.as_ref()).try_for_each(Running::check)
+        let mut running = [&self.vipd, &self.peer].into_iter().filter_map(|node| node.running.as_ref());
+        running.try_for_each(|running| running.check(self.served()))
     }
 }

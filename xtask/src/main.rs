@@ -8,6 +8,7 @@ mod build;
 mod ci;
 mod demo;
 mod fuzz;
+mod interop;
 mod kernels;
 mod lint;
 mod process;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Find out what the guard can do on which kernel: boots them in an emulator, takes some minutes.
     Kernels(kernels::Options),
+    /// Play every scene with keepalived and FRR as the other router, and show how each went: some minutes (needs root).
+    Interop(interop::Options),
     /// Show three nodes that fail over and repel an attacker, in network namespaces (needs root).
     Demo(demo::Options),
     /// Measure the outage that a client sees when the port of the Active goes down, or what the guard costs (needs root).
@@ -83,6 +86,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Test { kernel: true } => kernels::run(&kernels::Options::default()),
         Command::Test { kernel: false } => test::run(test::Requirement::from_environment()),
         Command::Kernels(options) => kernels::run(options),
+        Command::Interop(options) => interop::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(options),
         Command::Simulate(options) => simulate::run("vipd-simulate", options),
