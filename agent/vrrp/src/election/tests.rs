@@ -202,6 +202,17 @@ fn backup_takes_over_when_the_timer_fires() {
     assert_eq!(election.deadline(), Some(us(4_609_375)));
 }
 
+/// As many intervals without an advert as were chosen, and not one less.
+/// Rows: +Q4 -Q4
+#[test]
+fn backup_waits_for_as_many_adverts_as_it_was_told() {
+    let mut election = started(Parameters { down_timer_adverts: 5, ..parameters(100) });
+    assert_eq!(election.handle(Event::Timer, us(5_609_374)), [], "early");
+    assert_eq!(election.state().name(), StateName::Backup);
+    let actions = election.handle(Event::Timer, us(5_609_375));
+    assert_eq!(effects(&actions), [Action::Advertise(priority(100)), Action::TakeAddresses]);
+}
+
 /// The wait counts from the arrival of the advert, not from when a busy host got to handle it.
 #[test]
 fn a_late_look_at_an_advert_does_not_lengthen_the_wait() {

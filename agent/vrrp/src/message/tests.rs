@@ -26,7 +26,7 @@ fn message(vrid: u8, priority: u8, addresses: &[&str]) -> Message {
 }
 
 /// Adverts that a real keepalived 2.4.3 sent, with what its configuration said.
-/// Rows: +A6 +A9 +A10 +A11 +A12 +A13 +B4 +B6
+/// Rows: +A6 +A9 +A10 +A11 +A12 +A13 +B4 +B6 +Q1
 #[test]
 fn captured_adverts_decode_and_encode_to_the_same_bytes() {
     use ChecksumForm::{MessageOnly, PseudoHeader};
@@ -90,6 +90,18 @@ fn reserved_bits_are_ignored() {
     bytes[6..8].copy_from_slice(&[0x53, 0xdd]);
     let (message, _) = Message::decode(&bytes, &V4).unwrap();
     assert_eq!(message.max_advertise_interval.get(), 100);
+}
+
+/// What scapy 2.8.0 makes of `VRRPv3(vrid=55, priority=200, adv=100, addrlist=["192.0.2.130"])`: below an IP header, which
+/// it needs for the checksum, and by itself, where it leaves checksum and addresses as they are.
+/// Rows: +Q5 -Q5
+#[test]
+fn adverts_of_scapy_are_good_below_an_ip_header() {
+    let below_ip = Message::decode(&hex("3137c80100643913c0000282"), &V4);
+    assert_eq!(below_ip, Ok((message(55, 200, &["192.0.2.130"]), ChecksumForm::PseudoHeader)));
+    let alone = hex("3137c801006400003139322e302e322e313330");
+    assert_eq!(Message::decode(&alone, &V4), Err(DecodeError::Length { expected: 12, actual: 19 }));
+    assert_eq!(Message::decode(&hex("3137c80100640000c0000282"), &V4), Err(DecodeError::Checksum(0)));
 }
 
 /// A message and its trailer as keepalived 2.4.3 sent them.

@@ -31,7 +31,7 @@ fn the_message_alone_has_one_checksum_whoever_sends_it() {
     assert_eq!(checksum(other, ChecksumForm::PseudoHeader), [0x39, 0x12]);
 }
 
-/// Rows: -B6
+/// Rows: -B6 -Q1
 #[test]
 fn the_sender_is_covered_by_the_pseudo_header() {
     let other = Endpoints::Ipv4 { source: Ipv4Addr::new(198, 51, 100, 11), destination: Ipv4Addr::new(224, 0, 0, 18) };
