@@ -30,7 +30,8 @@ use crate::{
     world::{Delivery, Milliseconds},
 };
 
-/// A host that starts anew while its clock is wrong has forgotten how far ahead of the right time it was.
+/// A host that starts anew while its clock is wrong, or before it has signed by the right one again, has forgotten how far
+/// ahead of the right time it was.
 const DOUBT: Time = 3_000_000_000;
 
 /// A rule that did not hold.
@@ -52,11 +53,21 @@ impl fmt::Display for Violation {
     }
 }
 
+/// What is known about the wall clock of a host.
+#[derive(Clone, Copy, Debug, Default)]
+struct ClockRecord {
+    /// It was wrong, and the host has not signed by the right time since.
+    was_wrong: bool,
+    /// The daemon has started in such a time.
+    is_forgetful: bool,
+    /// Until when its adverts may be refused.
+    doubted_until: Time,
+}
+
 /// What is known about a host.
 #[derive(Clone, Debug, Default)]
 struct Record {
-    /// Until when its adverts may be refused.
-    doubted_until: Time,
+    clock: ClockRecord,
     /// When it stood again after a fault.
     recovered_at: Option<Time>,
     /// When it last became another host: started, stopped, frozen, thawed, got other keys, another link.
@@ -128,13 +139,22 @@ impl Oracle {
         );
         self.is_settled &= is_harmless;
         if let Happening::WallClock { host, .. } = *happening {
-            // What waits to be verified is refused.
-            self.records[host].due = Some((Instant::from_nanos(0), true));
-            self.records[host].met_at = now;
-            self.records[host].doubted_until = now + DOUBT;
+            self.clock_changed(host, now);
         }
         if let Happening::Assail { times, every, .. } = *happening {
             self.assailed_until = now + Time::from(times) * every;
+        }
+    }
+
+    /// The clock of a host is put wrong, or right.
+    pub(crate) fn clock_changed(&mut self, host: usize, now: Time) {
+        let record = &mut self.records[host];
+        // What waits to be verified is refused.
+        record.due = Some((Instant::from_nanos(0), true));
+        record.met_at = now;
+        record.clock.was_wrong = true;
+        if record.clock.is_forgetful {
+            record.clock.doubted_until = now + DOUBT;
         }
     }
 
@@ -152,8 +172,12 @@ impl Oracle {
     }
 
     /// Its daemon starts anew.
-    pub(crate) fn started(&mut self, host: usize) {
+    pub(crate) fn started(&mut self, host: usize, now: Time) {
         let record = &mut self.records[host];
+        record.clock.is_forgetful = record.clock.was_wrong;
+        if record.clock.is_forgetful {
+            record.clock.doubted_until = now + DOUBT;
+        }
         record.seen.iter_mut().for_each(|number| *number = 0);
         (record.active_since, record.address_wrong_since, record.due) = (None, None, None);
         record.has_left = false;

@@ -10,12 +10,12 @@ pub fn setups() -> Vec<Setup> {
     let budget = |lost, twice, ends| Budget { lost, twice, ends };
     [
         (Version::V3, [100, 100, 100], true, budget(1, 0, 1)),
-        (Version::V3, [200, 100, 100], true, budget(2, 1, 1)),
+        (Version::V3, [200, 100, 100], true, budget(2, 0, 1)),
         (Version::V3, [200, 150, 100], false, budget(2, 1, 1)),
         (Version::V3, [255, 200, 100], true, budget(2, 1, 1)),
         (Version::V3, [250, 130, 10], true, budget(1, 0, 2)),
         (Version::V2, [100, 100, 100], true, budget(2, 0, 1)),
-        (Version::V2, [200, 100, 100], true, budget(2, 1, 2)),
+        (Version::V2, [200, 100, 100], true, budget(1, 1, 2)),
     ]
     .map(|(version, priorities, preempts, budget)| Setup { version, priorities, preempts, budget })
     .to_vec()

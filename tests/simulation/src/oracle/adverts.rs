@@ -26,6 +26,9 @@ const IN_MANY: usize = MANY + 1 + (MANY + 2) * ANSWERS;
 /// What a router that goes on after it was held up may send on top: one advert in turn and its answers.
 const AT_ONCE: usize = 1 + ANSWERS;
 
+/// How far from the true time a clock may be that is right.
+const CLOCKS_DIFFER: u64 = 50_000_000;
+
 impl Oracle {
     /// A host sends an advert.
     pub(crate) fn sent(&mut self, host: usize, priority: u8, now: Time, hosts: &[Host]) -> Result<(), Violation> {
@@ -33,6 +36,7 @@ impl Oracle {
         self.check_sender(host, priority, now, &hosts[host])?;
         self.said[host].push(priority);
         let interval = hosts[host].router.interval();
+        self.records[host].clock.was_wrong &= hosts[host].clock.wall_ahead.unsigned_abs() > CLOCKS_DIFFER;
         let (judged, record) = (&mut self.judged, &mut self.records[host]);
         let is_answer = record.sent.back().is_some_and(|&last| now < last + interval * 9 / 10);
         judged.answers += u64::from(is_answer && record.active_since.is_some());

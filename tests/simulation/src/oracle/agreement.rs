@@ -37,7 +37,7 @@ impl Oracle {
         if !self.understand(&hosts[one], &hosts[other]) || !self.understand(&hosts[other], &hosts[one]) {
             return Ok(());
         }
-        if both.iter().any(|&host| self.records[host].doubted_until > now) {
+        if both.iter().any(|&host| self.records[host].clock.doubted_until > now) {
             return Ok(());
         }
         let Some(whole_since) = network.whole_since(one, other) else { return Ok(()) };
@@ -67,7 +67,7 @@ impl Oracle {
         let settling = self.scenario.settling();
         let is_late = |at: Option<Time>| at.is_some_and(|at| at + settling > now);
         let is_doubted = |until: Time| self.scenario.auth.signs() && until + settling > now;
-        if self.records.iter().any(|record| is_late(record.recovered_at) || is_doubted(record.doubted_until)) {
+        if self.records.iter().any(|record| is_late(record.recovered_at) || is_doubted(record.clock.doubted_until)) {
             return Ok(());
         }
         self.judged.settled += u64::from(check_one_active(now, hosts)?);

@@ -87,7 +87,7 @@ impl World<'_> {
         if self.hosts[host].life != Life::Gone {
             return Ok(());
         }
-        self.oracle.started(host);
+        self.oracle.started(host, self.now);
         self.oracle.attended(host);
         let now = self.now;
         self.act(host, |host| host.start(now))
@@ -138,7 +138,9 @@ impl World<'_> {
         self.network.mend(self.now);
         self.due.retain(|_, due| !matches!(due, Due::Forgery { .. } | Due::Assault { .. }));
         for host in 0..self.hosts.len() {
-            self.hosts[host].clock.wall_ahead = 0;
+            if std::mem::take(&mut self.hosts[host].clock.wall_ahead) != 0 {
+                self.oracle.clock_changed(host, self.now);
+            }
             self.hosts[host].failures = 0;
             self.thaw(host);
             self.set_keys(host, (vec![1], 1))?;
