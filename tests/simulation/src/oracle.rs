@@ -75,6 +75,8 @@ struct Record {
     /// The earliest moment at which it may take over, by its own clock, and whether the Active Router has left.
     due: Option<(Instant, bool)>,
     learned: Time,
+    /// When it became a Backup: what arrived later was judged when it arrived.
+    listens_since: Option<Instant>,
     heard: Option<Advert>,
     active_since: Option<Time>,
     /// Its last adverts while nothing happened to it.

@@ -7,8 +7,9 @@
 //! asks the stamps first: of adverts that found no room in the ring buffer nothing else is left. The kernel looks neither
 //! at checksums nor, while the daemon does not run, at repetitions, so that such a stamp may be of
 //!
-//! - a damaged or forged advert in the name of a peer, where adverts need not be signed, or
-//! - a copy of an advert that was signed within the window.
+//! - a damaged or forged advert in the name of a peer, where adverts need not be signed,
+//! - a copy of an advert that was signed within the window, or
+//! - a signed advert whose checksum alone was damaged, which the signature does not cover.
 //!
 //! It may put the takeover off, as any advert would that comes from there, and it may hide an earlier stamp of the same
 //! peer, as if that advert had been lost. It never makes a router yield, and never takes back what another stamp promises.
@@ -25,7 +26,6 @@ use crate::{
     clock::{Time, nanoseconds},
     host::{Heard, Host},
     kernel::{Arrival, Provenance},
-    scenario::Auth,
     world::Delivery,
 };
 
@@ -87,10 +87,7 @@ impl Oracle {
                 matches!((before, after), (State::Active(_), State::Active(_)))
             }
             (Provenance::Forged, false) => false,
-            (Provenance::Copy, true) => self.scenario.auth.signs() && only_delays(before, after, there.now(now)),
-            (Provenance::Forged, true) => {
-                self.scenario.auth != Auth::Enforce && only_delays(before, after, there.now(now))
-            }
+            (Provenance::Copy | Provenance::Forged, true) => only_delays(before, after, there.now(now)),
         };
         if !is_bearable {
             return violated(now, || {

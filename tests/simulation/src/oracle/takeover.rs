@@ -99,7 +99,9 @@ impl Record {
         }
         let interval = learned(parameters, nanoseconds(advert.max_advertise_interval));
         self.learned = self.learned.min(interval);
-        self.lower(wait(active_down(parameters, interval)), false);
+        if self.listens_since.is_none_or(|since| advert.received_at <= since) {
+            self.lower(wait(active_down(parameters, interval)), false);
+        }
     }
 
     /// A router becomes Backup. RFC 9568 §6.4.1, §6.4.3.
@@ -110,6 +112,7 @@ impl Record {
             (advert.received_at, learned(parameters, nanoseconds(advert.max_advertise_interval)))
         });
         self.learned = interval;
+        self.listens_since = Some(now);
         self.due = Some((from + Duration::from_nanos(active_down(parameters, interval)), false));
     }
 }
