@@ -1,6 +1,6 @@
 //! What a virtual router tells the guard: how to judge adverts for it, and whether its addresses may be spoken for.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use tracing::error;
 use vrrp::{Version, election::StateName};
@@ -16,9 +16,6 @@ use crate::{
     datapath::Datapath,
     desk::Desk,
 };
-
-/// How old a heartbeat gets before the agent counts as hung, however long the interval is.
-const STALE_AFTER_MAX: Duration = Duration::from_secs(2);
 
 impl VirtualRouter {
     /// Writes it into the datapath's tables; the role first, since maps of an earlier run may say that it was Active.
@@ -82,11 +79,7 @@ impl VirtualRouter {
 
     /// What the guard is to know of its state.
     fn role(&self) -> Role {
-        // A heartbeat comes in each interval, and a peer takes over after so many: half an interval before that the agent
-        // counts as hung.
-        let halves = (2 * u32::from(self.config.down_timer_adverts)).saturating_sub(1).clamp(3, 5);
-        let interval = self.config.advertisement_interval.duration();
-        let stale_after = (interval * halves / 2).min(STALE_AFTER_MAX);
+        let stale_after = self.election.parameters().hung_after();
         Role {
             stale_after_ns: u64::try_from(stale_after.as_nanos()).unwrap_or(u64::MAX),
             active: u32::from(self.election.state().name() == StateName::Active),

@@ -131,19 +131,23 @@ impl VirtualRouter {
     ///
     /// An advert that came through counts for what the agent found of it, whatever its stamp says. Of several stamps the
     /// one that makes this router wait longest counts: nobody has looked at the checksum of what left them, and one that
-    /// is wrong must not take the wait for a live peer back.
+    /// is wrong must not take the wait for a live peer back. One that says goodbye has nothing to say to a router that
+    /// waits no longer.
     pub fn heed_stamps(&mut self, stamps: Vec<(PeerKey, Peer)>, desk: &mut Desk, now: Instant) {
         let mut adverts = Vec::new();
         for (key, peer) in stamps {
             let interval = u16::try_from(peer.last_interval_cs).ok().and_then(vrrp::Centiseconds::new);
             let heard = self.heard.get(&key).copied();
             let is_news = peer.last_good_ns > heard.map_or(0, |heard| heard.at_ns);
-            let Some(interval) = interval.filter(|_| is_news) else { continue };
+            let (Some(interval), Some(priority)) = (interval.filter(|_| is_news), Priority::new(peer.last_priority))
+            else {
+                continue;
+            };
             let source = heard.map_or_else(|| address_from_bytes(key.source, self.config.family), |heard| heard.source);
             self.heard.insert(key, Heard { at_ns: peer.last_good_ns, source });
             adverts.push(Advert {
                 source,
-                priority: Priority::new(peer.last_priority),
+                priority: Some(priority),
                 max_advertise_interval: interval.duration(),
                 received_at: Instant::from_nanos(peer.last_good_ns),
             });

@@ -24,11 +24,18 @@ impl Parameters {
         active_adver_interval * u32::from(self.down_timer_adverts) + self.skew_time(active_adver_interval)
     }
 
-    /// Until when a Backup that heeds `advert` waits for the next one; `None` where its sender leaves.
+    /// How old a router's last sign of life gets before it counts as hung, where it gives one in each interval: half an
+    /// interval less than its peers wait for an advert, and two seconds at most.
     #[must_use]
-    pub fn waits_until(&self, advert: &Advert) -> Option<Instant> {
-        advert.priority?;
-        Some(advert.received_at + self.active_down_interval(self.learn(advert.max_advertise_interval)))
+    pub fn hung_after(&self) -> Duration {
+        let halves = (2 * u32::from(self.down_timer_adverts)).saturating_sub(1).clamp(3, 5);
+        (self.advertisement_interval.duration() * halves / 2).min(Duration::from_secs(2))
+    }
+
+    /// Until when a Backup that heeds `advert`, whose sender does not leave, waits for the next one.
+    #[must_use]
+    pub fn waits_until(&self, advert: &Advert) -> Instant {
+        advert.received_at + self.active_down_interval(self.learn(advert.max_advertise_interval))
     }
 }
 
@@ -73,18 +80,31 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_not_waited_for() {
-        let advert = |priority, interval_ms| Advert {
-            source: [192, 0, 2, 1].into(),
-            priority: Priority::new(priority),
-            max_advertise_interval: Duration::from_millis(interval_ms),
-            received_at: Instant::from_nanos(5_000_000_000),
-        };
-        let waits_until = |advert| parameters(Version::V3, 200, 3).waits_until(&advert);
-        assert_eq!(waits_until(advert(1, 1_000)), Some(Instant::from_nanos(8_218_750_000)));
-        assert_eq!(waits_until(advert(255, 10)), Some(Instant::from_nanos(5_032_187_500)));
-        assert_eq!(waits_until(advert(0, 1_000)), None);
-        assert!(None < waits_until(advert(255, 10)), "whoever is waited for comes after whoever is not");
+    fn who_hangs_is_known_before_the_peers_take_over() {
+        // (interval in cs, adverts until a peer takes over, ms)
+        for (interval_cs, adverts, expected_ms) in
+            [(10, 3, 250), (10, 2, 150), (10, 1, 150), (10, 9, 250), (1, 3, 25), (80, 3, 2_000), (100, 3, 2_000)]
+        {
+            let advertisement_interval = Centiseconds::new(interval_cs).unwrap();
+            let parameters =
+                Parameters { advertisement_interval, down_timer_adverts: adverts, ..parameters(Version::V3, 100, 3) };
+            assert_eq!(parameters.hung_after(), Duration::from_millis(expected_ms), "{interval_cs} {adverts}");
+        }
+    }
+
+    #[test]
+    fn an_advert_is_waited_upon_from_its_arrival() {
+        // (interval in ms, nanoseconds from the arrival)
+        for (interval_ms, expected_ns) in [(1_000, 3_218_750_000), (10, 32_187_500)] {
+            let advert = Advert {
+                source: [192, 0, 2, 1].into(),
+                priority: Priority::new(255),
+                max_advertise_interval: Duration::from_millis(interval_ms),
+                received_at: Instant::from_nanos(5_000_000_000),
+            };
+            let expected = Instant::from_nanos(5_000_000_000 + expected_ns);
+            assert_eq!(parameters(Version::V3, 200, 3).waits_until(&advert), expected);
+        }
     }
 
     #[test]

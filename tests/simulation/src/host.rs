@@ -326,10 +326,13 @@ impl Host {
         for (key, peer, provenance) in self.kernel.stamps() {
             let interval = u16::try_from(peer.last_interval_cs).ok().and_then(Centiseconds::new);
             let is_news = peer.last_good_ns > self.heard.get(&key).copied().unwrap_or(0);
-            let Some(interval) = interval.filter(|_| is_news) else { continue };
+            let (Some(interval), Some(priority)) = (interval.filter(|_| is_news), Priority::new(peer.last_priority))
+            else {
+                continue;
+            };
             let advert = Advert {
                 source: address_from_bytes(key.source, self.family()),
-                priority: Priority::new(peer.last_priority),
+                priority: Some(priority),
                 max_advertise_interval: interval.duration(),
                 received_at: Instant::from_nanos(peer.last_good_ns),
             };
@@ -392,10 +395,9 @@ impl Host {
     }
 
     fn tell_kernel(&mut self, time: Time) {
-        let interval = self.router.parameters.advertisement_interval.duration();
         self.kernel.beat_at = self.now(time);
         self.kernel.role = Role {
-            stale_after_ns: nanoseconds((interval * 5 / 2).min(Duration::from_secs(2))),
+            stale_after_ns: nanoseconds(self.router.parameters.hung_after()),
             active: u32::from(self.state() == StateName::Active),
             ..Role::default()
         };

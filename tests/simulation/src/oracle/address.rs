@@ -84,7 +84,8 @@ impl Record {
         if host.is_running() {
             return;
         }
-        let stale_after = (host.router.interval() * 5 / 2).min(2_000_000_000);
+        let halves = if host.router.parameters.down_timer_adverts < 3 { 3 } else { 5 };
+        let stale_after = (host.router.interval() * halves / 2).min(2_000_000_000);
         let is_stale = host.now(now).since(host.kernel.beat_at) > Duration::from_nanos(stale_after);
         let is_replaced = is_stale && self.replaced.is_some_and(|(at, interval)| now <= at + 3 * interval);
         self.is_left_again = priority == 0 && (is_replaced || self.is_left_again);
