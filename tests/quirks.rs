@@ -1,11 +1,13 @@
 //! What other implementations do differently, and what becomes of their adverts.
 
+use std::{net::Ipv6Addr, time::Duration};
+
 use anyhow::{Result, ensure};
 use harness::{
-    Capture, Cluster, ClusterConfig, GENEROUS, Injector, KeepalivedRouter, Lab,
+    Capture, Cluster, ClusterConfig, FrrRouter, GENEROUS, Injector, KeepalivedRouter, Lab,
     decode::advertisement,
     frame::{Advert, Checksum},
-    ip, lab,
+    ip, lab, until,
 };
 use vrrp_wire::Family;
 
@@ -95,9 +97,9 @@ fn padding_inside_the_datagram_is_too_much() -> Result<()> {
     agent.wait_for_state(ROUTER, Family::Ipv4, "Backup").map(drop)
 }
 
-/// So does keepalived 2.2.7.
+/// What keepalived 2.2.7 discards, each with what it says of it, though the priority is greater than its own.
 #[test]
-fn keepalived_finds_padding_inside_the_datagram_too_much() -> Result<()> {
+fn keepalived_discards_other_lists_checksums_and_padding() -> Result<()> {
     let lab = lab!();
     let cluster = Cluster::new(&lab, 2, &CONFIG)?;
     let keepalived = cluster.nodes[0].keepalived(&[KeepalivedRouter {
@@ -106,18 +108,64 @@ fn keepalived_finds_padding_inside_the_datagram_too_much() -> Result<()> {
         version: 3,
         password: None,
         priority: 100,
-        interval: std::time::Duration::from_millis(500),
+        interval: Duration::from_millis(500),
         addresses: &["10.77.0.101/24"],
         preempt: true,
         unicast: None,
     }])?;
     keepalived.wait_for_state(VRID, Family::Ipv4, "Active")?;
     let injector = Injector::new(&cluster.nodes[1])?;
-    injector.send(&Advert { trailer: vec![0, 0], ..advert(&cluster, 254) }.frame())?;
-    keepalived.process.wait_for_output("packet too long", GENEROUS)?;
-    ensure!(keepalived.state(VRID, Family::Ipv4) == Some("Active"));
-    injector.send(&[advert(&cluster, 254).frame(), vec![0, 0]].concat())?;
+    let good = advert(&cluster, 254);
+    for (bad, complaint) in [
+        (Advert { trailer: vec![0, 0], ..good.clone() }, "packet too long"),
+        (Advert { checksum: Checksum::MessageOnly, ..good.clone() }, "Invalid VRRPv3 checksum"),
+        (
+            Advert { addresses: vec![good.addresses[0], ip("10.77.0.111")], ..good.clone() },
+            "unexpected ip number count 2, expected 1",
+        ),
+    ] {
+        injector.send(&bad.frame())?;
+        keepalived.process.wait_for_output(complaint, GENEROUS)?;
+        ensure!(keepalived.state(VRID, Family::Ipv4) == Some("Active"), "{complaint}");
+    }
+    injector.send(&[good.frame(), vec![0, 0]].concat())?;
     keepalived.wait_for_state(VRID, Family::Ipv4, "Backup")
+}
+
+/// What FRR 8.4.4 discards: padding because its checksum is over the whole datagram. Another list of addresses is not
+/// among it. It prints checksums with their bytes exchanged.
+#[test]
+fn frr_discards_other_checksums_and_padding() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 2, &CONFIG)?;
+    let frr = cluster.nodes[0].frr(&[FrrRouter {
+        vrid: VRID,
+        family: Family::Ipv4,
+        version: 3,
+        priority: 100,
+        interval: Duration::from_millis(500),
+        addresses: &["10.77.0.101/24"],
+        preempt: true,
+        link_local: Ipv6Addr::LOCALHOST,
+    }])?;
+    let state = || frr.states().map(|states| states.get(&(VRID, Family::Ipv4)).copied());
+    let wait_for =
+        |wanted: &str| until(&format!("FRR to be {wanted}"), GENEROUS, || Ok((state()? == Some(wanted)).then_some(())));
+    wait_for("Active")?;
+    let injector = Injector::new(&cluster.nodes[1])?;
+    let good = advert(&cluster, 254);
+    for (bad, complaint) in [
+        (Advert { checksum: Checksum::MessageOnly, ..good.clone() }, "Bad VRRP checksum e6c5"),
+        (Advert { trailer: vec![0, 0], ..good.clone() }, "Bad VRRP checksum 8db"),
+    ] {
+        injector.send(&bad.frame())?;
+        frr.process.wait_for_output(complaint, GENEROUS)?;
+        ensure!(state()? == Some("Active"), "{complaint}");
+    }
+    let other = Advert { addresses: vec![good.addresses[0], ip("10.77.0.111")], ..good };
+    injector.send(&other.frame())?;
+    frr.process.wait_for_output("Datagram has 2 addresses, but this VRRP instance has 1", GENEROUS)?;
+    wait_for("Backup")
 }
 
 /// holo discards an advert of another interval, and takes at most 20 addresses; what only differs is no reason for two

@@ -79,8 +79,7 @@ pub struct Frr {
 }
 
 impl Host {
-    /// Makes the interfaces, as those of an earlier run are no longer there or of no use, starts FRR, and waits until each
-    /// virtual router takes part.
+    /// Makes the interfaces anew, starts FRR, and waits until each virtual router takes part.
     pub fn frr(&self, routers: &[FrrRouter<'_>]) -> Result<Frr> {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let name = format!("frr-{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));

@@ -41,8 +41,8 @@ pub async fn list(handle: &Handle, ifindex: u32) -> Result<Vec<(IpAddr, AddressM
 /// waiting for the answer would cost a second. RFC 9568 §8.2.2. An IPv6 address is deprecated from the start: it is
 /// answered for, and the host's own connections do not leave from it, which would break when it moves on. RFC 6724 §5.
 ///
-/// With `routes` the interface leads to the address's network. To that of a link-local address it always does: what comes
-/// to one can only be answered where it came in, and what leads there from other interfaces stays as it is.
+/// With `routes` the interface leads to the address's network. To that of a link-local address it always does: what
+/// comes to one can only be answered where it came in, and the ways there from other interfaces stay as they are.
 pub async fn add(handle: &Handle, ifindex: u32, address: IpNet, routes: bool) -> Result<(), Error> {
     let mut request = handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
     let message = request.message_mut();

@@ -76,6 +76,7 @@ mod tests {
     fn what_is_no_result_is_not_passed_over() {
         for (results, expected) in [
             ("", "no test wrote a result"),
+            ("k\tvipd\telection\tok\t\n", "a test wrote `k\tvipd\telection\tok\t`, which is no result"),
             ("k\tvipd\tv3\telection\tok\n", "a test wrote `k\tvipd\tv3\telection\tok`, which is no result"),
             ("k\tvipd\tv3\telection\tgood\t\n", "a test wrote `k\tvipd\tv3\telection\tgood\t`, which is no result"),
         ] {
