@@ -33,8 +33,8 @@ use crate::{
 
 /// Frames of each source that are handled before deadlines get their turn again.
 const FRAMES_PER_TURN: usize = 128;
-/// The same after this thread was held up: more than the ring buffer and a socket hold.
-const FRAMES_AFTER_STALL: usize = 16_384;
+/// Adverts of the ring buffer that are handled after this thread seemed to hang: more than it holds.
+const RECORDS_AFTER_STALL: usize = 1024;
 /// Mail that is handled before deadlines get their turn again.
 const MAIL_PER_TURN: usize = 64;
 /// Longest time between two heartbeats, which tell the guard that this thread lives.
@@ -99,6 +99,7 @@ impl Reactor {
     fn elect(&mut self) -> anyhow::Result<()> {
         self.places = places(&self.routers);
         let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
+        let hung_after = self.routers.iter().map(VirtualRouter::hung_after).fold(Duration::MAX, Duration::min);
         let mut look_at = clock::now();
         loop {
             let beat_at = self.beat() + beat_every;
@@ -106,9 +107,9 @@ impl Reactor {
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
             let now = clock::now();
             let late = self.takeovers_due(now);
-            // The heartbeat at the end of a turn opens a closed fence: then nothing that came before may be unread.
-            let is_held_up = now.since(beat_at) > beat_every;
-            self.receive(if is_held_up { FRAMES_AFTER_STALL } else { FRAMES_PER_TURN });
+            // The heartbeat at the end of a turn opens a closed fence: then nothing that closed it may be unread.
+            let seemed_hung = now.since(beat_at) + beat_every >= hung_after;
+            self.receive(if seemed_hung { RECORDS_AFTER_STALL } else { FRAMES_PER_TURN });
             self.look_after_guard(now);
             if self.take_mail() {
                 return Ok(());
@@ -174,9 +175,9 @@ impl Reactor {
         }
     }
 
-    /// Hands every advert that waits to its virtual router, up to `limit` frames of each source.
-    fn receive(&mut self, limit: usize) {
-        let mut turn = Datapath::turn(limit);
+    /// Hands every advert that waits to its virtual router, so many of the ring buffer at most.
+    fn receive(&mut self, records: usize) {
+        let mut turn = Datapath::turn(records, FRAMES_PER_TURN);
         while let Some(record) = self.desk.datapath.next_advert(&mut turn) {
             let key = RouterKey {
                 ifindex: record.ifindex,

@@ -134,6 +134,12 @@ impl VirtualRouter {
         self.config.advertisement_interval.duration()
     }
 
+    /// How old the heartbeat gets before the guard takes the agent for hung.
+    #[must_use]
+    pub fn hung_after(&self) -> Duration {
+        self.election.parameters().hung_after()
+    }
+
     /// Begins to take part.
     pub fn start(&mut self, desk: &mut Desk, now: Instant) {
         self.handle(Event::Startup, desk, now);

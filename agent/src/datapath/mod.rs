@@ -235,10 +235,10 @@ impl Datapath {
         self.guard.as_mut()
     }
 
-    /// The beginning of a turn, in which no source hands over more than `limit` frames.
+    /// The beginning of a turn, in which the guard hands over so many `records` at most, and each socket so many `frames`.
     #[must_use]
-    pub const fn turn(limit: usize) -> Turn {
-        Turn { limit, source: 0, left: limit }
+    pub const fn turn(records: usize, frames: usize) -> Turn {
+        Turn { limit: frames, source: 0, left: records }
     }
 
     /// The next advert that waits, as far as the turn goes.
@@ -278,6 +278,7 @@ impl Datapath {
 /// How far the sources have been read in one go.
 #[derive(Debug)]
 pub struct Turn {
+    /// Frames of a socket.
     limit: usize,
     /// The guard is 0, then come the interfaces.
     source: usize,

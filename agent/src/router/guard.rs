@@ -79,7 +79,7 @@ impl VirtualRouter {
 
     /// What the guard is to know of its state.
     fn role(&self) -> Role {
-        let stale_after = self.election.parameters().hung_after();
+        let stale_after = self.hung_after();
         Role {
             stale_after_ns: u64::try_from(stale_after.as_nanos()).unwrap_or(u64::MAX),
             active: u32::from(self.election.state().name() == StateName::Active),
