@@ -1,6 +1,7 @@
 //! The election thread: waits for adverts, mail and deadlines, and serves them in that order.
 //!
-//! Nothing here blocks except the one wait. Adverts come before deadlines, so that a thread that was held up learns
+//! Nothing here blocks except the one wait, and the kernel while a guard is put on an interface that was made anew, or is
+//! exchanged soon after the start. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
 use std::{
