@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use vrrp::{
-    Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
+    Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
     election::{Action, Cause, Election, Event, StateName, Transition},
     frame,
     message::{ChecksumForm, Endpoints, Message, version_2},
@@ -280,8 +280,9 @@ impl VirtualRouter {
         let is_urgent = actions.len() > 1;
         for action in actions {
             match action {
+                Action::Hasten(priority) => self.advertise(Some(priority), Centiseconds::MIN, desk),
                 Action::Advertise(priority) => {
-                    self.advertise(priority, desk);
+                    self.advertise(priority, self.config.advertisement_interval, desk);
                     if is_urgent {
                         desk.outbox.flush();
                     }
@@ -311,12 +312,12 @@ impl VirtualRouter {
         });
     }
 
-    fn advertise(&mut self, priority: Option<Priority>, desk: &mut Desk) {
+    fn advertise(&mut self, priority: Option<Priority>, interval: Centiseconds, desk: &mut Desk) {
         let Some(source) = self.own_address else { return };
         let message = Message {
             vrid: self.config.vrid,
             priority,
-            max_advertise_interval: self.config.advertisement_interval,
+            max_advertise_interval: interval,
             addresses: self.config.addresses.iter().map(ipnet::IpNet::addr).collect(),
         };
         let signature = desk.authentication.as_mut().and_then(Authentication::sign_next);

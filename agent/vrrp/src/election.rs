@@ -16,8 +16,16 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use crate::{Instant, Parameters, Priority, Version};
 
+mod event;
+mod state;
 mod transition;
-pub use transition::{Cause, Reason, StateName, Transition};
+mod upkeep;
+
+pub use self::{
+    event::{Action, Advert, Event},
+    state::{Active, Backup, Expects, Role, State, Waiting},
+    transition::{Cause, Reason, StateName, Transition},
+};
 
 /// Adverts that an Active Router sends out of turn between two of its regular ones, in answer to losing ones.
 ///
@@ -32,122 +40,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Doublings of [`RETRY_AFTER`]: at most 320 s.
 const RETRY_DOUBLINGS_MAX: u32 = 5;
 
-/// An advert as the election sees it: accepted by every check before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advert {
-    /// Primary address of the sender.
-    pub source: IpAddr,
-    /// Its priority; `None`: it leaves.
-    pub priority: Option<Priority>,
-    /// Its Max Advertise Interval.
-    pub max_advertise_interval: Duration,
-    /// When it reached this host, which may be well before it is handled.
-    pub received_at: Instant,
-}
-
-/// What happens to an election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The router begins to take part.
-    Startup,
-    /// The router leaves on purpose.
-    Shutdown,
-    /// The [deadline](Election::deadline) may have come.
-    Timer,
-    /// An advert was received.
-    Advert(Advert),
-    /// The primary address, which adverts come from, is this one.
-    PrimaryAddress(IpAddr),
-    /// Something keeps this router from serving.
-    Fault(Cause),
-    /// It no longer does.
-    Recovered(Cause),
-    /// All virtual addresses are on the interface.
-    AddressesHeld,
-}
-
-/// What the caller must do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Send an advert of this priority now; `None` is Priority 0: this router leaves.
-    Advertise(Option<Priority>),
-    /// Put the virtual addresses on the interface and announce them.
-    TakeAddresses,
-    /// Announce the virtual addresses again.
-    Announce,
-    /// Remove the virtual addresses.
-    ReleaseAddresses,
-    /// Tell people.
-    Report(Transition),
-}
-
-/// The state, with the timers that run in it: what cannot run does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not taking part.
-    Initialize(Waiting),
-    /// Listening to the Active Router.
-    Backup(Backup),
-    /// Serving the virtual addresses.
-    Active(Active),
-    /// Not able to serve.
-    Fault {
-        /// When to stand again after the virtual addresses could not be held.
-        retry_at: Option<Instant>,
-    },
-}
-
-/// What a router in Initialize waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// [`Event::Startup`].
-    ForStartup,
-    /// The end of the delay of its start.
-    ForDelay {
-        /// When that is.
-        until: Instant,
-    },
-    /// That nothing [keeps](Cause::is_fault) it waiting any more.
-    ForAddress,
-}
-
-/// What runs in a Backup Router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// When Active_Down_Timer fires.
-    pub active_down_at: Instant,
-    /// Active_Adver_Interval, learned from the Active Router.
-    pub active_adver_interval: Duration,
-    /// The Active Router has said that it leaves.
-    pub active_left: bool,
-    /// From when on adverts of lower priority are discarded; `None` before the first of them.
-    pub preempts_at: Option<Instant>,
-}
-
-/// What runs in an Active Router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Active {
-    /// When Adver_Timer fires.
-    pub adver_at: Instant,
-    /// Adverts that may still be sent out of turn before it does.
-    pub replies_left: u8,
-    /// When the virtual addresses were last announced.
-    pub announced_at: Instant,
-}
-
-impl State {
-    /// The state without its timers.
-    #[must_use]
-    pub const fn name(&self) -> StateName {
-        match self {
-            Self::Initialize(_) => StateName::Initialize,
-            Self::Backup(_) => StateName::Backup,
-            Self::Active(_) => StateName::Active,
-            Self::Fault { .. } => StateName::Fault,
-        }
-    }
-}
-
 /// The election of one virtual router on this router.
 #[derive(Clone, Debug)]
 pub struct Election {
@@ -157,6 +49,8 @@ pub struct Election {
     causes: BTreeSet<Cause>,
     /// Terms as Active that ended because the addresses could not be held, since one that did not.
     failed_terms: u32,
+    /// It has handed over, and preempts nobody until it is Active again.
+    stands_aside: bool,
     last_advert: Option<Advert>,
 }
 
@@ -170,8 +64,19 @@ impl Election {
             primary_address: None,
             causes: BTreeSet::new(),
             failed_terms: 0,
+            stands_aside: false,
             last_advert: None,
         }
+    }
+
+    /// An election that goes on as a Backup or an Active Router where an earlier one stopped.
+    #[must_use]
+    pub fn resumed(parameters: Parameters, role: Role, stands_aside: bool) -> Self {
+        let state = match role {
+            Role::Backup(backup) => State::Backup(backup),
+            Role::Active(active) => State::Active(active),
+        };
+        Self { state, stands_aside, ..Self::new(parameters) }
     }
 
     /// The current state.
@@ -199,12 +104,12 @@ impl Election {
 
     /// When to call [`Election::handle`] with [`Event::Timer`]; an early call does nothing.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Initialize(Waiting::ForDelay { until }) => Some(until),
             State::Initialize(Waiting::ForStartup | Waiting::ForAddress) => None,
             State::Backup(backup) => Some(backup.active_down_at),
-            State::Active(active) => Some(active.adver_at),
+            State::Active(active) => Some(active.rival_silent_at.map_or(active.adver_at, |at| at.min(active.adver_at))),
             State::Fault { retry_at } => retry_at,
         }
     }
@@ -231,6 +136,14 @@ impl Election {
                 self.failed_terms = 0;
                 Vec::new()
             }
+            Event::HandOver => self.hand_over(now),
+            Event::Reclaim => {
+                self.stands_aside = false;
+                Vec::new()
+            }
+            Event::Relieved => self.give_up(Reason::Relieved, now),
+            Event::Slept(span) => self.slept(span, now),
+            Event::Parameters(parameters) => self.reconfigure(parameters, now),
         }
     }
 
@@ -273,22 +186,38 @@ impl Election {
         match self.state {
             State::Initialize(Waiting::ForDelay { until }) if now >= until => self.stand(Reason::Startup, now),
             State::Backup(backup) if now >= backup.active_down_at => {
-                self.become_active(if backup.active_left { Reason::ActiveLeft } else { Reason::ActiveSilent }, now)
+                let reason = match backup.expects {
+                    Expects::Advert => Reason::ActiveSilent,
+                    Expects::Turn => Reason::ActiveLeft,
+                    Expects::Successor => Reason::NotTaken,
+                };
+                self.become_active(reason, now)
             }
-            State::Active(active) if now >= active.adver_at => {
-                let interval = self.parameters.advertisement_interval.duration();
-                // In step with the schedule, but never a burst to catch up: many routers that were held up together must
-                // not advertise together from then on.
-                let late = now.since(active.adver_at).as_nanos() % interval.as_nanos();
-                let adver_at = now + interval.saturating_sub(Duration::from_nanos_u128(late));
-                self.state = State::Active(Active { adver_at, replies_left: REPLIES_PER_INTERVAL, ..active });
-                vec![Action::Advertise(Some(self.parameters.priority))]
-            }
+            State::Active(active) => self.timer_in_active(active, now),
             State::Fault { retry_at: Some(retry_at) } if now >= retry_at => {
                 self.recovered(Cause::VirtualAddresses, now)
             }
-            State::Initialize(_) | State::Backup(_) | State::Active(_) | State::Fault { .. } => Vec::new(),
+            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => Vec::new(),
         }
+    }
+
+    fn timer_in_active(&mut self, mut active: Active, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if now >= active.adver_at {
+            let interval = self.parameters.advertisement_interval.duration();
+            // In step with the schedule, but never a burst to catch up: many routers that were held up together must not
+            // advertise together from then on.
+            let late = now.since(active.adver_at).as_nanos() % interval.as_nanos();
+            let adver_at = now + interval.saturating_sub(Duration::from_nanos_u128(late));
+            active = Active { adver_at, replies_left: REPLIES_PER_INTERVAL, ..active };
+            actions.push(Action::Advertise(Some(self.parameters.priority)));
+        }
+        if active.rival_silent_at.is_some_and(|at| now >= at) {
+            active = Active { rival_silent_at: None, announced_at: now, ..active };
+            actions.push(Action::Announce);
+        }
+        self.state = State::Active(active);
+        actions
     }
 
     fn advert(&mut self, advert: Advert, now: Instant) -> Vec<Action> {
@@ -304,8 +233,17 @@ impl Election {
             }
             State::Active(active) => match advert.priority {
                 None => self.answer_leaving(active, now),
-                Some(priority) if self.loses_to(priority, advert.source) => self.yield_to(advert, priority, now),
-                Some(_) => self.answer_losing(active, now),
+                Some(priority) if self.loses_to(priority, advert.source) => {
+                    let reason = Reason::BetterRouter { source: advert.source, priority };
+                    // Both may have been Active, each alone: a last word makes the better router announce the addresses.
+                    let last = Action::Advertise(Some(self.parameters.priority));
+                    let last = (!self.was_silent(active, advert.received_at)).then_some(last);
+                    last.into_iter().chain(self.yield_to(advert, reason, now)).collect()
+                }
+                Some(_) if self.was_silent(active, advert.received_at) => {
+                    self.yield_to(advert, Reason::WasSilent { source: advert.source }, now)
+                }
+                Some(_) => self.answer_losing(active, advert, now),
             },
         }
     }
@@ -315,11 +253,13 @@ impl Election {
         let Some(priority) = advert.priority else {
             let left_at = advert.received_at + self.parameters.skew_time(backup.active_adver_interval);
             // Said again, it gives no more time: a stream of goodbyes must not put the takeover off.
-            let active_down_at = if backup.active_left { backup.active_down_at.min(left_at) } else { left_at };
-            return Backup { active_down_at, active_left: true, ..backup };
+            let is_known = backup.expects == Expects::Turn;
+            let active_down_at = if is_known { backup.active_down_at.min(left_at) } else { left_at };
+            return Backup { active_down_at, expects: Expects::Turn, ..backup };
         };
         let mut preempts_at = None;
         if priority < self.parameters.priority
+            && !self.stands_aside
             && let Some(after) = self.parameters.preempts_after()
         {
             let from = backup.preempts_at.unwrap_or(advert.received_at + after);
@@ -338,9 +278,20 @@ impl Election {
         (priority, Some(source)) > own
     }
 
-    fn yield_to(&mut self, advert: Advert, priority: Priority, now: Instant) -> Vec<Action> {
+    /// Whether this Active Router had sent nothing for so long, at the moment when an advert came, that its sender may have
+    /// taken over in good order. It comes back like any other router then. The owner has nobody to give way to.
+    fn was_silent(&self, active: Active, received_at: Instant) -> bool {
+        let sent_at = active.adver_at - self.parameters.advertisement_interval.duration();
+        !self.parameters.is_owner() && received_at > sent_at + self.longest_silence()
+    }
+
+    /// No Backup of this Active Router waits for less than this without an advert.
+    fn longest_silence(&self) -> Duration {
+        self.parameters.advertisement_interval.duration() * u32::from(self.parameters.down_timer_adverts)
+    }
+
+    fn yield_to(&mut self, advert: Advert, reason: Reason, now: Instant) -> Vec<Action> {
         let interval = self.parameters.learn(advert.max_advertise_interval);
-        let reason = Reason::BetterRouter { source: advert.source, priority };
         let report = self.enter(State::Backup(self.heard(interval, advert.received_at, None)), reason, now);
         vec![Action::ReleaseAddresses, report]
     }
@@ -357,16 +308,18 @@ impl Election {
     }
 
     /// Answers a losing advert, so that its sender gives way and switches learn the way here. RFC 9568 §6.4.3.
-    /// Version 2 discards it in silence: RFC 3768 §6.4.3.
+    /// Version 2 does not: RFC 3768 §6.4.3.
     ///
-    /// Its sender may have announced the addresses as its own, so they are announced again.
-    fn answer_losing(&mut self, active: Active, now: Instant) -> Vec<Action> {
-        if self.parameters.version == Version::V2 {
-            return Vec::new();
-        }
+    /// Its sender may have announced the addresses as its own, so they are announced again; once more when it has fallen
+    /// silent, since it may have answered for them until then.
+    fn answer_losing(&mut self, active: Active, advert: Advert, now: Instant) -> Vec<Action> {
         let Some(replies_left) = active.replies_left.checked_sub(1) else { return Vec::new() };
-        let mut active = Active { replies_left, ..active };
-        let mut actions = vec![Action::Advertise(Some(self.parameters.priority))];
+        let silent_at = self.parameters.waits_until(&advert).max(now + ANNOUNCEMENT_GAP);
+        let mut active = Active { replies_left, rival_silent_at: Some(silent_at), ..active };
+        let mut actions = match self.parameters.version {
+            Version::V2 => Vec::new(),
+            Version::V3 => vec![Action::Advertise(Some(self.parameters.priority))],
+        };
         if now >= active.announced_at + ANNOUNCEMENT_GAP {
             active.announced_at = now;
             actions.push(Action::Announce);
@@ -436,7 +389,9 @@ impl Election {
             adver_at: now + self.parameters.advertisement_interval.duration(),
             replies_left: REPLIES_PER_INTERVAL,
             announced_at: now,
+            rival_silent_at: None,
         });
+        self.stands_aside = false;
         let report = self.enter(state, reason, now);
         vec![Action::Advertise(Some(self.parameters.priority)), Action::TakeAddresses, report]
     }
@@ -444,13 +399,17 @@ impl Election {
     /// Ends a term as Active on this router's own account: Priority 0, so that a Backup need not wait.
     fn leave(&mut self, state: State, reason: Reason, now: Instant) -> Vec<Action> {
         let report = self.enter(state, reason, now);
-        vec![Action::Advertise(None), Action::ReleaseAddresses, report]
+        let mut actions = vec![Action::Advertise(None), Action::ReleaseAddresses, report];
+        if self.parameters.version == Version::V3 {
+            actions.insert(0, Action::Hasten(self.parameters.priority));
+        }
+        actions
     }
 
     /// A Backup that has just heard its Active Router, or has just begun to listen.
     fn heard(&self, active_adver_interval: Duration, heard_at: Instant, preempts_at: Option<Instant>) -> Backup {
         let active_down_at = heard_at + self.parameters.active_down_interval(active_adver_interval);
-        Backup { active_down_at, active_adver_interval, active_left: false, preempts_at }
+        Backup { active_down_at, active_adver_interval, expects: Expects::Advert, preempts_at }
     }
 
     fn enter(&mut self, state: State, reason: Reason, now: Instant) -> Action {

@@ -1,6 +1,9 @@
 //! A moment on the CLOCK_MONOTONIC scale.
 
-use std::{ops::Add, time::Duration};
+use std::{
+    ops::{Add, Sub},
+    time::Duration,
+};
 
 /// A moment on the CLOCK_MONOTONIC scale, in nanoseconds.
 ///
@@ -33,8 +36,20 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(nanoseconds(span)))
     }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanoseconds(span)))
+    }
+}
+
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -46,6 +61,7 @@ mod tests {
         let late = Instant::from_nanos(u64::MAX - 1);
         assert_eq!(late + Duration::from_secs(1), Instant::from_nanos(u64::MAX));
         assert_eq!(Instant::from_nanos(5) + Duration::MAX, Instant::from_nanos(u64::MAX));
+        assert_eq!(Instant::from_nanos(5) - Duration::MAX, Instant::from_nanos(0));
         assert_eq!(Instant::from_nanos(5).since(late), Duration::ZERO);
         assert_eq!(Instant::from_nanos(1_500).since(Instant::from_nanos(500)), Duration::from_micros(1));
     }

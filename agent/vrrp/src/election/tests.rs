@@ -3,6 +3,7 @@
 mod histories;
 mod owners;
 mod start;
+mod upkeep;
 mod version_2;
 
 use super::*;
@@ -10,6 +11,9 @@ use crate::Centiseconds;
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
 const OWN: &str = "10.77.0.2";
+/// What an Active of priority 100 does when it leaves: those who hear it wait a few milliseconds only.
+const LEAVING: [Action; 3] =
+    [Action::Hasten(Priority::new(100).unwrap()), Action::Advertise(None), Action::ReleaseAddresses];
 
 fn parameters(priority: u8) -> Parameters {
     Parameters {
@@ -281,7 +285,7 @@ fn shutdown_says_goodbye_only_when_active() {
     assert_eq!(election.state(), &State::Initialize(Waiting::ForStartup));
     let mut election = active();
     let actions = election.handle(Event::Shutdown, us(4_000_000));
-    assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
+    assert_eq!(effects(&actions), LEAVING);
     assert_eq!((election.state(), election.deadline()), (&State::Initialize(Waiting::ForStartup), None));
     let now = us(4_609_375);
     for event in [Event::Timer, Event::Shutdown, advert("10.77.0.1", 0, now), advert("10.77.0.1", 50, now)] {
@@ -324,7 +328,8 @@ fn active_yields_to_the_better_router_only() {
             let actions = effects(&election.handle(advert(source, advertised, now), now));
             assert_eq!(election.state().name(), state, "{case}");
             if state == Backup {
-                assert_eq!(actions, [Action::ReleaseAddresses], "{case}");
+                // The last word makes the better router announce the addresses.
+                assert_eq!(actions, [Action::Advertise(priority(100)), Action::ReleaseAddresses], "{case}");
                 assert_eq!(election.deadline(), Some(us(7_609_375)), "{case}");
             } else {
                 assert_eq!(actions.first(), Some(&Action::Advertise(priority(100))), "{case}");
@@ -400,7 +405,7 @@ fn answers_are_limited() {
 fn a_fault_ends_the_term() {
     let mut election = active();
     let actions = election.handle(Event::Fault(Cause::Link), us(4_000_000));
-    assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
+    assert_eq!(effects(&actions), LEAVING);
     assert_eq!(election.state(), &State::Fault { retry_at: None });
     assert_eq!(election.handle(Event::Fault(Cause::PrimaryAddress), us(4_000_001)), []);
     assert_eq!(election.handle(Event::Recovered(Cause::Link), us(5_000_000)), []);
@@ -461,7 +466,11 @@ fn transitions_carry_their_reason() {
     let reason = |actions: Vec<Action>| {
         actions.into_iter().find_map(|action| match action {
             Action::Report(transition) => Some((transition.from, transition.to, transition.reason)),
-            Action::Advertise(_) | Action::TakeAddresses | Action::Announce | Action::ReleaseAddresses => None,
+            Action::Advertise(_)
+            | Action::Hasten(_)
+            | Action::TakeAddresses
+            | Action::Announce
+            | Action::ReleaseAddresses => None,
         })
     };
     let now = us(609_375);

@@ -84,6 +84,19 @@ pub enum Reason {
         /// Its priority.
         priority: Priority,
     },
+    /// This router has sent nothing for so long that another one has taken over.
+    WasSilent {
+        /// The other one's primary address.
+        source: IpAddr,
+    },
+    /// The host was suspended: another router may have taken over.
+    Slept,
+    /// This router seemed hung, and was made to leave.
+    Relieved,
+    /// Somebody wants another router to serve.
+    HandedOver,
+    /// No other router has taken over from this one, which has handed over.
+    NotTaken,
     /// Something keeps this router from serving.
     Fault(Cause),
     /// It can again.
@@ -99,6 +112,11 @@ impl fmt::Display for Reason {
             Self::ActiveSilent => f.write_str("no advert from an Active Router"),
             Self::ActiveLeft => f.write_str("the Active Router left"),
             Self::BetterRouter { source, priority } => write!(f, "{source} advertises priority {priority}"),
+            Self::WasSilent { source } => write!(f, "this node was silent for too long, and {source} has taken over"),
+            Self::Slept => f.write_str("the host was suspended"),
+            Self::Relieved => f.write_str("the agent seemed hung, and its supervisor has handed over"),
+            Self::HandedOver => f.write_str("handed over"),
+            Self::NotTaken => f.write_str("handed over, and no other router took over"),
             Self::Fault(cause) => cause.fmt(f),
             Self::Recovered(cause) => write!(f, "over: {cause}"),
         }

@@ -32,6 +32,12 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => any_cause().prop_map(Event::Fault),
         2 => any_cause().prop_map(Event::Recovered),
         1 => Just(Event::AddressesHeld),
+        1 => prop_oneof![Just(Event::HandOver), Just(Event::Reclaim), Just(Event::Relieved)],
+        1 => any::<u32>().prop_map(|ns| Event::Slept(Duration::from_nanos(u64::from(ns) * 4))),
+        1 => (1..u8::MAX, 1..200_u16).prop_map(|(priority, interval)| Event::Parameters(Parameters {
+            advertisement_interval: Centiseconds::new(interval).unwrap(),
+            ..parameters(priority)
+        })),
     ]
 }
 
@@ -40,7 +46,7 @@ proptest! {
 
     /// Whatever happens, at whatever time: no panic; the addresses are held in Active and nowhere else; Backup and
     /// Active always have a timer; state changes are reported, once each, and chain. Adverts say the router's own priority
-    /// while it is Active, and Priority 0 when it leaves that state, and at no other time.
+    /// while it is Active and when it gives way, and Priority 0 when it leaves that state, and at no other time.
     /// Rows: +A8 -A8
     #[test]
     fn invariants_hold(
@@ -66,6 +72,7 @@ proptest! {
             now = now + Duration::from_nanos(pause_ns);
             let before = state;
             let mut said = Vec::new();
+            let mut hastened = None;
             for action in election.handle(event, now) {
                 match action {
                     Action::TakeAddresses => holding = true,
@@ -76,6 +83,7 @@ proptest! {
                     }
                     Action::Announce => prop_assert!(holding),
                     Action::Advertise(priority) => said.push(priority),
+                    Action::Hasten(priority) => hastened = Some(priority),
                 }
             }
             is_running = (is_running || event == Event::Startup) && event != Event::Shutdown;
@@ -84,11 +92,14 @@ proptest! {
                 prop_assert!(election.deadline().is_some(), "stuck after {:?}", event);
             }
             prop_assert_eq!(holding, state == StateName::Active, "after {:?}", event);
+            let own = election.parameters().priority;
             for said in said {
-                let expected = if state == StateName::Active { Priority::new(priority) } else { None };
-                prop_assert_eq!(said, expected, "after {:?}", event);
-                prop_assert!(said.is_some() || before == StateName::Active, "goodbye after {:?}", event);
+                let may_serve = before == StateName::Active || state == StateName::Active;
+                prop_assert!(said.is_none_or(|said| said == own) && may_serve, "after {:?}", event);
+                prop_assert!(said.is_some() || state != StateName::Active, "goodbye after {:?}", event);
+                prop_assert!(said.is_none() || hastened.is_none(), "no goodbye after {:?}", event);
             }
+            prop_assert!(hastened.is_none_or(|said| said == own && state != StateName::Active), "after {:?}", event);
             if matches!(state, StateName::Backup | StateName::Active) {
                 prop_assert!(election.deadline().is_some());
                 prop_assert_eq!(election.causes().count(), 0);

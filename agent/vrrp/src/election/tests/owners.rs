@@ -11,7 +11,8 @@ fn of_two_owners_one_stays() {
     let now = us(500_000);
     assert_eq!(effects(&election.handle(advert("10.77.0.1", 255, now), now)), [Action::Advertise(priority(255))]);
     assert_eq!(election.state().name(), StateName::Active, "the greater address stays");
-    assert_eq!(effects(&election.handle(advert("10.77.0.3", 255, now), now)), [Action::ReleaseAddresses]);
+    let gives_way = [Action::Advertise(priority(255)), Action::ReleaseAddresses];
+    assert_eq!(effects(&election.handle(advert("10.77.0.3", 255, now), now)), gives_way);
     assert_eq!(election.deadline(), Some(us(3_503_906)).map(|at| at + Duration::from_nanos(250)));
     election.handle(advert("10.77.0.3", 255, us(1_500_000)), us(1_500_000));
     election.handle(advert("10.77.0.9", 254, us(2_000_000)), us(2_000_000));

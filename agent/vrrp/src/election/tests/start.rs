@@ -55,7 +55,7 @@ fn without_an_ipv6_source_it_waits_in_initialize() {
 fn a_fault_goes_before_waiting() {
     let mut election = active();
     let actions = election.handle(Event::Fault(Cause::Ipv6Source), us(4_000_000));
-    assert_eq!(effects(&actions), [Action::Advertise(None), Action::ReleaseAddresses]);
+    assert_eq!(effects(&actions), LEAVING);
     assert_eq!(election.state(), &State::Initialize(Waiting::ForAddress));
     election.handle(Event::Fault(Cause::Link), us(4_000_000));
     assert_eq!(election.state().name(), StateName::Fault);

@@ -1,0 +1,153 @@
+//! What happens to a router that takes part besides adverts and faults: rivals that fall silent, its own silence, a handover
+//! on request, a suspension, and other parameters.
+
+use super::*;
+
+fn name(election: &Election) -> StateName {
+    election.state().name()
+}
+
+fn reasons(actions: &[Action]) -> Vec<Reason> {
+    actions.iter().filter_map(|action| if let Action::Report(it) = action { Some(it.reason) } else { None }).collect()
+}
+
+/// Whoever advertised the addresses as its own may have answered for them until it fell silent: 3.609375 s after its last.
+#[test]
+fn a_rival_that_falls_silent_is_followed_by_an_announcement() {
+    let mut election = active();
+    for at in [4_000_000, 4_500_000] {
+        election.handle(advert("10.77.0.1", 50, us(at)), us(at));
+    }
+    let mut announced = vec![];
+    for _ in 0..6 {
+        let at = election.deadline().unwrap();
+        if election.handle(Event::Timer, at).contains(&Action::Announce) {
+            announced.push(at);
+        }
+    }
+    assert_eq!(announced, [us(8_109_375)]);
+}
+
+/// Version 2 answers a losing advert with an announcement alone: RFC 3768 §6.4.3 discards it.
+#[test]
+fn version_2_announces_against_a_rival() {
+    let mut election = started(Parameters { version: Version::V2, ..parameters(100) });
+    election.handle(Event::Timer, us(3_609_375));
+    let now = us(4_609_375);
+    election.handle(Event::Timer, now);
+    assert_eq!(election.handle(advert("10.77.0.1", 50, now), now), [Action::Announce]);
+}
+
+/// An Active that sent its last advert at 3 609 375 µs gives way to a router that took over because of its silence, and
+/// not to one that came earlier than any Backup may: 3 s later.
+#[test]
+fn an_active_that_was_silent_gives_way() {
+    let cases = [(6_609_375, StateName::Active), (6_609_376, StateName::Backup), (90_000_000, StateName::Backup)];
+    for (at, expected) in cases {
+        let mut election = active();
+        let actions = election.handle(advert("10.77.0.1", 50, us(at)), us(at));
+        assert_eq!(name(&election), expected, "{at}");
+        if expected == StateName::Backup {
+            assert_eq!(effects(&actions), [Action::ReleaseAddresses], "it says nothing");
+            assert_eq!(reasons(&actions), [Reason::WasSilent { source: "10.77.0.1".parse().unwrap() }]);
+            assert_eq!(election.deadline(), Some(us(at + 3_609_375)), "it comes back by the rules");
+        }
+    }
+    let mut owner = started(parameters(255));
+    owner.handle(advert("10.77.0.1", 50, us(90_000_000)), us(90_000_000));
+    assert_eq!(name(&owner), StateName::Active);
+}
+
+/// Goodbye, then 250 ms for another router to take over, and no preemption of it.
+#[test]
+fn a_router_hands_over_on_request() {
+    let mut election = active();
+    let now = us(4_000_000);
+    let actions = election.handle(Event::HandOver, now);
+    assert_eq!((effects(&actions), reasons(&actions)), (LEAVING.to_vec(), vec![Reason::HandedOver]));
+    assert_eq!(election.deadline(), Some(us(4_250_000)));
+    election.handle(advert("10.77.0.1", 50, us(4_010_000)), us(4_010_000));
+    election.handle(advert("10.77.0.1", 50, us(5_010_000)), us(5_010_000));
+    assert_eq!(election.deadline(), Some(us(8_619_375)), "an advert of lower priority counts");
+    election.handle(Event::Reclaim, us(5_100_000));
+    election.handle(advert("10.77.0.1", 50, us(6_010_000)), us(6_010_000));
+    assert_eq!(election.deadline(), Some(us(8_619_375)), "and no longer");
+    election.handle(Event::Timer, us(8_619_375));
+    assert_eq!(name(&election), StateName::Active);
+
+    for (version, back_at) in [(Version::V3, 4_250_000), (Version::V2, 5_250_000)] {
+        let mut election = started(Parameters { version, ..parameters(100) });
+        election.handle(Event::Timer, us(3_609_375));
+        election.handle(Event::HandOver, now);
+        assert_eq!(election.deadline(), Some(us(back_at)), "{version:?}");
+        assert_eq!(reasons(&election.handle(Event::Timer, us(back_at))), [Reason::NotTaken]);
+    }
+}
+
+#[test]
+fn neither_a_backup_nor_the_owner_hands_over() {
+    for mut election in [backup(), started(parameters(255))] {
+        let before = *election.state();
+        assert_eq!(election.handle(Event::HandOver, us(1_000)), []);
+        assert_eq!(*election.state(), before);
+    }
+}
+
+/// Its supervisor has left in its name: not a word more.
+#[test]
+fn a_relieved_router_is_backup() {
+    let mut election = active();
+    let actions = election.handle(Event::Relieved, us(4_000_000));
+    assert_eq!(effects(&actions), [Action::ReleaseAddresses]);
+    assert_eq!(election.deadline(), Some(us(7_609_375)));
+    assert_eq!(election.handle(Event::Relieved, us(4_000_001)), []);
+}
+
+#[test]
+fn a_suspension_makes_every_router_listen_first() {
+    let now = us(4_000_000);
+    for (span_us, expected) in [(3_000_000, StateName::Active), (3_000_001, StateName::Backup)] {
+        let mut election = active();
+        election.handle(Event::Slept(Duration::from_micros(span_us)), now);
+        assert_eq!(name(&election), expected, "{span_us}");
+    }
+    let mut election = backup();
+    election.handle(Event::Slept(Duration::from_secs(1)), us(3_000_000));
+    assert_eq!(election.deadline(), Some(us(6_609_375)));
+}
+
+/// From 100 and 1 s to 200 and 2 s. As Active it says so at once; as Backup it waits as long as it would have.
+#[test]
+fn other_parameters_count_at_once() {
+    let other = Parameters {
+        priority: Priority::new(200).unwrap(),
+        advertisement_interval: Centiseconds::new(200).unwrap(),
+        ..parameters(100)
+    };
+    let mut election = active();
+    assert_eq!(election.handle(Event::Parameters(other), us(4_000_000)), [Action::Advertise(priority(200))]);
+    assert_eq!(election.deadline(), Some(us(6_000_000)));
+    assert_eq!(election.handle(Event::Parameters(other), us(4_000_001)), [], "they are no news");
+
+    let mut election = backup();
+    election.handle(advert("10.77.0.1", 250, us(1_000_000)), us(1_000_000));
+    assert_eq!(election.handle(Event::Parameters(other), us(1_500_000)), []);
+    assert_eq!(election.deadline(), Some(us(4_218_750)));
+}
+
+#[test]
+fn a_router_goes_on_where_it_stopped() {
+    let before = active();
+    let State::Active(active) = *before.state() else { panic!("{:?}", before.state()) };
+    let mut election = Election::resumed(parameters(100), Role::Active(active), false);
+    election.handle(Event::PrimaryAddress(OWN.parse().unwrap()), us(4_500_000));
+    assert_eq!(election.handle(Event::Startup, us(4_500_000)), []);
+    assert_eq!(election.handle(Event::Timer, us(4_609_375)), [Action::Advertise(priority(100))]);
+
+    let mut election = backup();
+    election.handle(advert("10.77.0.1", 50, us(0)), us(0));
+    let State::Backup(waiting) = *election.state() else { panic!("{:?}", election.state()) };
+    let mut election = Election::resumed(parameters(100), Role::Backup(waiting), true);
+    election.handle(advert("10.77.0.1", 50, us(1_000_000)), us(1_000_000));
+    assert_eq!(election.deadline(), Some(us(4_609_375)), "it stands aside as before");
+}

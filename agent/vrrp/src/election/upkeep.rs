@@ -1,0 +1,73 @@
+//! What is done to a router that takes part: it is handed over, relieved, suspended, or configured in another way.
+
+use std::time::Duration;
+
+use super::{Action, Active, Backup, Election, Expects, Reason, State};
+use crate::{Instant, Parameters, Version};
+
+/// How long a router that has handed over waits for another one to take over, besides the Skew_Time of version 2.
+const HANDOVER_PATIENCE: Duration = Duration::from_millis(250);
+
+impl Election {
+    /// Leaves in good order and stands aside; stands again where nobody takes over. The owner cannot: its addresses stay.
+    pub(super) fn hand_over(&mut self, now: Instant) -> Vec<Action> {
+        if !matches!(self.state, State::Active(_)) || self.parameters.is_owner() {
+            return Vec::new();
+        }
+        self.stands_aside = true;
+        let interval = self.parameters.advertisement_interval.duration();
+        let patience = match self.parameters.version {
+            // Skew_Time is a part of one second, whatever the interval.
+            Version::V2 => Duration::from_secs(1) + HANDOVER_PATIENCE,
+            Version::V3 => HANDOVER_PATIENCE,
+        };
+        let waiting =
+            Backup { active_down_at: now + patience, expects: Expects::Successor, ..self.heard(interval, now, None) };
+        self.leave(State::Backup(waiting), Reason::HandedOver, now)
+    }
+
+    /// Ends a term as Active without a word: it is over already.
+    pub(super) fn give_up(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
+        let State::Active(_) = self.state else { return Vec::new() };
+        let interval = self.parameters.advertisement_interval.duration();
+        let report = self.enter(State::Backup(self.heard(interval, now, None)), reason, now);
+        vec![Action::ReleaseAddresses, report]
+    }
+
+    /// What was heard before a suspension is no longer true, and what was not heard in it means nothing.
+    pub(super) fn slept(&mut self, span: Duration, now: Instant) -> Vec<Action> {
+        match self.state {
+            State::Backup(backup) => {
+                self.state = State::Backup(self.heard(backup.active_adver_interval, now, None));
+                Vec::new()
+            }
+            State::Active(_) if !self.parameters.is_owner() && span > self.longest_silence() => {
+                self.give_up(Reason::Slept, now)
+            }
+            State::Initialize(_) | State::Active(_) | State::Fault { .. } => Vec::new(),
+        }
+    }
+
+    /// Goes on with other parameters, in the same state. Peers are told at once: they go by what they have heard.
+    pub(super) fn reconfigure(&mut self, parameters: Parameters, now: Instant) -> Vec<Action> {
+        if parameters == self.parameters {
+            return Vec::new();
+        }
+        let old = std::mem::replace(&mut self.parameters, parameters);
+        match self.state {
+            State::Backup(backup) if backup.expects == Expects::Advert => {
+                let interval = backup.active_adver_interval;
+                let (was, is) = (old.active_down_interval(interval), parameters.active_down_interval(interval));
+                let active_down_at = (backup.active_down_at + is) - was;
+                self.state = State::Backup(Backup { active_down_at, preempts_at: None, ..backup });
+                Vec::new()
+            }
+            State::Active(active) => {
+                let adver_at = now + parameters.advertisement_interval.duration();
+                self.state = State::Active(Active { adver_at, ..active });
+                vec![Action::Advertise(Some(parameters.priority))]
+            }
+            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => Vec::new(),
+        }
+    }
+}
