@@ -49,6 +49,8 @@ pub struct Priority(NonZeroU8);
 impl Priority {
     /// The priority of the router whose own addresses are the virtual router's.
     pub const OWNER: Self = Self(NonZeroU8::MAX);
+    /// The priority of a router that serves where nobody else does.
+    pub const LEAST: Self = Self(NonZeroU8::MIN);
 
     /// The priority `number`, or `None` for 0.
     #[must_use]

@@ -353,6 +353,7 @@ fn about(config: &Config) -> Snapshot {
         cluster: config.cluster.clone(),
         node: config.node.clone(),
         pid: std::process::id(),
+        drained: false,
         guard: config.guard.mode.to_string(),
         authentication: None,
         alarms: Vec::new(),

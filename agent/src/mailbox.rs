@@ -8,7 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use vrrp::auth::Key;
 
-use crate::{config, link::LinkState, observe::Snapshot};
+use crate::{
+    config,
+    link::LinkState,
+    observe::{Explanation, Snapshot},
+    router::handover::{HandoverRequest, PendingHandover},
+};
 
 /// Mail that may wait. Senders wait when it is full; the election thread never does.
 const CAPACITY: usize = 256;
@@ -38,6 +43,20 @@ pub enum Mail {
     },
     /// What is the state of everything?
     Status(oneshot::Sender<Snapshot>),
+    /// Why are virtual routers in their states? Those of a name, or all.
+    Explain {
+        /// The name.
+        router: Option<String>,
+        /// Whoever asks.
+        asker: oneshot::Sender<Vec<Explanation>>,
+    },
+    /// Let other routers serve; says for whom that is on its way, or why it cannot be done.
+    HandOver {
+        /// What.
+        request: HandoverRequest,
+        /// Whoever asks.
+        asker: oneshot::Sender<Result<Vec<PendingHandover>, String>>,
+    },
     /// Leave every virtual router and end.
     Shutdown,
 }

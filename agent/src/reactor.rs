@@ -28,7 +28,10 @@ use crate::{
     mailbox::{Inbox, Mail},
     observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
     perform::sockets::Sockets,
-    router::VirtualRouter,
+    router::{
+        VirtualRouter,
+        handover::{HandoverRequest, PendingHandover},
+    },
     watchman::Watchman,
 };
 
@@ -240,6 +243,13 @@ impl Reactor {
                     // An asker that has gone away needs no answer.
                     let _ = asker.send(self.snapshot(now));
                 }
+                Mail::Explain { router, asker } => {
+                    let named = |known: &&VirtualRouter| router.as_ref().is_none_or(|name| known.config_name() == name);
+                    let _ = asker.send(self.routers.iter().filter(named).map(|router| router.explain(now)).collect());
+                }
+                Mail::HandOver { request, asker } => {
+                    let _ = asker.send(self.hand_over(&request, now));
+                }
                 Mail::Authentication { config, keys, done } => {
                     // An asker that has gone away needs no answer.
                     let _ = done.send(self.change_authentication(&config, keys));
@@ -249,6 +259,30 @@ impl Reactor {
         }
         self.inbox.wake();
         false
+    }
+
+    /// Lets other routers serve, or no longer.
+    fn hand_over(&mut self, request: &HandoverRequest, now: Instant) -> Result<Vec<PendingHandover>, String> {
+        let (routers, desk) = (&mut self.routers, &mut self.desk);
+        let name = match request {
+            HandoverRequest::Transfer(name) => name,
+            HandoverRequest::Drain | HandoverRequest::Undrain => {
+                let is_drained = *request == HandoverRequest::Drain;
+                self.about.drained = is_drained;
+                return Ok(routers.iter_mut().filter_map(|router| router.drain(is_drained, desk, now)).collect());
+            }
+        };
+        if !routers.iter().any(|router| router.config_name() == name) {
+            let names: BTreeSet<_> = routers.iter().map(VirtualRouter::config_name).collect();
+            let names = Vec::from_iter(names).join(", ");
+            return Err(format!("there is no virtual router `{name}`; there are: {names}"));
+        }
+        let named = routers.iter_mut().filter(|router| router.config_name() == name);
+        let pending: Vec<_> = named.filter_map(|router| router.hand_over(desk, now)).collect();
+        if pending.is_empty() {
+            return Err(format!("this node is not Active in `{name}`, or owns its addresses: there is nothing to hand over"));
+        }
+        Ok(pending)
     }
 
     /// Takes in the state of an interface. One that was deleted and made anew is another: the guard and the sockets have

@@ -2,7 +2,9 @@
 //! performed.
 
 mod accept;
+mod explain;
 mod guard;
+pub mod handover;
 mod oddities;
 mod receive;
 mod refusals;
@@ -10,7 +12,7 @@ mod status;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
@@ -23,7 +25,7 @@ use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
-use self::{oddities::Oddities, refusals::Refusals};
+use self::{handover::Handover, oddities::Oddities, refusals::Refusals};
 use crate::{
     authentication::Authentication,
     config::{self, OwnAddress, PeerSource, Transport},
@@ -70,6 +72,10 @@ pub struct VirtualRouter {
     refusals: Refusals,
     oddities: Oddities,
     sending_fails: bool,
+    /// The node serves only where nobody else does.
+    is_drained: bool,
+    /// Who waits for another router to take over from this one.
+    handover: Option<oneshot::Sender<Handover>>,
 }
 
 /// An advert that came through.
@@ -90,20 +96,10 @@ impl VirtualRouter {
         places: watch::Sender<Place>,
     ) -> Self {
         let link = &interface.link;
-        let parameters = Parameters {
-            version: config.version,
-            priority: config.priority,
-            advertisement_interval: config.advertisement_interval,
-            preempt_after: config.preempt_after,
-            startup_delay: config.startup_delay,
-            spread: spread(config.advertisement_interval.duration(), config.vrid),
-            down_timer_adverts: config.down_timer_adverts,
-            learned_interval_max: config.learned_interval_max,
-        };
         Self {
             key: interface.attachment.scope.key(config.family, config.vrid),
             ifindex: interface.ifindex,
-            election: Election::new(parameters),
+            election: Election::new(parameters(&config, false)),
             own_address: find_own_address(&config, link),
             own_mac: announced_mac(&config, link),
             advertiser: Some(advertiser),
@@ -118,6 +114,8 @@ impl VirtualRouter {
             refusals: Refusals::default(),
             oddities: Oddities::default(),
             sending_fails: false,
+            is_drained: false,
+            handover: None,
             config,
         }
     }
@@ -157,7 +155,7 @@ impl VirtualRouter {
 
     /// When [`VirtualRouter::expire`] is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.election.deadline()
     }
 
@@ -171,6 +169,12 @@ impl VirtualRouter {
     #[must_use]
     pub fn is_backup(&self) -> bool {
         self.election.state().name() == StateName::Backup
+    }
+
+    /// Its name in the configuration, which is that of both families.
+    #[must_use]
+    pub fn config_name(&self) -> &str {
+        &self.config.name
     }
 
     /// The name of its interface.
@@ -300,6 +304,7 @@ impl VirtualRouter {
                 Action::Report(transition) => self.report(transition),
             }
         }
+        self.settle_handover();
     }
 
     fn announce_again(&self) {
@@ -398,6 +403,21 @@ impl VirtualRouter {
 
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// What the election goes by. A drained node takes over where nobody else does, and from nobody.
+fn parameters(config: &config::VirtualRouter, is_drained: bool) -> Parameters {
+    let is_last = is_drained && config.priority != Priority::OWNER;
+    Parameters {
+        version: config.version,
+        priority: if is_last { Priority::LEAST } else { config.priority },
+        advertisement_interval: config.advertisement_interval,
+        preempt_after: config.preempt_after,
+        startup_delay: config.startup_delay,
+        spread: spread(config.advertisement_interval.duration(), config.vrid),
+        down_timer_adverts: config.down_timer_adverts,
+        learned_interval_max: config.learned_interval_max,
+    }
 }
 
 /// Moments of an interval at which adverts are sent. Those of one moment leave together.

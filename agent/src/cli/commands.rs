@@ -14,7 +14,7 @@ use crate::{
     daemon::{self, Origin},
     instance::Instance,
     link,
-    observe::control,
+    observe::control::{self, Request},
 };
 
 /// Exit status for wrong usage or configuration.
@@ -26,6 +26,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run { config, instance } => run(&config, &instance.get()),
         Command::Check { config, instance: _ } => check(&config),
         Command::Status { json, instance } => status(json, &instance.get()),
+        Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
+        Command::Transfer { router, instance } => order(&Request::Transfer { router }, &instance.get()),
+        Command::Drain { instance } => order(&Request::Drain {}, &instance.get()),
+        Command::Undrain { instance } => order(&Request::Undrain {}, &instance.get()),
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),
         Command::Speakers { json, instance } => speakers(json, &instance.get()),
         Command::Keygen { output } => keygen(output.as_deref()),
@@ -70,6 +74,27 @@ fn status(json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     } else {
         write!(out, "{snapshot}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(router: Option<String>, json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {
+    let explanations = control::ask_why(&instance.socket(), router)?;
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &explanations)?;
+        writeln!(out)?;
+    } else {
+        explanations.iter().try_for_each(|explanation| write!(out, "{explanation}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has the running agent do something, and prints what it has done.
+fn order(request: &Request, instance: &Instance) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    for line in control::order(&instance.socket(), request)? {
+        writeln!(out, "{line}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

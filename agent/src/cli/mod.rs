@@ -52,6 +52,39 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Tell why each virtual router is in its state, and what would change that.
+    Explain {
+        /// Name of a virtual router; all without it.
+        #[arg(value_name = "VR")]
+        router: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Let another node serve the virtual routers of a name, and keep from taking them back; confirmed by that node's advert.
+    Transfer {
+        /// Name of the virtual routers.
+        #[arg(value_name = "VR")]
+        router: String,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Let other nodes serve wherever there are any, until `undrain`; after a restart of the agent too.
+    Drain {
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Take part again as configured, after `drain` or `transfer`.
+    Undrain {
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
     /// Show the last bad frames, the newest last; also while the agent hangs, and after it was killed.
     Rejects {
         /// How to show them.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -19,8 +19,11 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::Snapshot;
-use crate::mailbox::{Mail, Mailbox};
+use super::{Explanation, Snapshot};
+use crate::{
+    mailbox::{Mail, Mailbox},
+    router::handover::{Handover, HandoverRequest, PendingHandover},
+};
 
 /// Longest request.
 const REQUEST_MAX: u64 = 4096;
@@ -30,12 +33,26 @@ const CLIENTS_MAX: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// The state of everything.
     // With braces: serde lets a variant without them have any fields.
     Status {},
+    /// Why virtual routers are in their states.
+    Explain {
+        /// Those of this name; all where it is missing.
+        router: Option<String>,
+    },
+    /// Let another router serve.
+    Transfer {
+        /// The virtual routers of this name.
+        router: String,
+    },
+    /// Let other routers serve wherever there are any.
+    Drain {},
+    /// Take part again.
+    Undrain {},
 }
 
 /// What the agent answers.
@@ -44,7 +61,11 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Status(Box<Snapshot>),
-    /// The request could not be served.
+    /// To [`Request::Explain`].
+    Explanations(Vec<Explanation>),
+    /// What was done, a sentence each.
+    Done(Vec<String>),
+    /// The request could not be served, or what it asked for could not be done.
     Error(String),
 }
 
@@ -92,7 +113,7 @@ pub async fn converse(
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     timeout(PATIENCE, reader.read_line(&mut line)).await.context("no request came")??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Status {}) => status(mailbox).await,
+        Ok(request) => serve_request(request, mailbox).await.unwrap_or_else(|error| Answer::Error(format!("{error:#}"))),
         Err(error) => Answer::Error(format!("not a request: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -101,32 +122,83 @@ pub async fn converse(
     Ok(())
 }
 
-async fn status(mailbox: &Mailbox) -> Answer {
-    let (sender, receiver) = oneshot::channel();
+async fn serve_request(request: Request, mailbox: &Mailbox) -> anyhow::Result<Answer> {
+    Ok(match request {
+        Request::Status {} => Answer::Status(Box::new(question(mailbox, Mail::Status).await?)),
+        Request::Explain { router } => {
+            let asked = router.clone();
+            let explanations = question(mailbox, |asker| Mail::Explain { router, asker }).await?;
+            if explanations.is_empty() {
+                bail!("there is no virtual router `{}`; `vipd status` lists them", asked.unwrap_or_default());
+            }
+            Answer::Explanations(explanations)
+        }
+        Request::Transfer { router } => hand_over(mailbox, HandoverRequest::Transfer(router)).await?,
+        Request::Drain {} => hand_over(mailbox, HandoverRequest::Drain).await?,
+        Request::Undrain {} => hand_over(mailbox, HandoverRequest::Undrain).await?,
+    })
+}
+
+/// Asks the election thread, and waits for its answer.
+async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
+    let (asker, answer) = oneshot::channel();
     let ask = async {
-        mailbox.send(Mail::Status(sender)).await;
-        receiver.await
+        mailbox.send(mail(asker)).await;
+        answer.await
     };
-    match timeout(PATIENCE, ask).await {
-        Ok(Ok(snapshot)) => Answer::Status(Box::new(snapshot)),
-        Ok(Err(_)) | Err(_) => Answer::Error("the election thread does not answer".to_owned()),
+    timeout(PATIENCE, ask).await.ok().and_then(Result::ok).context("the election thread does not answer")
+}
+
+/// Asks other routers to serve, and waits until they do, or do not.
+async fn hand_over(mailbox: &Mailbox, request: HandoverRequest) -> anyhow::Result<Answer> {
+    let pending = question(mailbox, |asker| Mail::HandOver { request, asker }).await?.map_err(anyhow::Error::msg)?;
+    let (mut lines, mut all_taken) = (Vec::new(), true);
+    for PendingHandover { router, outcome } in pending {
+        let outcome = timeout(PATIENCE, outcome).await.ok().and_then(Result::ok);
+        all_taken &= matches!(outcome, Some(Handover::TakenBy(_)));
+        let what = outcome.map_or_else(|| "it is not known who serves".to_owned(), |outcome| outcome.to_string());
+        lines.push(format!("{router}: {what}"));
     }
+    if all_taken { Ok(Answer::Done(lines)) } else { bail!(lines.join("; ")) }
 }
 
 /// The state of the agent behind the socket at `path`.
 pub fn ask_status(path: &Path) -> anyhow::Result<Snapshot> {
-    match ask(path, Request::Status {})? {
+    match ask(path, &Request::Status {})? {
         Answer::Status(snapshot) => Ok(*snapshot),
-        Answer::Error(error) => bail!(error),
+        other => Err(unexpected(other)),
     }
 }
 
-fn ask(path: &Path, request: Request) -> anyhow::Result<Answer> {
+/// Why the virtual routers of the agent behind the socket at `path` are in their states: those named `router`, or all.
+pub fn ask_why(path: &Path, router: Option<String>) -> anyhow::Result<Vec<Explanation>> {
+    match ask(path, &Request::Explain { router })? {
+        Answer::Explanations(explanations) => Ok(explanations),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Has the agent behind the socket at `path` do something; says what it has done.
+pub fn order(path: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
+    match ask(path, request)? {
+        Answer::Done(lines) => Ok(lines),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(answer: Answer) -> anyhow::Error {
+    match answer {
+        Answer::Error(error) => anyhow!(error),
+        Answer::Status(_) | Answer::Explanations(_) | Answer::Done(_) => anyhow!("the agent answered something else"),
+    }
+}
+
+fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
     stream.set_read_timeout(Some(PATIENCE * 2))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_vec(&request)?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).context("failed to ask the agent")?;
     read_answer(stream)

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub node: String,
     /// Process id of the agent.
     pub pid: u32,
+    /// Whether the node serves only where nobody else does.
+    pub drained: bool,
     /// What becomes of bad adverts: `enforce` or `observe`.
     pub guard: String,
     /// How adverts are authenticated; `None` where they are not.
@@ -116,6 +118,19 @@ pub struct RouterStatus {
     pub tally: Tally,
     /// What the guard has counted, by verdict; what is zero is left out.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// Why a virtual router is in its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Which, as `NAME/FAMILY`.
+    pub router: String,
+    /// `Initialize`, `Backup`, `Active` or `Fault`.
+    pub state: String,
+    /// What it is in this state for, a clause each.
+    pub because: Vec<String>,
+    /// What would change it, a clause each.
+    pub until: Vec<String>,
 }
 
 /// The fence of a virtual router.

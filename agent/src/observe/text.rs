@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{AuthenticationStatus, FenceStatus, InterfaceStatus, RouterStatus, Snapshot};
+use super::{AuthenticationStatus, Explanation, FenceStatus, InterfaceStatus, RouterStatus, Snapshot};
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,6 +11,9 @@ impl fmt::Display for Snapshot {
             "cluster {}, node {}, vipd {} (pid {}), guard {}",
             self.cluster, self.node, self.version, self.pid, self.guard
         )?;
+        if self.drained {
+            writeln!(f, "DRAINED: this node serves only where nobody else does; `vipd undrain` ends that")?;
+        }
         if let Some(authentication) = &self.authentication {
             write_authentication(f, authentication)?;
         }
@@ -29,6 +32,19 @@ impl fmt::Display for Snapshot {
         )?;
         for router in &self.virtual_routers {
             write_router(f, router)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} is in {}", self.router, self.state)?;
+        for because in &self.because {
+            writeln!(f, "  because {because}")?;
+        }
+        for until in &self.until {
+            writeln!(f, "  until   {until}")?;
         }
         Ok(())
     }

@@ -31,10 +31,10 @@ impl VirtualRouter {
                 return Some(self.last_transition?.reason.to_string());
             }
         }
-        Some(self.election.causes().map(|cause| self.explain(cause)).collect::<Vec<_>>().join("; "))
+        Some(self.election.causes().map(|cause| self.describe_cause(cause)).collect::<Vec<_>>().join("; "))
     }
 
-    fn explain(&self, cause: Cause) -> String {
+    fn describe_cause(&self, cause: Cause) -> String {
         let interface = &self.config.interface;
         match cause {
             Cause::Link => format!("interface `{interface}` is gone, down, or without carrier"),
@@ -63,7 +63,7 @@ impl VirtualRouter {
             reason: self.reason(),
             since_ms: self.last_transition.map_or(0, |transition| milliseconds(now.since(transition.at))),
             version: self.config.version.number(),
-            priority: self.config.priority.get(),
+            priority: self.election.parameters().priority.get(),
             own_address: self.own_address,
             last_advert_from: last.map(|advert| advert.source),
             last_advert_priority: last.map(|advert| advert.priority.map_or(0, Priority::get)),

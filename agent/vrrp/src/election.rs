@@ -96,6 +96,12 @@ impl Election {
         self.causes.iter().copied()
     }
 
+    /// Whether it has handed over, and preempts nobody until it is Active again or told to.
+    #[must_use]
+    pub const fn stands_aside(&self) -> bool {
+        self.stands_aside
+    }
+
     /// The advert that was handled last, whatever became of it.
     #[must_use]
     pub const fn last_advert(&self) -> Option<&Advert> {
