@@ -1,7 +1,7 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, TryLockError},
     io,
     net::IpAddr,
@@ -13,7 +13,7 @@ use std::{
         },
     },
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{self, Arc},
     thread,
     time::Duration,
 };
@@ -22,15 +22,15 @@ use anyhow::{Context, anyhow, bail, ensure};
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::{oneshot, watch},
-    task::{JoinHandle, JoinSet},
+    runtime,
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
     time::timeout,
 };
 use tracing::{info, warn};
 use vrrp::{
     Family, Priority, Version,
-    auth::{KeyId, TRAILER_LEN},
+    auth::TRAILER_LEN,
 };
 use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 
@@ -43,13 +43,23 @@ use crate::{
     keys,
     link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox, mailbox},
-    observe::{Snapshot, control},
+    observe::{
+        Snapshot,
+        control::{self, Service},
+    },
+    operator::{Operator, Signals},
     perform::{
-        self, OnVirtualMac, Performer, Wish, arp::ArpSettings, outbox::Outbox, refusal::Refusal, sockets::Sockets,
-        sysctl::Setting, virtual_mac,
+        self,
+        arp::ArpSettings,
+        crew::{Crew, Hands},
+        outbox::Outbox,
+        refusal::Refusal,
+        sockets::Sockets,
+        sysctl::Setting,
+        virtual_mac,
     },
     reactor::{Interface, Reactor},
-    router::{VirtualRouter, place},
+    router::VirtualRouter,
     sequence_file,
     watchman::Watchman,
 };
@@ -78,7 +88,8 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
 
     let watched = watched(&config);
     let links = read_links(&handle, &watched).await?;
-    let _claims = links.iter().map(claim).collect::<anyhow::Result<Vec<_>>>()?;
+    let claim = |link: &LinkState| Ok((link.interface.clone(), claim(link)?));
+    let claims = links.iter().map(claim).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
     for link in &links {
         perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface)).await?;
@@ -91,31 +102,44 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
     let (disturb, disturbances) = watch::channel(());
+    let (hired, hands) = mpsc::unbounded_channel();
     let arp = Arc::new(ArpSettings::new(instance.arp_settings()));
     // Those of a run that was killed; what this one needs is changed when it is needed.
     arp.restore();
     let refusal = Refusal::install(instance.table(), &refused(&config))?;
-    let host = Host { handle: handle.clone(), mailbox: mailbox.clone(), disturbances, arp: Arc::clone(&arp) };
-    let (mut tasks, mut sockets) = (JoinSet::new(), Sockets::default());
-    let routers = build_routers(&config, &interfaces, &host, &mut desk, &mut sockets, &mut tasks)?;
+    let mut crew = Crew {
+        runtime: runtime::Handle::current(),
+        netlink: handle.clone(),
+        mailbox: mailbox.clone(),
+        disturbances,
+        arp: Arc::clone(&arp),
+        hired,
+        count: 0,
+    };
+    let mut sockets = Sockets::default();
+    let routers = build_routers(&config, &interfaces, &mut sockets, &mut crew, &mut desk)?;
     tell_of_router_flag(&config);
     desk.datapath.drop_leftovers()?;
 
     let listener = control::listen(&instance.socket())?;
     let watchman = Watchman::new(config.auth.as_ref().filter(|auth| auth.mode.signs()).map(|auth| auth.clock_grace));
+    let about = Snapshot { drained: instance.drained().exists(), ..about(&config) };
     let reactor =
-        Reactor { desk, routers, interfaces, sockets, inbox, about: about(&config), watchman, places: HashMap::new() };
+        Reactor { desk, routers, interfaces, sockets, crew, inbox, about, watchman, places: HashMap::new() };
     let (elections, guarding) = spawn_elections(reactor)?;
-    tokio::spawn(control::serve(listener, mailbox.clone()));
+    let (orders, ordered) = mpsc::channel(1);
+    tokio::spawn(control::serve(listener, Service { mailbox: mailbox.clone(), orders, drained: instance.drained() }));
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "running as {instance}");
 
+    let (watch_others, watched) = watch::channel(watched);
     let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone(), disturb));
-    let stop = signals.stop(config, origin, &mailbox);
-    let outcome = supervise(stop, elections, link_watch, &mailbox, &mut tasks).await;
-    let released = release(tasks).await;
+    let mut operator = Operator { config, origin, handle, mailbox: mailbox.clone(), claims, watched: watch_others, refusal };
+    let mut hands = Hands::new(hands);
+    let outcome = supervise(operator.work(signals, ordered), elections, link_watch, &mailbox, &mut hands).await;
+    let released = release(hands).await;
     guarding.end().await;
     arp.restore();
-    refusal.remove();
+    operator.refusal.remove();
     let _ = fs::remove_file(instance.socket());
     if let Some(kept) = kept {
         // It ends with the election thread, having kept the last sequence.
@@ -148,17 +172,13 @@ async fn supervise(
     mut elections: oneshot::Receiver<anyhow::Result<()>>,
     link_watch: JoinHandle<anyhow::Result<()>>,
     mailbox: &Mailbox,
-    tasks: &mut JoinSet<anyhow::Result<()>>,
+    hands: &mut Hands,
 ) -> anyhow::Result<()> {
     let panicked = |_| Err(anyhow!("the election thread panicked"));
     let outcome = tokio::select! {
         ended = &mut elections => return ended.unwrap_or_else(panicked),
         stopped = link_watch => Err(anyhow!("interfaces are no longer watched: {}", describe(stopped))),
-        Some(stopped) = tasks.join_next() => match stopped {
-            // A task ends when the elections have: they say why.
-            Ok(outcome) => return elections.await.unwrap_or_else(panicked).and(outcome),
-            Err(panic) => Err(panic).context("a task that looks after virtual addresses panicked"),
-        },
+        Err(failed) = hands.failure() => Err(failed),
         () = stop => Ok(()),
     };
     let end = async {
@@ -169,16 +189,9 @@ async fn supervise(
 }
 
 /// Waits until every task has taken its addresses off. The election thread has ended, and with it their wishes.
-async fn release(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-    let release = async {
-        let mut outcome = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            outcome = outcome.and(ended.context("a task that looks after virtual addresses panicked").flatten());
-        }
-        outcome
-    };
+async fn release(hands: Hands) -> anyhow::Result<()> {
     let expired = || format!("virtual addresses could not be removed within {RELEASE_PATIENCE:?}");
-    timeout(RELEASE_PATIENCE, release).await.with_context(expired).flatten()
+    timeout(RELEASE_PATIENCE, hands.end()).await.with_context(expired).flatten()
 }
 
 /// Makes sure that no other agent runs under this name, for as long as the file is open.
@@ -198,7 +211,7 @@ fn lock(instance: &Instance) -> anyhow::Result<File> {
 }
 
 /// What the configuration makes worth watching.
-fn watched(config: &Config) -> Watched {
+pub(crate) fn watched(config: &Config) -> Watched {
     Watched {
         interfaces: config.virtual_routers.iter().map(|router| router.interface.clone()).collect(),
         virtual_addresses: moving(config).flat_map(|router| &router.addresses).map(IpNet::addr).collect(),
@@ -206,12 +219,12 @@ fn watched(config: &Config) -> Watched {
 }
 
 /// The virtual addresses that come and go on an interface.
-fn virtual_addresses(config: &Config, interface: &str) -> Vec<IpNet> {
+pub(crate) fn virtual_addresses(config: &Config, interface: &str) -> Vec<IpNet> {
     moving(config).filter(|router| router.interface == interface).flat_map(|router| router.addresses.clone()).collect()
 }
 
 /// The virtual addresses that nothing is accepted for. RFC 9568 §6.1.
-fn refused(config: &Config) -> Vec<IpAddr> {
+pub(crate) fn refused(config: &Config) -> Vec<IpAddr> {
     let refusing = config.virtual_routers.iter().filter(|router| !router.accept);
     refusing.flat_map(|router| &router.addresses).map(IpNet::addr).collect()
 }
@@ -222,7 +235,7 @@ fn moving(config: &Config) -> impl Iterator<Item = &config::VirtualRouter> {
 }
 
 /// The state of every interface that the configuration names; one that does not exist is an error.
-async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
+pub(crate) async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
     let links = link::read(handle, watched).await?;
     if let Some(absent) = links.iter().find(|link| link.ifindex == 0) {
         let (_, present) = link::survey(handle).await?;
@@ -243,17 +256,9 @@ fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>
     links.iter().map(attach).collect()
 }
 
-/// What every task that looks after addresses needs of the agent.
-struct Host {
-    handle: Handle,
-    mailbox: Mailbox,
-    disturbances: watch::Receiver<()>,
-    arp: Arc<ArpSettings>,
-}
-
 /// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
 /// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
-fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
+pub(crate) fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
     let name = SocketAddr::from_abstract_name(format!("vipd/interface/{}", link.interface))?;
     UnixListener::bind_addr(&name).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
@@ -267,42 +272,17 @@ fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
 fn build_routers(
     config: &Config,
     interfaces: &[Interface],
-    host: &Host,
-    desk: &mut Desk,
     sockets: &mut Sockets,
-    tasks: &mut JoinSet<anyhow::Result<()>>,
+    crew: &mut Crew,
+    desk: &mut Desk,
 ) -> anyhow::Result<Vec<VirtualRouter>> {
-    let mut routers = Vec::new();
-    for (at, entry) in config.virtual_routers.iter().enumerate() {
+    let build = |entry: &config::VirtualRouter| {
         let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
         let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
-        let link = &interface.link;
-        check_mtu(entry, link, desk.authentication.is_some())?;
-        let (wishes, followed) = watch::channel(Wish::default());
-        let (places, place) = watch::channel(place(entry, link, sockets.announcer(link)?));
-        let performer = Performer {
-            router: at,
-            addresses: entry.addresses.clone(),
-            owned: entry.priority == Priority::OWNER,
-            virtual_mac: entry.virtual_mac().map(|mac| OnVirtualMac {
-                mac,
-                below: entry.interface.clone(),
-                arp: Arc::clone(&host.arp),
-            }),
-            place,
-            disturbances: host.disturbances.clone(),
-            handle: host.handle.clone(),
-            mailbox: host.mailbox.clone(),
-        };
-        tasks.spawn(performer.run(followed));
-
-        let advertiser = sockets.advertiser(link, entry.family)?;
-        let router = VirtualRouter::new(entry.clone(), interface, advertiser, wishes, places);
-        router.configure(desk)?;
-        router.introduce_peers(&mut desk.datapath)?;
-        routers.push(router);
-    }
-    Ok(routers)
+        check_mtu(entry, &interface.link, config.auth.is_some())?;
+        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk)
+    };
+    config.virtual_routers.iter().map(build).collect()
 }
 
 /// Says where the kernel's answers to Neighbor Solicitations lack the Router flag that RFC 9568 §6.4.3 wants: where it does
@@ -323,7 +303,7 @@ fn tell_of_router_flag(config: &Config) {
 }
 
 /// A fragmented advert would be dropped by every peer.
-fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
+pub(crate) fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
     let header_len = match entry.family {
         Family::Ipv4 => 20,
         Family::Ipv6 => 40,
@@ -347,7 +327,7 @@ fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -
     Ok(())
 }
 
-fn about(config: &Config) -> Snapshot {
+pub(crate) fn about(config: &Config) -> Snapshot {
     Snapshot {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cluster: config.cluster.clone(),
@@ -366,7 +346,7 @@ fn about(config: &Config) -> Snapshot {
 struct Guarding {
     thread: thread::JoinHandle<()>,
     /// The thread waits for the end of this.
-    stay: mpsc::Sender<()>,
+    stay: sync::mpsc::Sender<()>,
 }
 
 impl Guarding {
@@ -381,7 +361,7 @@ impl Guarding {
 /// Starts the election thread; what its elections return comes through the channel.
 fn spawn_elections(reactor: Reactor) -> anyhow::Result<(oneshot::Receiver<anyhow::Result<()>>, Guarding)> {
     let (sender, receiver) = oneshot::channel();
-    let (stay, stays) = mpsc::channel::<()>();
+    let (stay, stays) = sync::mpsc::channel::<()>();
     let thread = thread::Builder::new()
         .name("elections".to_owned())
         .spawn(move || {
@@ -394,60 +374,6 @@ fn spawn_elections(reactor: Reactor) -> anyhow::Result<(oneshot::Receiver<anyhow
         })
         .context("failed to start the election thread")?;
     Ok((receiver, Guarding { thread, stay }))
-}
-
-/// The signals that the agent heeds.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn watch() -> anyhow::Result<Self> {
-        let watch = |kind| signal(kind).context("failed to watch for signals");
-        Ok(Self {
-            terminate: watch(SignalKind::terminate())?,
-            interrupt: watch(SignalKind::interrupt())?,
-            hang_up: watch(SignalKind::hangup())?,
-        })
-    }
-
-    /// Resolves at SIGTERM or SIGINT. At SIGHUP the keys are read again.
-    async fn stop(mut self, mut config: Config, origin: Origin, mailbox: &Mailbox) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => match read_again(&config, &origin, mailbox).await {
-                    Ok(new) => config = new,
-                    Err(error) => warn!("SIGHUP: nothing has changed: {error:#}"),
-                },
-            }
-        }
-    }
-}
-
-/// Takes over what `[auth]` says now, and the keys in its files; returns the configuration that holds from now on.
-async fn read_again(config: &Config, origin: &Origin, mailbox: &Mailbox) -> anyhow::Result<Config> {
-    let new = Config::read(&origin.path, &origin.identity)?;
-    for warning in new.warnings.iter().filter(|warning| !config.warnings.contains(warning)) {
-        warn!("{warning}");
-    }
-    let (Some(_), Some(auth)) = (&config.auth, new.auth.clone()) else {
-        bail!("this version reads only the keys of [auth] again, and there is no [auth]; start vipd again");
-    };
-    let taken_over = Config { auth: new.auth.clone(), warnings: new.warnings.clone(), ..config.clone() };
-    if taken_over != new {
-        warn!("SIGHUP: this version takes over [auth] alone; start vipd again for the rest");
-    }
-    let keys = keys::load(&auth)?;
-    let (done, outcome) = oneshot::channel();
-    let ids: Vec<_> = keys.iter().map(|key| key.id().get()).collect();
-    mailbox.send(Mail::Authentication { config: auth.clone(), keys, done }).await;
-    outcome.await.context("the election thread has ended")??;
-    info!(mode = %auth.mode, keys = ?ids, active_key = auth.active_key.map(KeyId::get), "keys were read again");
-    Ok(taken_over)
 }
 
 fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> String {

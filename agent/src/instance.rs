@@ -25,6 +25,12 @@ impl Instance {
         self.run_dir().join("vipd.lock")
     }
 
+    /// There while the node is drained, until it is booted again.
+    #[must_use]
+    pub fn drained(&self) -> PathBuf {
+        self.run_dir().join("drained")
+    }
+
     /// Directory of what outlives a run: `/var/lib/vipd`, or `/var/lib/vipd@NAME`.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod link;
 pub mod mailbox;
 pub mod observe;
+pub mod operator;
 pub mod packet;
 pub mod perform;
 pub mod reactor;

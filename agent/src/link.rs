@@ -38,6 +38,14 @@ pub struct Watched {
     pub virtual_addresses: BTreeSet<IpAddr>,
 }
 
+impl Watched {
+    /// Watches what `others` does as well.
+    pub fn extend(&mut self, others: Self) {
+        self.interfaces.extend(others.interfaces);
+        self.virtual_addresses.extend(others.virtual_addresses);
+    }
+}
+
 /// An interface, as far as elections care.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkState {
@@ -56,7 +64,9 @@ pub struct LinkState {
 }
 
 impl LinkState {
-    fn absent(interface: &str) -> Self {
+    /// That of an interface that is not there.
+    #[must_use]
+    pub fn absent(interface: &str) -> Self {
         Self {
             interface: interface.to_owned(),
             ifindex: 0,
@@ -109,9 +119,10 @@ pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>
     Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
 }
 
-/// Tells `mailbox` of every change since `states`, and `disturbances` whenever addresses may have been removed, for ever.
+/// Tells `mailbox` of every change since `states`, and `disturbances` whenever addresses may have been removed, for ever. What
+/// is `watched` may change meanwhile.
 pub async fn watch(
-    watched: Watched,
+    mut watched: watch::Receiver<Watched>,
     mut states: Vec<LinkState>,
     mailbox: Mailbox,
     disturbances: watch::Sender<()>,
@@ -121,8 +132,9 @@ pub async fn watch(
         new_multicast_connection(&groups).context("failed to subscribe to changes of interfaces")?;
     tokio::spawn(connection);
     loop {
+        let current = watched.borrow_and_update().clone();
         // First read, then wait: what changed before the subscription is not lost.
-        match read(&handle, &watched).await {
+        match read(&handle, &current).await {
             Ok(now) => {
                 for state in now.iter().filter(|state| !states.contains(state)) {
                     debug!(?state, "interface changed");
@@ -138,11 +150,14 @@ pub async fn watch(
         }
         let mut news = News::default();
         while !news.of_links {
-            let (message, _) = messages.next().await.ok_or_else(|| anyhow!("netlink ended its connection"))?;
-            news.add(&message, &states, &watched);
+            let (message, _) = tokio::select! {
+                message = messages.next() => message.ok_or_else(|| anyhow!("netlink ended its connection"))?,
+                Ok(()) = watched.changed() => break,
+            };
+            news.add(&message, &states, &current);
             // Everything that waits is answered by the one reading.
             while let Ok((message, _)) = messages.try_recv() {
-                news.add(&message, &states, &watched);
+                news.add(&message, &states, &current);
             }
             if std::mem::take(&mut news.of_removals) {
                 disturbances.send_replace(());

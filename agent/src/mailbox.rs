@@ -6,12 +6,10 @@ use std::sync::Arc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::{mpsc, oneshot};
 
-use vrrp::auth::Key;
-
 use crate::{
-    config,
     link::LinkState,
     observe::{Explanation, Snapshot},
+    reactor::reload::Reload,
     router::handover::{HandoverRequest, PendingHandover},
 };
 
@@ -25,19 +23,17 @@ pub enum Mail {
     Link(LinkState),
     /// What became of the wish to hold a virtual router's addresses.
     Addresses {
-        /// Its place among all.
-        router: usize,
+        /// What the [crew](crate::perform::crew) calls it.
+        router: u64,
         /// The term as Active that the wish belonged to.
         term: u64,
         /// What went wrong, as a sentence.
         outcome: Result<(), String>,
     },
-    /// Other keys, or another mode of authentication.
-    Authentication {
-        /// As the configuration has it.
-        config: config::Auth,
-        /// The keys that it names.
-        keys: Vec<Key>,
+    /// Another configuration.
+    Reload {
+        /// What is to be done for it.
+        reload: Box<Reload>,
         /// What became of it.
         done: oneshot::Sender<anyhow::Result<()>>,
     },

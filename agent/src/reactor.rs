@@ -4,6 +4,8 @@
 //! exchanged soon after the start. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
+pub mod reload;
+
 use std::{
     collections::{BTreeSet, HashMap},
     os::fd::AsFd,
@@ -27,7 +29,7 @@ use crate::{
     link::LinkState,
     mailbox::{Inbox, Mail},
     observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
-    perform::sockets::Sockets,
+    perform::{crew::Crew, sockets::Sockets},
     router::{
         VirtualRouter,
         handover::{HandoverRequest, PendingHandover},
@@ -68,6 +70,8 @@ pub struct Reactor {
     pub interfaces: Vec<Interface>,
     /// What they send through.
     pub sockets: Sockets,
+    /// Who looks after their addresses.
+    pub crew: Crew,
     /// News from the rest of the agent.
     pub inbox: Inbox,
     /// What a [`Snapshot`] says of the agent itself; its lists are filled in when it is asked for.
@@ -91,6 +95,9 @@ impl Reactor {
             self.heed_link(at, now);
         }
         self.look_around(now);
+        if self.about.drained {
+            self.routers.iter_mut().for_each(|router| drop(router.drain(true, &mut self.desk, now)));
+        }
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
         let outcome = self.elect();
         info!("leaving");
@@ -102,10 +109,10 @@ impl Reactor {
 
     fn elect(&mut self) -> anyhow::Result<()> {
         self.places = places(&self.routers);
-        let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
-        let hung_after = self.routers.iter().map(VirtualRouter::hung_after).fold(Duration::MAX, Duration::min);
         let mut look_at = clock::now();
         loop {
+            let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
+            let hung_after = self.routers.iter().map(VirtualRouter::hung_after).fold(Duration::MAX, Duration::min);
             let beat_at = self.beat() + beat_every;
             self.wait(beat_at.min(look_at)).context("the election thread cannot wait for events")?;
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
@@ -196,31 +203,38 @@ impl Reactor {
     }
 
     /// The virtual routers that would take over now because nothing was heard.
-    fn takeovers_due(&self, now: Instant) -> BTreeSet<usize> {
-        let due = |(at, router): (usize, &VirtualRouter)| (router.is_backup() && router.is_due(now)).then_some(at);
-        self.routers.iter().enumerate().filter_map(due).collect()
+    fn takeovers_due(&self, now: Instant) -> BTreeSet<RouterKey> {
+        let is_due = |router: &&VirtualRouter| router.is_backup() && router.is_due(now);
+        self.routers.iter().filter(is_due).map(VirtualRouter::key).collect()
+    }
+
+    fn router(&mut self, key: &RouterKey) -> Option<&mut VirtualRouter> {
+        self.places.get(key).and_then(|&at| self.routers.get_mut(at))
     }
 
     /// Asks the kernel's stamps before a takeover: where an advert got lost on its way here, its stamp did not.
     ///
     /// `late` are those whose deadline had passed when this thread woke; a takeover that does not happen after all is
     /// counted.
-    fn confirm_silence(&mut self, mut late: BTreeSet<usize>, now: Instant) {
+    fn confirm_silence(&mut self, mut late: BTreeSet<RouterKey>, now: Instant) {
         let due = self.takeovers_due(now);
-        let stamps: Vec<_> =
-            due.iter().filter_map(|&at| Some((at, self.routers.get(at)?.stamps(&self.desk.datapath)))).collect();
+        let mut stamps = Vec::new();
+        for key in &due {
+            let router = self.places.get(key).and_then(|&at| self.routers.get(at));
+            stamps.extend(router.map(|router| (*key, router.stamps(&self.desk.datapath))));
+        }
         if !stamps.is_empty() {
             // A stamp whose advert waits in the ring buffer is no news; the advert itself is.
             self.receive(FRAMES_PER_TURN);
         }
-        for (at, stamps) in stamps {
-            if let Some(router) = self.routers.get_mut(at) {
+        for (key, stamps) in stamps {
+            if let Some(router) = self.places.get(&key).and_then(|&at| self.routers.get_mut(at)) {
                 router.heed_stamps(stamps, &mut self.desk, now);
             }
         }
         late.extend(due);
-        for at in late {
-            if let Some(router) = self.routers.get_mut(at).filter(|router| router.is_backup() && !router.is_due(now)) {
+        for key in late {
+            if let Some(router) = self.router(&key).filter(|router| router.is_backup() && !router.is_due(now)) {
                 router.count_false_takeover();
             }
         }
@@ -235,7 +249,7 @@ impl Reactor {
             match mail {
                 Mail::Link(link) => self.link_changed(link, now),
                 Mail::Addresses { router, term, outcome } => {
-                    if let Some(router) = self.routers.get_mut(router) {
+                    if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
                         router.addresses(term, outcome, &mut self.desk, now);
                     }
                 }
@@ -250,9 +264,9 @@ impl Reactor {
                 Mail::HandOver { request, asker } => {
                     let _ = asker.send(self.hand_over(&request, now));
                 }
-                Mail::Authentication { config, keys, done } => {
+                Mail::Reload { reload, done } => {
                     // An asker that has gone away needs no answer.
-                    let _ = done.send(self.change_authentication(&config, keys));
+                    let _ = done.send(self.reload(*reload, now));
                 }
                 Mail::Shutdown => return true,
             }

@@ -7,12 +7,13 @@ mod guard;
 pub mod handover;
 mod oddities;
 mod receive;
+mod reconfigure;
 mod refusals;
 mod status;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
@@ -28,7 +29,7 @@ use vrrp_wire::{
 use self::{handover::Handover, oddities::Oddities, refusals::Refusals};
 use crate::{
     authentication::Authentication,
-    config::{self, OwnAddress, PeerSource, Transport},
+    config::{self, OwnAddress, PeerSource, Transport, WireIdentity},
     desk::Desk,
     link::LinkState,
     observe::Tally,
@@ -36,6 +37,7 @@ use crate::{
         Place, Wish,
         advertise::{Advertiser, endpoints},
         announce::Announcer,
+        crew::{Crew, Reins},
         outbox::{Letter, Outcome, Way},
         sockets::Sockets,
         virtual_mac::VirtualMac,
@@ -57,8 +59,8 @@ pub struct VirtualRouter {
     own_mac: MacAddr,
     /// `None` while there is no interface.
     advertiser: Option<Arc<Advertiser>>,
-    wishes: watch::Sender<Wish>,
-    places: watch::Sender<Place>,
+    /// The task that looks after the addresses.
+    reins: Reins,
     /// Terms as Active so far.
     terms: u64,
     tally: Tally,
@@ -86,15 +88,25 @@ struct Heard {
 }
 
 impl VirtualRouter {
-    /// A virtual router in Initialize on `interface`, whose task follows `wishes` and `places`.
-    #[must_use]
-    pub fn new(
+    /// A virtual router in Initialize on `interface`, with a task of `crew`; the guard knows it when this returns.
+    pub fn build(
         config: config::VirtualRouter,
         interface: &Interface,
-        advertiser: Arc<Advertiser>,
-        wishes: watch::Sender<Wish>,
-        places: watch::Sender<Place>,
-    ) -> Self {
+        sockets: &mut Sockets,
+        crew: &mut Crew,
+        desk: &mut Desk,
+    ) -> anyhow::Result<Self> {
+        let link = &interface.link;
+        let announcer = sockets.announcer(link)?;
+        let advertiser = sockets.advertiser(link, config.family)?;
+        let reins = crew.hire(&config, place(&config, link, announcer));
+        let router = Self::new(config, interface, advertiser, reins);
+        router.introduce_peers(&mut desk.datapath)?;
+        router.configure(desk)?;
+        Ok(router)
+    }
+
+    fn new(config: config::VirtualRouter, interface: &Interface, advertiser: Arc<Advertiser>, reins: Reins) -> Self {
         let link = &interface.link;
         Self {
             key: interface.attachment.scope.key(config.family, config.vrid),
@@ -103,8 +115,7 @@ impl VirtualRouter {
             own_address: find_own_address(&config, link),
             own_mac: announced_mac(&config, link),
             advertiser: Some(advertiser),
-            wishes,
-            places,
+            reins,
             terms: 0,
             tally: Tally::default(),
             last_transition: None,
@@ -118,6 +129,18 @@ impl VirtualRouter {
             handover: None,
             config,
         }
+    }
+
+    /// What makes it the same one on the wire under another configuration.
+    #[must_use]
+    pub fn identity(&self) -> WireIdentity {
+        self.config.identity()
+    }
+
+    /// What reports of its task call it.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.reins.id
     }
 
     /// The key under which the datapath knows it.
@@ -202,9 +225,9 @@ impl VirtualRouter {
         self.refusals.clear();
         self.oddities.clear();
         (self.own_address, self.own_mac) = (find_own_address(&self.config, link), announced_mac(&self.config, link));
-        self.places.send_replace(place(&self.config, link, announcer));
-        self.configure(desk)?;
-        self.introduce_peers(&mut desk.datapath)
+        self.reins.places.send_replace(place(&self.config, link, announcer));
+        self.introduce_peers(&mut desk.datapath)?;
+        self.configure(desk)
     }
 
     /// Takes in the state of its interface.
@@ -213,7 +236,7 @@ impl VirtualRouter {
             return;
         }
         let mut has_moved = false;
-        self.places.send_modify(|known| {
+        self.reins.places.send_modify(|known| {
             let new = place(&self.config, link, Arc::clone(&known.announcer));
             has_moved = known.mac != new.mac;
             (known.mac, known.link_local) = (new.mac, new.link_local);
@@ -262,7 +285,7 @@ impl VirtualRouter {
 
     /// Takes in what became of the wish to hold the addresses in `term`; of a term that is over it is no news.
     pub fn addresses(&mut self, term: u64, outcome: Result<(), String>, desk: &mut Desk, now: Instant) {
-        if !matches!(*self.wishes.borrow(), Wish::Hold { term: current, .. } if current == term) {
+        if !matches!(*self.reins.wishes.borrow(), Wish::Hold { term: current, .. } if current == term) {
             return;
         }
         match outcome {
@@ -294,12 +317,12 @@ impl VirtualRouter {
                 Action::TakeAddresses => {
                     self.tell_guard(desk);
                     self.terms += 1;
-                    self.wishes.send_replace(Wish::Hold { term: self.terms, announcement: 0 });
+                    self.reins.wishes.send_replace(Wish::Hold { term: self.terms, announcement: 0 });
                 }
                 Action::Announce => self.announce_again(),
                 Action::ReleaseAddresses => {
                     self.tell_guard(desk);
-                    self.wishes.send_replace(Wish::Release);
+                    self.reins.wishes.send_replace(Wish::Release);
                 }
                 Action::Report(transition) => self.report(transition),
             }
@@ -308,7 +331,7 @@ impl VirtualRouter {
     }
 
     fn announce_again(&self) {
-        self.wishes.send_if_modified(|wish| match wish {
+        self.reins.wishes.send_if_modified(|wish| match wish {
             Wish::Hold { announcement, .. } => {
                 *announcement += 1;
                 true
@@ -349,7 +372,7 @@ impl VirtualRouter {
         let (router, advertiser) = (self.key, self.advertiser.as_ref()?);
         if self.config.virtual_mac && self.config.transport == Transport::Multicast {
             let bytes = frame::multicast(self.own_mac, &endpoints, &message);
-            let way = Way::Frame(Arc::clone(&self.places.borrow().announcer));
+            let way = Way::Frame(Arc::clone(&self.reins.places.borrow().announcer));
             return Some(Letter { router, way, endpoints, bytes });
         }
         Some(Letter { router, way: Way::Socket(Arc::clone(advertiser)), endpoints, bytes: message })

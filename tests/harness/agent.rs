@@ -97,6 +97,11 @@ impl Agent {
         counters.get(&key, 0).with_context(|| format!("no counters of VRID {vrid} over {family}"))
     }
 
+    /// The configuration file.
+    pub fn file(&self) -> Result<&str> {
+        self.file.to_str().with_context(|| format!("`{}` is not UTF-8", self.file.display()))
+    }
+
     /// The instance name.
     #[must_use]
     pub fn instance(&self) -> &str {

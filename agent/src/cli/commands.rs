@@ -24,7 +24,8 @@ const WRONG_INPUT: u8 = 2;
 pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { config, instance } => run(&config, &instance.get()),
-        Command::Check { config, instance: _ } => check(&config),
+        Command::Check { config, diff, instance } => check(&config, diff.then(|| instance.get()).as_ref()),
+        Command::Reload { instance } => order(&Request::Reload {}, &instance.get()),
         Command::Status { json, instance } => status(json, &instance.get()),
         Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
         Command::Transfer { router, instance } => order(&Request::Transfer { router }, &instance.get()),
@@ -51,7 +52,7 @@ fn run(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+fn check(args: &ConfigArgs, running: Option<&Instance>) -> anyhow::Result<ExitCode> {
     let origin = origin(args, &runtime()?)?;
     let config = match Config::read(&origin.path, &origin.identity) {
         Ok(config) => config,
@@ -63,7 +64,11 @@ fn check(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     }
     let (file, node, count) = (args.config.display(), &config.node, config.virtual_routers.len());
     writeln!(out, "{file}: correct; node `{node}` takes part in {count} virtual routers")?;
-    Ok(ExitCode::SUCCESS)
+    drop(out);
+    match running {
+        Some(instance) => order(&Request::Plan {}, instance),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn status(json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {

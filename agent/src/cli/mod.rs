@@ -34,11 +34,21 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Have the running agent go on with what its configuration file says now; virtual routers that do not change are not
+    /// touched, and a file that is wrong changes nothing.
+    Reload {
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
     /// Read the configuration, report every mistake, and exit.
     Check {
         /// The configuration.
         #[command(flatten)]
         config: ConfigArgs,
+        /// Also say what `reload` would change: the running agent reads its own file for that.
+        #[arg(long)]
+        diff: bool,
         /// Which agent.
         #[command(flatten)]
         instance: InstanceArg,

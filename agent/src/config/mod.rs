@@ -6,6 +6,7 @@
 
 mod check;
 mod diagnostic;
+mod difference;
 mod file;
 mod key_files;
 mod table;
@@ -28,7 +29,10 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};
 
-pub use self::diagnostic::{Diagnostic, Severity};
+pub use self::{
+    diagnostic::{Diagnostic, Severity},
+    difference::{Difference, WireIdentity},
+};
 use self::{diagnostic::Report, file::File};
 use crate::perform::virtual_mac::VirtualMac;
 

@@ -93,6 +93,7 @@ pub struct Datapath {
     tables: UserTables,
     ports: Vec<Port>,
     mode: Mode,
+    log_drops: bool,
     attach: Attach,
     vlan: VlanGuard,
     /// Why there is no guard; `None` where there is one, or none was asked for.
@@ -107,6 +108,7 @@ impl Datapath {
             tables: UserTables::default(),
             ports: Vec::new(),
             mode: config.mode,
+            log_drops: config.log_drops,
             attach: config.attach,
             vlan: config.vlan,
             no_guard: None,
@@ -218,6 +220,15 @@ impl Datapath {
         self.ports.iter().filter_map(Port::look_at).min()
     }
 
+    /// Changes what becomes of bad adverts.
+    pub fn set_mode(&mut self, mode: Mode) -> anyhow::Result<()> {
+        self.mode = mode;
+        match &mut self.guard {
+            Some(guard) => guard.set_settings(settings(mode, self.log_drops)).context("failed to write the settings map"),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the guard stops what it finds bad, or only counts it.
     #[must_use]
     pub fn enforces(&self) -> bool {
@@ -300,6 +311,10 @@ fn report(interface: &str, Attachment { mode, reason, .. }: &Attachment) {
     }
 }
 
+fn settings(mode: Mode, log_drops: bool) -> Settings {
+    Settings { layout: LAYOUT, enforce: u32::from(mode == Mode::Enforce), log_drops: u32::from(log_drops), padding: 0 }
+}
+
 fn load(config: &config::Guard, pin_dir: &Path) -> anyhow::Result<Guard> {
     let pin_dir = match bpffs::ensure_mounted() {
         Ok(()) => Some(pin_dir),
@@ -309,13 +324,7 @@ fn load(config: &config::Guard, pin_dir: &Path) -> anyhow::Result<Guard> {
         }
     };
     let mut guard = Guard::load(pin_dir)?;
-    let settings = Settings {
-        layout: LAYOUT,
-        enforce: u32::from(config.mode == Mode::Enforce),
-        log_drops: u32::from(config.log_drops),
-        padding: 0,
-    };
-    guard.set_settings(settings).context("failed to write the settings map")?;
+    guard.set_settings(settings(config.mode, config.log_drops)).context("failed to write the settings map")?;
     if config.log_drops
         && let Err(error) = drop_log::follow(guard.programs().ebpf_mut())
     {

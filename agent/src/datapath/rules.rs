@@ -63,6 +63,12 @@ impl Datapath {
         }
     }
 
+    /// Forgets virtual addresses.
+    pub fn remove_vips(&mut self, keys: &[VipKey]) -> anyhow::Result<()> {
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        keys.iter().try_for_each(|key| guard.remove_vip(key)).context("failed to write the map of virtual addresses")
+    }
+
     /// Adds a sender to the allow-list, perhaps with the only MAC address that it may have. What is known of it stays.
     pub fn set_peer(&mut self, key: PeerKey, mac: Option<MacAddr>) -> anyhow::Result<()> {
         let with_mac = |known: Option<Peer>| Peer {

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixListener,
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tracing::debug;
@@ -22,6 +22,7 @@ use tracing::debug;
 use super::{Explanation, Snapshot};
 use crate::{
     mailbox::{Mail, Mailbox},
+    operator::{Order, Ordered},
     router::handover::{Handover, HandoverRequest, PendingHandover},
 };
 
@@ -53,6 +54,21 @@ pub enum Request {
     Drain {},
     /// Take part again.
     Undrain {},
+    /// Go on with what the configuration file says now.
+    Reload {},
+    /// Say what that would change.
+    Plan {},
+}
+
+/// Who serves requests.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The election thread's.
+    pub mailbox: Mailbox,
+    /// The operator's.
+    pub orders: mpsc::Sender<Ordered>,
+    /// There while the node is drained.
+    pub drained: PathBuf,
 }
 
 /// What the agent answers.
@@ -79,18 +95,18 @@ pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
 }
 
 /// Serves clients for ever.
-pub async fn serve(listener: UnixListener, mailbox: Mailbox) {
+pub async fn serve(listener: UnixListener, service: Service) {
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
         // More clients wait in the kernel's queue. The semaphore is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((mut stream, _)) => {
-                let mailbox = mailbox.clone();
+                let service = service.clone();
                 tokio::spawn(async move {
                     let _place = place;
                     let (reader, writer) = stream.split();
-                    if let Err(error) = converse(reader, writer, &mailbox).await {
+                    if let Err(error) = converse(reader, writer, &service).await {
                         debug!("control client: {error:#}");
                     }
                 });
@@ -107,13 +123,13 @@ pub async fn serve(listener: UnixListener, mailbox: Mailbox) {
 pub async fn converse(
     reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
-    mailbox: &Mailbox,
+    service: &Service,
 ) -> anyhow::Result<()> {
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     timeout(PATIENCE, reader.read_line(&mut line)).await.context("no request came")??;
     let answer = match serde_json::from_str(&line) {
-        Ok(request) => serve_request(request, mailbox).await.unwrap_or_else(|error| Answer::Error(format!("{error:#}"))),
+        Ok(request) => service.answer(request).await.unwrap_or_else(|error| Answer::Error(format!("{error:#}"))),
         Err(error) => Answer::Error(format!("not a request: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -122,21 +138,39 @@ pub async fn converse(
     Ok(())
 }
 
-async fn serve_request(request: Request, mailbox: &Mailbox) -> anyhow::Result<Answer> {
-    Ok(match request {
-        Request::Status {} => Answer::Status(Box::new(question(mailbox, Mail::Status).await?)),
-        Request::Explain { router } => {
-            let asked = router.clone();
-            let explanations = question(mailbox, |asker| Mail::Explain { router, asker }).await?;
-            if explanations.is_empty() {
-                bail!("there is no virtual router `{}`; `vipd status` lists them", asked.unwrap_or_default());
+impl Service {
+    async fn answer(&self, request: Request) -> anyhow::Result<Answer> {
+        let mailbox = &self.mailbox;
+        Ok(match request {
+            Request::Status {} => Answer::Status(Box::new(question(mailbox, Mail::Status).await?)),
+            Request::Explain { router } => {
+                let asked = router.clone();
+                let explanations = question(mailbox, |asker| Mail::Explain { router, asker }).await?;
+                if explanations.is_empty() {
+                    bail!("there is no virtual router `{}`; `vipd status` lists them", asked.unwrap_or_default());
+                }
+                Answer::Explanations(explanations)
             }
-            Answer::Explanations(explanations)
-        }
-        Request::Transfer { router } => hand_over(mailbox, HandoverRequest::Transfer(router)).await?,
-        Request::Drain {} => hand_over(mailbox, HandoverRequest::Drain).await?,
-        Request::Undrain {} => hand_over(mailbox, HandoverRequest::Undrain).await?,
-    })
+            Request::Transfer { router } => hand_over(mailbox, HandoverRequest::Transfer(router)).await?,
+            Request::Drain {} => {
+                fs::write(&self.drained, "").with_context(|| format!("failed to write `{}`", self.drained.display()))?;
+                hand_over(mailbox, HandoverRequest::Drain).await?
+            }
+            Request::Undrain {} => {
+                let _ = fs::remove_file(&self.drained);
+                hand_over(mailbox, HandoverRequest::Undrain).await?
+            }
+            Request::Reload {} => self.order(Order::Reload).await?,
+            Request::Plan {} => self.order(Order::Plan).await?,
+        })
+    }
+
+    async fn order(&self, order: Order) -> anyhow::Result<Answer> {
+        let (done, outcome) = oneshot::channel();
+        let ended = "the agent is ending";
+        self.orders.send(Ordered { order, done }).await.ok().context(ended)?;
+        Ok(Answer::Done(timeout(PATIENCE, outcome).await.context("it takes longer than expected")?.context(ended)??))
+    }
 }
 
 /// Asks the election thread, and waits for its answer.

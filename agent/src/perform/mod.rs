@@ -8,6 +8,7 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 pub mod arp;
+pub mod crew;
 pub mod groups;
 pub mod outbox;
 pub mod refusal;
@@ -84,8 +85,8 @@ pub struct Place {
 /// Keeps the addresses of one virtual router as the election wants them.
 #[derive(Debug)]
 pub struct Performer {
-    /// The virtual router's place among all, which reports carry.
-    pub router: usize,
+    /// What its reports call the virtual router.
+    pub router: u64,
     /// Its virtual addresses.
     pub addresses: Vec<IpNet>,
     /// The addresses are the host's own, and stay where they are.

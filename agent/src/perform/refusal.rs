@@ -24,13 +24,18 @@ impl Refusal {
     /// name of the table.
     pub fn install(table: String, addresses: &[IpAddr]) -> anyhow::Result<Self> {
         let refusal = Self { table };
+        refusal.refuse(addresses)?;
+        Ok(refusal)
+    }
+
+    /// Refuses what is sent to `addresses` from now on, and to no others.
+    pub fn refuse(&self, addresses: &[IpAddr]) -> anyhow::Result<()> {
         if addresses.is_empty() {
-            refusal.remove();
-            return Ok(refusal);
+            self.remove();
+            return Ok(());
         }
         let hint = "accept = false needs nftables: install its program `nft`, or remove the key";
-        load(&refusal.script(addresses)).context(hint)?;
-        Ok(refusal)
+        load(&self.script(addresses)).context(hint)
     }
 
     /// Removes the table; that there is none is no error.

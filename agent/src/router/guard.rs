@@ -54,12 +54,12 @@ impl VirtualRouter {
     }
 
     /// Takes back what [`VirtualRouter::configure`] and the allow-list say.
-    pub(super) fn leave_guard(&self, desk: &mut Desk) {
+    pub fn leave_guard(&self, desk: &mut Desk) {
         let vips = self.config.addresses.iter().map(|address| self.vip_key(address.addr()));
         desk.datapath.remove_router(&self.key, vips, self.peer_keys());
     }
 
-    fn vip_key(&self, address: IpAddr) -> VipKey {
+    pub(super) fn vip_key(&self, address: IpAddr) -> VipKey {
         let RouterKey { ifindex, vlan, family, .. } = self.key;
         VipKey { ifindex, vlan, family, address: address_bytes(address), ..VipKey::default() }
     }

@@ -8,7 +8,7 @@ use vipd::{
     mailbox::{Inbox, Mail, mailbox},
     observe::{
         FenceStatus, InterfaceStatus, RouterStatus, Snapshot, Tally,
-        control::{Answer, converse, read_answer},
+        control::{Answer, Service, converse, read_answer},
     },
 };
 
@@ -58,10 +58,12 @@ fn ask(request: &[u8]) {
 
 fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
     let (mailbox, mut inbox) = mailbox()?;
+    let (orders, mut ordered) = mpsc::channel(1);
+    let service = Service { mailbox, orders, drained: "/nonexistent/drained".into() };
     let runtime = Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = converse(request, answer, &mailbox) => outcome.map_err(io::Error::other),
+            outcome = converse(request, answer, &service) => outcome.map_err(io::Error::other),
             never = elections(&mut inbox) => never,
         }
     })

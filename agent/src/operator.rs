@@ -1,0 +1,178 @@
+//! What is asked of the running agent from outside besides questions: to end, and to go on with another configuration.
+
+use std::{collections::BTreeMap, os::unix::net::UnixListener};
+
+use anyhow::{Context, bail};
+use rtnetlink::Handle;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+};
+use tracing::{info, warn};
+
+use crate::{
+    config::{Config, ConfigError, Difference},
+    daemon::{self, Origin},
+    keys,
+    link::{LinkState, Watched},
+    mailbox::{Mail, Mailbox},
+    perform::{self, refusal::Refusal},
+    reactor::reload::Reload,
+};
+
+/// An order, and who waits for what becomes of it: sentences for people.
+#[derive(Debug)]
+pub struct Ordered {
+    /// What is to be done.
+    pub order: Order,
+    /// Who waits.
+    pub done: oneshot::Sender<anyhow::Result<Vec<String>>>,
+}
+
+/// What can be ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Go on with what the configuration file says now.
+    Reload,
+    /// Say what that would change.
+    Plan,
+}
+
+/// The signals that the agent heeds.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Begins to catch them.
+    pub fn watch() -> anyhow::Result<Self> {
+        let watch = |kind| signal(kind).context("failed to watch for signals");
+        Ok(Self {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            hang_up: watch(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Carries orders out, one after the other.
+#[derive(Debug)]
+pub struct Operator {
+    /// The configuration that holds.
+    pub config: Config,
+    /// Where it came from.
+    pub origin: Origin,
+    /// For questions to the kernel.
+    pub handle: Handle,
+    /// The election thread's.
+    pub mailbox: Mailbox,
+    /// What keeps other agents off the interfaces, by name.
+    pub claims: BTreeMap<String, UnixListener>,
+    /// What is watched of the host.
+    pub watched: watch::Sender<Watched>,
+    /// What refuses packets to virtual addresses.
+    pub refusal: Refusal,
+}
+
+impl Operator {
+    /// Carries out orders, and SIGHUP as one, until SIGTERM or SIGINT.
+    pub async fn work(&mut self, mut signals: Signals, mut ordered: mpsc::Receiver<Ordered>) {
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
+                _ = signals.hang_up.recv() => drop(self.carry_out(&Order::Reload).await),
+                Some(Ordered { order, done }) = ordered.recv() => {
+                    // Whoever has gone away needs no answer.
+                    let _ = done.send(self.carry_out(&order).await);
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, order: &Order) -> anyhow::Result<Vec<String>> {
+        match order {
+            Order::Reload => {
+                self.reload().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}"))
+            }
+            Order::Plan => Ok(lines(&Difference::between(&self.config, &self.read()?))),
+        }
+    }
+
+    fn read(&self) -> Result<Config, ConfigError> {
+        Config::read(&self.origin.path, &self.origin.identity)
+    }
+
+    /// Goes on with what the file says now. Whatever is found wrong beforehand, nothing has changed.
+    async fn reload(&mut self) -> anyhow::Result<Vec<String>> {
+        let new = self.read()?;
+        for warning in new.warnings.iter().filter(|warning| !self.config.warnings.contains(warning)) {
+            warn!("{warning}");
+        }
+        if new.node != self.config.node {
+            bail!("this node would be `{}` and no longer `{}`: start vipd again", new.node, self.config.node);
+        }
+        let difference = Difference::between(&self.config, &new);
+        let lines = lines(&difference);
+        // What is postponed stays as it is.
+        let (attach, vlan, log_drops) = (self.config.guard.attach, self.config.guard.vlan, self.config.guard.log_drops);
+        let guard = crate::config::Guard { attach, vlan, log_drops, ..new.guard.clone() };
+        let auth = if self.config.auth.is_some() == new.auth.is_some() { new.auth.clone() } else { self.config.auth.clone() };
+        let new = Config { guard, auth, ..new };
+        let reload = self.prepare(&new, difference).await?;
+        let (done, outcome) = oneshot::channel();
+        self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
+        self.config = new;
+        outcome.await.context("the election thread has ended")??;
+        self.watched.send_replace(daemon::watched(&self.config));
+        self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
+        for line in &lines {
+            info!("reload: {line}");
+        }
+        Ok(lines)
+    }
+
+    /// Checks what only the host can tell, and makes ready what the election thread has no time for.
+    async fn prepare(&mut self, new: &Config, difference: Difference) -> anyhow::Result<Reload> {
+        let keys = new.auth.as_ref().map(keys::load).transpose()?;
+        let watched = daemon::watched(new);
+        let links = daemon::read_links(&self.handle, &watched).await?;
+        for router in &new.virtual_routers {
+            if let Some(link) = links.iter().find(|link| link.interface == router.interface && link.ifindex != 0) {
+                daemon::check_mtu(router, link, new.auth.is_some())?;
+            }
+        }
+        let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
+        let claims = links.iter().map(daemon::claim).collect::<anyhow::Result<Vec<_>>>()?;
+        for link in &links {
+            perform::sweep(&self.handle, link.ifindex, &daemon::virtual_addresses(new, &link.interface)).await?;
+        }
+        if daemon::refused(new) != daemon::refused(&self.config) {
+            self.refusal.refuse(&daemon::refused(new))?;
+        }
+        // Virtual addresses are nobody's primary address, those that come and those that go.
+        self.watched.send_modify(|known| known.extend(watched));
+        self.claims.extend(names(&links).zip(claims));
+        Ok(Reload {
+            mode: new.guard.mode,
+            auth: new.auth.clone().zip(keys),
+            links,
+            removed: difference.removed,
+            changed: difference.changed,
+            added: difference.added,
+            order: new.virtual_routers.iter().map(crate::config::VirtualRouter::identity).collect(),
+            about: daemon::about(new),
+        })
+    }
+}
+
+fn names(links: &[LinkState]) -> impl Iterator<Item = String> {
+    links.iter().map(|link| link.interface.clone())
+}
+
+fn lines(difference: &Difference) -> Vec<String> {
+    difference.to_string().lines().map(str::to_owned).collect()
+}

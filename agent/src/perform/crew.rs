@@ -1,0 +1,115 @@
+//! The tasks that look after virtual addresses: one for each virtual router, hired when it is configured.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rtnetlink::Handle;
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use vrrp::Priority;
+
+use super::{OnVirtualMac, Performer, Place, Wish, arp::ArpSettings};
+use crate::{config, mailbox::Mailbox};
+
+/// A task, which ends when its virtual router is gone and the addresses are off.
+pub type Hand = JoinHandle<anyhow::Result<()>>;
+
+/// What every task needs of the agent.
+#[derive(Debug)]
+pub struct Crew {
+    /// Where tasks run.
+    pub runtime: runtime::Handle,
+    /// For changes of addresses.
+    pub netlink: Handle,
+    /// Where outcomes are reported.
+    pub mailbox: Mailbox,
+    /// Changes when addresses of an interface may have been removed.
+    pub disturbances: watch::Receiver<()>,
+    /// What interfaces below a Virtual Router MAC Address must not do.
+    pub arp: Arc<ArpSettings>,
+    /// Who waits for the end of every task.
+    pub hired: mpsc::UnboundedSender<Hand>,
+    /// How many were hired.
+    pub count: u64,
+}
+
+/// How a virtual router reaches its task.
+#[derive(Debug)]
+pub struct Reins {
+    /// Which task, in its reports.
+    pub id: u64,
+    /// What is wanted of the addresses.
+    pub wishes: watch::Sender<Wish>,
+    /// Where they go.
+    pub places: watch::Sender<Place>,
+}
+
+impl Crew {
+    /// Starts the task of a virtual router.
+    pub fn hire(&mut self, config: &config::VirtualRouter, place: Place) -> Reins {
+        self.count += 1;
+        let (wishes, followed) = watch::channel(Wish::default());
+        let (places, place) = watch::channel(place);
+        let performer = Performer {
+            router: self.count,
+            addresses: config.addresses.clone(),
+            owned: config.priority == Priority::OWNER,
+            virtual_mac: config.virtual_mac().map(|mac| OnVirtualMac {
+                mac,
+                below: config.interface.clone(),
+                arp: Arc::clone(&self.arp),
+            }),
+            place,
+            disturbances: self.disturbances.clone(),
+            handle: self.netlink.clone(),
+            mailbox: self.mailbox.clone(),
+        };
+        // Nobody waits any more only when the agent is ending.
+        let _ = self.hired.send(self.runtime.spawn(performer.run(followed)));
+        Reins { id: self.count, wishes, places }
+    }
+}
+
+/// The tasks that were hired, as whoever waits for them knows them.
+#[derive(Debug)]
+pub struct Hands {
+    hired: mpsc::UnboundedReceiver<Hand>,
+    working: FuturesUnordered<Hand>,
+}
+
+impl Hands {
+    /// Those that come through the channel.
+    #[must_use]
+    pub fn new(hired: mpsc::UnboundedReceiver<Hand>) -> Self {
+        Self { hired, working: FuturesUnordered::new() }
+    }
+
+    /// Returns when a task fails or panics; one whose virtual router is gone ends without a word.
+    pub async fn failure(&mut self) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                Some(hand) = self.hired.recv() => self.working.push(hand),
+                Some(ended) = self.working.next() => ended.context(PANICKED).flatten()?,
+                else => return std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits until all have ended, which they do when their virtual routers are gone; returns the first failure.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        while let Ok(hand) = self.hired.try_recv() {
+            self.working.push(hand);
+        }
+        let mut outcome = Ok(());
+        while let Some(ended) = self.working.next().await {
+            outcome = outcome.and(ended.context(PANICKED).flatten());
+        }
+        outcome
+    }
+}
+
+const PANICKED: &str = "a task that looks after virtual addresses panicked";

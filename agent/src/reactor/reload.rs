@@ -1,0 +1,118 @@
+//! Another configuration, taken over while elections go on: what does not change is not touched.
+
+use anyhow::anyhow;
+use tracing::info;
+use vrrp::{Instant, auth::Key};
+
+use super::{Interface, Reactor, places};
+use crate::{
+    config::{self, Mode, WireIdentity},
+    datapath::{AttachMode, Attachment, attach::Scope},
+    link::LinkState,
+    observe::Snapshot,
+    router::VirtualRouter,
+};
+
+/// What the election thread has to do for another configuration, which has been checked.
+#[derive(Debug)]
+pub struct Reload {
+    /// What becomes of bad adverts from now on.
+    pub mode: Mode,
+    /// Another authentication, with its keys.
+    pub auth: Option<(config::Auth, Vec<Key>)>,
+    /// Interfaces that are new.
+    pub links: Vec<LinkState>,
+    /// Virtual routers that go.
+    pub removed: Vec<WireIdentity>,
+    /// Virtual routers that go on in another way.
+    pub changed: Vec<config::VirtualRouter>,
+    /// Virtual routers that are new.
+    pub added: Vec<config::VirtualRouter>,
+    /// All that are there then, in the order of the file.
+    pub order: Vec<WireIdentity>,
+    /// What is said of the agent from now on.
+    pub about: Snapshot,
+}
+
+impl Reactor {
+    /// Takes over another configuration. Goes on after an error and returns the first.
+    pub(super) fn reload(&mut self, reload: Reload, now: Instant) -> anyhow::Result<()> {
+        let mut outcome = self.desk.datapath.set_mode(reload.mode);
+        if let Some((config, keys)) = reload.auth {
+            outcome = outcome.and(self.change_authentication(&config, keys));
+        }
+        for config in reload.changed {
+            outcome = outcome.and(self.change(config, now));
+        }
+        for identity in &reload.removed {
+            self.remove(identity, now);
+        }
+        for link in reload.links {
+            self.hear(link, now);
+        }
+        for config in reload.added {
+            outcome = outcome.and(self.add(config, now));
+        }
+        self.forget_idle_interfaces();
+        self.routers.sort_by_key(|router| reload.order.iter().position(|identity| *identity == router.identity()));
+        self.places = places(&self.routers);
+        self.about = Snapshot { drained: self.about.drained, ..reload.about };
+        outcome
+    }
+
+    fn change(&mut self, config: config::VirtualRouter, now: Instant) -> anyhow::Result<()> {
+        let identity = config.identity();
+        let interface = self.interfaces.iter().find(|known| known.link.interface == config.interface);
+        let router = self.routers.iter_mut().find(|router| router.identity() == identity);
+        let (Some(interface), Some(router)) = (interface, router) else {
+            return Err(anyhow!("there is no virtual router `{}` to be changed", config.name));
+        };
+        router.reconfigure(config, interface, &mut self.desk, now)
+    }
+
+    /// Lets a virtual router leave; the task that looks after its addresses ends when they are off.
+    fn remove(&mut self, identity: &WireIdentity, now: Instant) {
+        let Some(at) = self.routers.iter().position(|router| router.identity() == *identity) else { return };
+        let mut router = self.routers.remove(at);
+        router.stop(&mut self.desk, now);
+        self.desk.outbox.flush();
+        router.leave_guard(&mut self.desk);
+    }
+
+    /// Begins to hear an interface.
+    fn hear(&mut self, link: LinkState, now: Instant) {
+        let absent = LinkState::absent(&link.interface);
+        let attachment = Attachment { mode: AttachMode::Socket, reason: None, scope: Scope { ifindex: 0, vlan: 0 } };
+        self.interfaces.push(Interface { ifindex: 0, link: absent, attachment });
+        self.interfaces.sort_by(|one, other| one.link.interface.cmp(&other.link.interface));
+        self.link_changed(link, now);
+    }
+
+    fn add(&mut self, config: config::VirtualRouter, now: Instant) -> anyhow::Result<()> {
+        let name = config.interface.clone();
+        let interface = self.interfaces.iter().find(|known| known.link.interface == name);
+        let interface = interface.ok_or_else(|| anyhow!("interface `{name}` is not heard"))?;
+        let mut router =
+            VirtualRouter::build(config, interface, &mut self.sockets, &mut self.crew, &mut self.desk)?;
+        router.link(&interface.link, &mut self.desk, now);
+        if self.about.drained {
+            router.drain(true, &mut self.desk, now);
+        }
+        router.start(&mut self.desk, now);
+        self.routers.push(router);
+        Ok(())
+    }
+
+    /// Takes the guard and the sockets off interfaces that no virtual router is on any more.
+    fn forget_idle_interfaces(&mut self) {
+        let (used, idle): (Vec<_>, Vec<_>) = std::mem::take(&mut self.interfaces)
+            .into_iter()
+            .partition(|known| self.routers.iter().any(|router| router.interface() == known.link.interface));
+        self.interfaces = used;
+        for interface in idle {
+            info!(interface = interface.link.interface, "no virtual router is on the interface any more");
+            self.desk.datapath.detach(&interface.link.interface);
+            self.sockets.forget(interface.ifindex);
+        }
+    }
+}

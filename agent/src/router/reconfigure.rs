@@ -1,0 +1,42 @@
+//! A virtual router that goes on with another configuration, in the state that it is in.
+
+use std::mem;
+
+use vrrp::{Instant, election::Event};
+
+use super::{VirtualRouter, find_own_address, parameters};
+use crate::{config, desk::Desk, reactor::Interface};
+
+impl VirtualRouter {
+    /// Goes on as `config` says, which has the same [identity](config::WireIdentity), version and owner. Goes on after an
+    /// error and returns the first.
+    pub fn reconfigure(
+        &mut self,
+        config: config::VirtualRouter,
+        interface: &Interface,
+        desk: &mut Desk,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        let peers: Vec<_> = self.config.peers.iter().map(|peer| self.peer_key(peer)).collect();
+        let old = mem::replace(&mut self.config, config);
+        self.own_address = find_own_address(&self.config, &interface.link);
+        let mut outcome = self.introduce_peers(&mut desk.datapath).and_then(|()| self.configure(desk));
+        for key in peers {
+            if !self.config.peers.iter().any(|peer| self.peer_key(peer) == key) {
+                outcome = outcome.and(desk.datapath.remove_peer(&key));
+                self.heard.remove(&key);
+                self.refusals.forget(key);
+                self.oddities.forget(key);
+            }
+        }
+        if old.addresses != self.config.addresses {
+            let gone = old.addresses.iter().filter(|net| !self.config.addresses.contains(net));
+            let gone: Vec<_> = gone.map(|net| self.vip_key(net.addr())).collect();
+            outcome = outcome.and(desk.datapath.remove_vips(&gone));
+        }
+        // Where adverts come from may have changed, and the virtual router with it be able to serve or not.
+        self.link(&interface.link, desk, now);
+        self.handle(Event::Parameters(parameters(&self.config, self.is_drained)), desk, now);
+        outcome
+    }
+}

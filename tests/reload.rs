@@ -1,0 +1,138 @@
+//! Another configuration while the agent runs: what does not change is not touched, and what is wrong changes nothing.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Status, lab};
+use vrrp_wire::Family;
+
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+/// Two virtual routers, the first preferred by n1, the second by n2.
+fn two() -> Result<String> {
+    ClusterConfig { preferred: &[0, 1], ..ClusterConfig::default() }.text(2)
+}
+
+fn terms(status: &Status, router: &str) -> [u64; 2] {
+    FAMILIES.map(|family| status.tally(router, family, "transitions").unwrap_or(0))
+}
+
+fn priority(status: &Status, router: &str) -> Option<u64> {
+    status.router(router, Family::Ipv4)?["priority"].as_u64()
+}
+
+fn reload(agent: &Agent, config: &str) -> Result<String> {
+    agent.rewrite(config)?;
+    agent.run(&["reload"])
+}
+
+#[test]
+fn what_does_not_change_is_not_touched() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::with_config(&lab, 2, two()?)?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    cluster.settle_on(1, 1)?;
+    let probes = cluster.probe(0)?;
+    let (before, start) = (cluster.agent(0)?.status()?, std::time::Instant::now());
+
+    // Of the second one n1 has a greater priority than n2 now, and takes over; the first one does not notice.
+    let other = two()?.replace("nodes = [\"n2\", \"n1\"]", "priorities = { n1 = 180, n2 = 120 }");
+    cluster.agent(0)?.rewrite(&other)?;
+    let plan = cluster.agent(0)?.run(&["check", "--node", "n1", "--diff", "--config", cluster.agent(0)?.file()?])?;
+    let change = "~ web-b/IPv4: priority 150 -> 180\n~ web-b/IPv6: priority 150 -> 180\n2 virtual routers are not touched\n";
+    ensure!(plan.ends_with(change), "{plan}");
+    ensure!(priority(&cluster.agent(0)?.status()?, "web-b") == Some(150), "only asked, and done");
+    for node in [0, 1] {
+        reload(cluster.agent(node)?, &other)?;
+    }
+    cluster.settle_on(1, 0)?;
+    let after = cluster.agent(0)?.status()?;
+    ensure!(priority(&after, "web-b") == Some(180), "{after:?}");
+    ensure!(terms(&after, "web-a") == terms(&before, "web-a"), "the other one was touched: {after:?}");
+    ensure!(after.0["pid"] == before.0["pid"], "another process");
+    probes.iter().try_for_each(|probe| probe.wait_answered(GENEROUS))?;
+    eprintln!("reload: longest gap {:?}", probes.each_ref().map(|probe| probe.outage_since(start)));
+    Ok(())
+}
+
+#[test]
+fn virtual_routers_come_and_go() -> Result<()> {
+    let lab = lab!();
+    let one = ClusterConfig::default().text(2)?;
+    let mut cluster = Cluster::with_config(&lab, 2, one.clone())?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let before = cluster.transitions()?;
+    for node in [0, 1] {
+        let said = reload(cluster.agent(node)?, &two()?)?;
+        ensure!(said == "+ web-b/IPv4: new\n+ web-b/IPv6: new\n2 virtual routers are not touched\n", "{said}");
+    }
+    cluster.settle_on(1, 1)?;
+    cluster.settle_on(0, 0)?;
+    // The Active one first: its goodbye must be heard by a node that still takes part.
+    for node in [1, 0] {
+        let said = reload(cluster.agent(node)?, &one)?;
+        ensure!(said == "- web-b/IPv4: goes\n- web-b/IPv6: goes\n2 virtual routers are not touched\n", "{said}");
+        if node == 1 {
+            cluster.settle_on(1, 0)?;
+        }
+    }
+    for address in Cluster::addresses(1) {
+        harness::until("the addresses to go", GENEROUS, || {
+            Ok(cluster.lan.holders(address)?.is_empty().then_some(()))
+        })?;
+    }
+    ensure!(cluster.transitions()? == before, "what stayed was touched");
+    for node in [0, 1] {
+        let maps = lab.bpftool(&["-j", "map", "dump", "pinned", &format!("{}/routers", cluster.agent(node)?.pin_dir())])?;
+        let routers: serde_json::Value = serde_json::from_str(&maps)?;
+        ensure!(routers.as_array().map(Vec::len) == Some(2), "the guard still knows what is gone: {routers}");
+    }
+    cluster.settle_on(0, 0)
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_is_told() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    let agent = cluster.agent(0)?;
+    let before = agent.status()?;
+    let right = cluster.config.clone();
+    let cases = [
+        (right.replace("vrid = 51", "vrid = 0"), "vrid"),
+        (right.replace("interface = \"vsw0\"", "interface = \"vsw9\""), "there is no interface `vsw9`"),
+        (right.replace("name = \"n1\"", "name = \"n8\""), "n1"),
+        (right.replace("10.77.0.101/24", "10.77.0.101/24\", \"10.77.0.101/24"), "10.77.0.101"),
+    ];
+    for (wrong, what) in &cases {
+        let said = reload(agent, wrong);
+        ensure!(format!("{said:?}").contains(what), "{what}: {said:?}");
+        agent.reload(wrong)?;
+        agent.process.wait_for_output("reload: nothing has changed", GENEROUS)?;
+    }
+    let after = agent.status()?;
+    ensure!(terms(&after, "web-a") == terms(&before, "web-a") && after.all_in(&["Active"]), "{after:?}");
+    reload(agent, &right).map(drop)
+}
+
+/// A longer interval counts from the reload on: the Backup learns it before its shorter one has passed.
+#[test]
+fn another_interval_makes_nobody_take_over() -> Result<()> {
+    let lab = lab!();
+    let short = ClusterConfig { interval: "500ms", cluster: "rfc_pure = true", ..ClusterConfig::default() }.text(2)?;
+    let long = short.replace("\"500ms\"", "\"2s\"");
+    let mut cluster = Cluster::with_config(&lab, 2, short)?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let before = cluster.transitions()?;
+    reload(cluster.agent(0)?, &long)?;
+    cluster.agent(1)?.wait_for("n2 to wait longer", |status| {
+        let timer = status.router("web-a", Family::Ipv4).and_then(|router| router["timer_ms"].as_u64());
+        timer > Some(Duration::from_secs(5).as_millis().try_into().unwrap_or(u64::MAX))
+    })?;
+    reload(cluster.agent(1)?, &long)?;
+    ensure!(cluster.transitions()? == before, "somebody took over");
+    Ok(())
+}
