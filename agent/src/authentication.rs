@@ -64,6 +64,12 @@ impl Authentication {
         self.sent.subscribe()
     }
 
+    /// The last sequence that was sent.
+    #[must_use]
+    pub fn last_sent(&self) -> Option<Sequence> {
+        *self.sent.borrow()
+    }
+
     /// What is signed and what must be.
     #[must_use]
     pub const fn mode(&self) -> AuthMode {

@@ -6,6 +6,7 @@ use std::{
     io,
     net::IpAddr,
     os::{
+        fd::AsFd as _,
         linux::net::SocketAddrExt,
         unix::{
             fs::DirBuilderExt,
@@ -30,7 +31,7 @@ use tokio::{
 use tracing::{info, warn};
 use vrrp::{
     Family, Priority, Version,
-    auth::TRAILER_LEN,
+    auth::{Sequence, TRAILER_LEN},
 };
 use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 
@@ -59,7 +60,8 @@ use crate::{
         virtual_mac,
     },
     reactor::{Interface, Reactor},
-    router::VirtualRouter,
+    restart::{self, Memory, Successor, adopt},
+    router::{VirtualRouter, memory::RouterMemory},
     sequence_file,
     watchman::Watchman,
 };
@@ -76,27 +78,36 @@ pub struct Origin {
     pub identity: Identity,
 }
 
-/// Runs the agent until SIGTERM or SIGINT, then hands over and returns.
+/// Runs the agent until SIGTERM or SIGINT, then hands over and returns. With a `memory` it goes on where another program in
+/// this process has stopped.
 ///
 /// Whatever ends it, virtual addresses are off the interfaces afterwards, or the error says that they are not.
-pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow::Result<()> {
-    let _lock = lock(instance)?;
+pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Option<Memory>) -> anyhow::Result<()> {
+    let successor = Successor::of_this_program()?;
+    let is_resumed = memory.is_some();
+    let memory = memory.unwrap_or_default();
+    let lock = match memory.descriptors.lock {
+        Some(descriptor) => File::from(adopt(descriptor)?),
+        None => lock(instance)?,
+    };
     let signals = Signals::watch()?;
+    restart::take_signals()?;
     let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
     tokio::spawn(connection);
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
 
     let watched = watched(&config);
     let links = read_links(&handle, &watched).await?;
-    let claim = |link: &LinkState| Ok((link.interface.clone(), claim(link)?));
-    let claims = links.iter().map(claim).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    let claims = links.iter().map(|link| Ok((link.interface.clone(), resume_claim(link, &memory)?)));
+    let claims = claims.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
     for link in &links {
-        perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface)).await?;
+        let held = held(&config, &memory, &link.interface);
+        perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface), &held).await?;
     }
     let mut desk = Desk {
-        datapath: Datapath::open(&config.guard, &instance.pin_dir()),
-        authentication: authentication(&config, instance)?,
+        datapath: Datapath::open(&config.guard, &instance.pin_dir(), is_resumed),
+        authentication: authentication(&config, instance, &memory)?,
         outbox: Outbox::default(),
     };
     let kept = keep_sequence(&desk, instance);
@@ -104,8 +115,10 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
     let (disturb, disturbances) = watch::channel(());
     let (hired, hands) = mpsc::unbounded_channel();
     let arp = Arc::new(ArpSettings::new(instance.arp_settings()));
-    // Those of a run that was killed; what this one needs is changed when it is needed.
-    arp.restore();
+    if !is_resumed {
+        // Those of a run that was killed; what this one needs is changed when it is needed.
+        arp.restore();
+    }
     let refusal = Refusal::install(instance.table(), &refused(&config))?;
     let mut crew = Crew {
         runtime: runtime::Handle::current(),
@@ -117,23 +130,44 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
         count: 0,
     };
     let mut sockets = Sockets::default();
-    let routers = build_routers(&config, &interfaces, &mut sockets, &mut crew, &mut desk)?;
+    for &(ifindex, is_ipv6, descriptor) in &memory.descriptors.advertisers {
+        sockets.adopt(ifindex, if is_ipv6 { Family::Ipv6 } else { Family::Ipv4 }, adopt(descriptor)?);
+    }
+    let routers = build_routers(&config, &memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
     tell_of_router_flag(&config);
     desk.datapath.drop_leftovers()?;
 
-    let listener = control::listen(&instance.socket())?;
-    let watchman = Watchman::new(config.auth.as_ref().filter(|auth| auth.mode.signs()).map(|auth| auth.clock_grace));
+    let listener = match memory.descriptors.control {
+        Some(descriptor) => control::listen_on(adopt(descriptor)?)?,
+        None => control::listen(&instance.socket())?,
+    };
+    let control = listener.as_fd().try_clone_to_owned()?;
+    // Who has been trusted to stand is not asked again.
+    let signs = config.auth.as_ref().filter(|auth| auth.mode.signs() && !is_resumed);
+    let watchman = Watchman::new(signs.map(|auth| auth.clock_grace));
     let about = Snapshot { drained: instance.drained().exists(), ..about(&config) };
     let reactor =
         Reactor { desk, routers, interfaces, sockets, crew, inbox, about, watchman, places: HashMap::new() };
     let (elections, guarding) = spawn_elections(reactor)?;
     let (orders, ordered) = mpsc::channel(1);
     tokio::spawn(control::serve(listener, Service { mailbox: mailbox.clone(), orders, drained: instance.drained() }));
-    info!(node = config.node, virtual_routers = config.virtual_routers.len(), "running as {instance}");
+    let how = if is_resumed { "going on" } else { "running" };
+    info!(node = config.node, virtual_routers = config.virtual_routers.len(), "{how} as {instance}");
 
     let (watch_others, watched) = watch::channel(watched);
     let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone(), disturb));
-    let mut operator = Operator { config, origin, handle, mailbox: mailbox.clone(), claims, watched: watch_others, refusal };
+    let mut operator = Operator {
+        config,
+        origin,
+        handle,
+        mailbox: mailbox.clone(),
+        claims,
+        watched: watch_others,
+        refusal,
+        lock,
+        control,
+        successor,
+    };
     let mut hands = Hands::new(hands);
     let outcome = supervise(operator.work(signals, ordered), elections, link_watch, &mailbox, &mut hands).await;
     let released = release(hands).await;
@@ -150,9 +184,14 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance) -> anyhow:
 }
 
 /// How adverts are authenticated, if they are: with the keys in their files, after what an earlier run has sent.
-fn authentication(config: &Config, instance: &Instance) -> anyhow::Result<Option<Authentication>> {
+fn authentication(
+    config: &Config,
+    instance: &Instance,
+    memory: &Memory,
+) -> anyhow::Result<Option<Authentication>> {
     let Some(auth) = &config.auth else { return Ok(None) };
-    let kept = sequence_file::read(&instance.sequence());
+    // What is in the file may be a little older.
+    let kept = memory.sequence.map(Sequence::new).or_else(|| sequence_file::read(&instance.sequence()));
     Ok(Some(Authentication::new(auth, keys::load(auth)?, kept)?))
 }
 
@@ -268,9 +307,26 @@ pub(crate) fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
     })
 }
 
+/// [`claim`]s the interface, unless the program before has.
+fn resume_claim(link: &LinkState, memory: &Memory) -> anyhow::Result<UnixListener> {
+    match memory.descriptors.claims.get(&link.interface) {
+        Some(&descriptor) => Ok(adopt(descriptor)?.into()),
+        None => claim(link),
+    }
+}
+
+/// The virtual routers on an interface whose addresses the program before has put there, and this one leaves there.
+fn held<'a>(config: &'a Config, memory: &Memory, interface: &str) -> Vec<&'a config::VirtualRouter> {
+    let is_active = |router: &&config::VirtualRouter| {
+        memory.router(&router.identity()).is_some_and(RouterMemory::is_active) && router.interface == interface
+    };
+    moving(config).filter(is_active).collect()
+}
+
 /// Makes the virtual routers, and for each a task that keeps its addresses.
 fn build_routers(
     config: &Config,
+    memory: &Memory,
     interfaces: &[Interface],
     sockets: &mut Sockets,
     crew: &mut Crew,
@@ -280,7 +336,7 @@ fn build_routers(
         let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
         let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
         check_mtu(entry, &interface.link, config.auth.is_some())?;
-        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk)
+        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory.router(&entry.identity()))
     };
     config.virtual_routers.iter().map(build).collect()
 }

@@ -10,6 +10,7 @@ use crate::{
     link::LinkState,
     observe::{Explanation, Snapshot},
     reactor::reload::Reload,
+    restart::Memory,
     router::handover::{HandoverRequest, PendingHandover},
 };
 
@@ -52,6 +53,13 @@ pub enum Mail {
         request: HandoverRequest,
         /// Whoever asks.
         asker: oneshot::Sender<Result<Vec<PendingHandover>, String>>,
+    },
+    /// Stop where things are, for another program in the same process, and go on only when told to.
+    Freeze {
+        /// What that program is to know.
+        memory: oneshot::Sender<anyhow::Result<Memory>>,
+        /// Go on: that program could not be started.
+        thaw: std::sync::mpsc::Receiver<()>,
     },
     /// Leave every virtual router and end.
     Shutdown,

@@ -1,6 +1,11 @@
 //! What is asked of the running agent from outside besides questions: to end, and to go on with another configuration.
 
-use std::{collections::BTreeMap, os::unix::net::UnixListener};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    sync,
+};
 
 use anyhow::{Context, bail};
 use rtnetlink::Handle;
@@ -18,6 +23,7 @@ use crate::{
     mailbox::{Mail, Mailbox},
     perform::{self, refusal::Refusal},
     reactor::reload::Reload,
+    restart::{Memory, Successor, leave_open},
 };
 
 /// An order, and who waits for what becomes of it: sentences for people.
@@ -36,6 +42,8 @@ pub enum Order {
     Reload,
     /// Say what that would change.
     Plan,
+    /// Give way to the program that lies now where this one was started from.
+    Restart,
 }
 
 /// The signals that the agent heeds.
@@ -44,6 +52,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    restart: Signal,
 }
 
 impl Signals {
@@ -54,6 +63,7 @@ impl Signals {
             terminate: watch(SignalKind::terminate())?,
             interrupt: watch(SignalKind::interrupt())?,
             hang_up: watch(SignalKind::hangup())?,
+            restart: watch(SignalKind::user_defined2())?,
         })
     }
 }
@@ -75,16 +85,23 @@ pub struct Operator {
     pub watched: watch::Sender<Watched>,
     /// What refuses packets to virtual addresses.
     pub refusal: Refusal,
+    /// What gives no other agent the name of this one.
+    pub lock: File,
+    /// Where control clients connect.
+    pub control: OwnedFd,
+    /// The program that takes over at [`Order::Restart`].
+    pub successor: Successor,
 }
 
 impl Operator {
-    /// Carries out orders, and SIGHUP as one, until SIGTERM or SIGINT.
+    /// Carries out orders, and SIGHUP and SIGUSR2 as such, until SIGTERM or SIGINT.
     pub async fn work(&mut self, mut signals: Signals, mut ordered: mpsc::Receiver<Ordered>) {
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hang_up.recv() => drop(self.carry_out(&Order::Reload).await),
+                _ = signals.restart.recv() => drop(self.carry_out(&Order::Restart).await),
                 Some(Ordered { order, done }) = ordered.recv() => {
                     // Whoever has gone away needs no answer.
                     let _ = done.send(self.carry_out(&order).await);
@@ -97,6 +114,11 @@ impl Operator {
         match order {
             Order::Reload => {
                 self.reload().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}"))
+            }
+            Order::Restart => {
+                let error = self.restart().await;
+                warn!("restart: this program goes on: {error:#}");
+                Err(error)
             }
             Order::Plan => Ok(lines(&Difference::between(&self.config, &self.read()?))),
         }
@@ -135,6 +157,31 @@ impl Operator {
         Ok(lines)
     }
 
+    /// Gives way to another program, once it has shown that it starts. Returns only where it does not.
+    async fn restart(&self) -> anyhow::Error {
+        if let Err(error) = self.successor.check(&self.origin).await {
+            return error;
+        }
+        let (memory, remembered) = oneshot::channel();
+        // Dropped where the other program cannot be started: the election thread goes on then.
+        let (_thaw, thaw) = sync::mpsc::channel();
+        self.mailbox.send(Mail::Freeze { memory, thaw }).await;
+        let remembered = remembered.await.context("the election thread has ended").flatten();
+        match remembered.and_then(|memory| self.leave_open(memory)) {
+            Ok(memory) => self.successor.take_over(&memory),
+            Err(error) => error,
+        }
+    }
+
+    fn leave_open(&self, mut memory: Memory) -> anyhow::Result<Memory> {
+        memory.descriptors.lock = Some(leave_open(&self.lock)?);
+        memory.descriptors.control = Some(leave_open(&self.control)?);
+        for (name, claim) in &self.claims {
+            memory.descriptors.claims.insert(name.clone(), leave_open(claim)?);
+        }
+        Ok(memory)
+    }
+
     /// Checks what only the host can tell, and makes ready what the election thread has no time for.
     async fn prepare(&mut self, new: &Config, difference: Difference) -> anyhow::Result<Reload> {
         let keys = new.auth.as_ref().map(keys::load).transpose()?;
@@ -148,7 +195,7 @@ impl Operator {
         let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
         let claims = links.iter().map(daemon::claim).collect::<anyhow::Result<Vec<_>>>()?;
         for link in &links {
-            perform::sweep(&self.handle, link.ifindex, &daemon::virtual_addresses(new, &link.interface)).await?;
+            perform::sweep(&self.handle, link.ifindex, &daemon::virtual_addresses(new, &link.interface), &[]).await?;
         }
         if daemon::refused(new) != daemon::refused(&self.config) {
             self.refusal.refuse(&daemon::refused(new))?;

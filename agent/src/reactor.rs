@@ -19,10 +19,15 @@ use nix::{
     sys::{prctl, time::TimeSpec},
 };
 use tracing::{info, warn};
-use vrrp::{Family, Instant, auth::Key, election::Cause};
+use vrrp::{
+    Family, Instant,
+    auth::{Key, Sequence},
+    election::Cause,
+};
 use vrrp_wire::abi::{Heartbeat, RouterKey};
 
 use crate::{
+    authentication::Authentication,
     clock, config,
     datapath::{Attachment, Datapath},
     desk::Desk,
@@ -30,6 +35,7 @@ use crate::{
     mailbox::{Inbox, Mail},
     observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
     perform::{crew::Crew, sockets::Sockets},
+    restart::{Memory, leave_open},
     router::{
         VirtualRouter,
         handover::{HandoverRequest, PendingHandover},
@@ -268,11 +274,28 @@ impl Reactor {
                     // An asker that has gone away needs no answer.
                     let _ = done.send(self.reload(*reload, now));
                 }
+                Mail::Freeze { memory, thaw } => {
+                    if memory.send(self.remember(now)).is_ok() {
+                        // Nothing is ever sent where all goes well: the process goes on as another program.
+                        let _ = thaw.recv();
+                    }
+                }
                 Mail::Shutdown => return true,
             }
         }
         self.inbox.wake();
         false
+    }
+
+    /// What the next program in this process is to know.
+    fn remember(&self, now: Instant) -> anyhow::Result<Memory> {
+        let mut memory = Memory::new();
+        memory.routers = self.routers.iter().filter_map(|router| router.to_memory(now)).collect();
+        memory.sequence = self.desk.authentication.as_ref().and_then(Authentication::last_sent).map(Sequence::get);
+        for (ifindex, family, socket) in self.sockets.advertisers() {
+            memory.descriptors.advertisers.push((ifindex, family == Family::Ipv6, leave_open(socket)?));
+        }
+        Ok(memory)
     }
 
     /// Lets other routers serve, or no longer.

@@ -5,6 +5,7 @@ mod accept;
 mod explain;
 mod guard;
 pub mod handover;
+pub mod memory;
 mod oddities;
 mod receive;
 mod reconfigure;
@@ -26,7 +27,7 @@ use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
-use self::{handover::Handover, oddities::Oddities, refusals::Refusals};
+use self::{handover::Handover, memory::RouterMemory, oddities::Oddities, refusals::Refusals};
 use crate::{
     authentication::Authentication,
     config::{self, OwnAddress, PeerSource, Transport, WireIdentity},
@@ -76,6 +77,8 @@ pub struct VirtualRouter {
     sending_fails: bool,
     /// The node serves only where nobody else does.
     is_drained: bool,
+    /// In the same state since when and why, by the program that was here before; until the state changes.
+    resumed: Option<(Instant, Option<String>)>,
     /// Who waits for another router to take over from this one.
     handover: Option<oneshot::Sender<Handover>>,
 }
@@ -88,19 +91,24 @@ struct Heard {
 }
 
 impl VirtualRouter {
-    /// A virtual router in Initialize on `interface`, with a task of `crew`; the guard knows it when this returns.
+    /// A virtual router in Initialize on `interface`, or as it is in `memory`, with a task of `crew`; the guard knows it when
+    /// this returns.
     pub fn build(
         config: config::VirtualRouter,
         interface: &Interface,
         sockets: &mut Sockets,
         crew: &mut Crew,
         desk: &mut Desk,
+        memory: Option<&RouterMemory>,
     ) -> anyhow::Result<Self> {
         let link = &interface.link;
         let announcer = sockets.announcer(link)?;
         let advertiser = sockets.advertiser(link, config.family)?;
         let reins = crew.hire(&config, place(&config, link, announcer));
-        let router = Self::new(config, interface, advertiser, reins);
+        let mut router = Self::new(config, interface, advertiser, reins);
+        if let Some(memory) = memory {
+            router.resume(memory);
+        }
         router.introduce_peers(&mut desk.datapath)?;
         router.configure(desk)?;
         Ok(router)
@@ -126,6 +134,7 @@ impl VirtualRouter {
             oddities: Oddities::default(),
             sending_fails: false,
             is_drained: false,
+            resumed: None,
             handover: None,
             config,
         }
@@ -316,8 +325,7 @@ impl VirtualRouter {
                 }
                 Action::TakeAddresses => {
                     self.tell_guard(desk);
-                    self.terms += 1;
-                    self.reins.wishes.send_replace(Wish::Hold { term: self.terms, announcement: 0 });
+                    self.hold_addresses();
                 }
                 Action::Announce => self.announce_again(),
                 Action::ReleaseAddresses => {
@@ -328,6 +336,11 @@ impl VirtualRouter {
             }
         }
         self.settle_handover();
+    }
+
+    fn hold_addresses(&mut self) {
+        self.terms += 1;
+        self.reins.wishes.send_replace(Wish::Hold { term: self.terms, announcement: 0 });
     }
 
     fn announce_again(&self) {
@@ -414,6 +427,7 @@ impl VirtualRouter {
     fn report(&mut self, transition: Transition) {
         self.tally.transitions += 1;
         self.last_transition = Some(transition);
+        self.resumed = None;
         let Transition { from, to, .. } = transition;
         let reason = self.reason().unwrap_or_default();
         info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");

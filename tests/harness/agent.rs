@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -54,8 +54,13 @@ impl Host {
 
     /// Starts an agent under the instance name of one that has ended, as a service manager does.
     pub fn agent_again(&self, instance: &str, config: &str, extra_arguments: &[&str]) -> Result<Agent> {
+        self.agent_of(&vipd()?, instance, config, extra_arguments)
+    }
+
+    /// [`Host::agent_again`] with the daemon's executable somewhere else.
+    pub fn agent_of(&self, program: &Path, instance: &str, config: &str, extra_arguments: &[&str]) -> Result<Agent> {
         let file = lab::write(&format!("{instance}.toml"), config)?;
-        let mut command: Vec<OsString> = vec![vipd()?.into(), "run".into(), "--config".into(), file.clone().into()];
+        let mut command: Vec<OsString> = vec![program.into(), "run".into(), "--config".into(), file.clone().into()];
         command.extend(["--node", self.name(), "--instance", instance].map(Into::into));
         command.extend(extra_arguments.iter().map(Into::into));
         let process = spawn(self.namespace(), instance, &command)?;

@@ -2,11 +2,13 @@
 
 use std::{
     io::{self, Write},
+    os::fd::RawFd,
     process::ExitCode,
 };
 
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
+use tracing::warn;
 
 use super::{Cli, Command, ConfigArgs, keygen::keygen, rejects::rejects, speakers::speakers};
 use crate::{
@@ -14,7 +16,11 @@ use crate::{
     daemon::{self, Origin},
     instance::Instance,
     link,
-    observe::control::{self, Request},
+    observe::{
+        Snapshot,
+        control::{self, Request},
+    },
+    restart::Memory,
 };
 
 /// Exit status for wrong usage or configuration.
@@ -23,8 +29,9 @@ const WRONG_INPUT: u8 = 2;
 /// Carries out the command; errors are for the caller to print.
 pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Run { config, instance } => run(&config, &instance.get()),
+        Command::Run { config, resume, instance } => run(&config, resume, &instance.get()),
         Command::Check { config, diff, instance } => check(&config, diff.then(|| instance.get()).as_ref()),
+        Command::Restart { instance } => restart(&instance.get()),
         Command::Reload { instance } => order(&Request::Reload {}, &instance.get()),
         Command::Status { json, instance } => status(json, &instance.get()),
         Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
@@ -38,7 +45,11 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> {
+fn run(args: &ConfigArgs, resume: Option<RawFd>, instance: &Instance) -> anyhow::Result<ExitCode> {
+    // First of all: nothing is open but what the program before has left open.
+    let memory = resume.map(Memory::read).and_then(|memory| {
+        memory.inspect_err(|error| warn!("starting anew, since what the program before has left is not understood: {error:#}")).ok()
+    });
     let runtime = runtime()?;
     let origin = origin(args, &runtime)?;
     let config = match Config::read(&origin.path, &origin.identity) {
@@ -46,9 +57,9 @@ fn run(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> {
         Err(error) => return refuse(error),
     };
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        warn!("{warning}");
     }
-    runtime.block_on(daemon::run(config, origin, instance))?;
+    runtime.block_on(daemon::run(config, origin, instance, memory))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,6 +91,12 @@ fn status(json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {
     } else {
         write!(out, "{snapshot}")?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn restart(instance: &Instance) -> anyhow::Result<ExitCode> {
+    let Snapshot { version, pid, .. } = control::restart(&instance.socket())?;
+    writeln!(io::stdout(), "vipd {version} goes on as process {pid}")?;
     Ok(ExitCode::SUCCESS)
 }
 

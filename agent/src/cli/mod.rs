@@ -5,7 +5,7 @@ mod keygen;
 mod rejects;
 mod speakers;
 
-use std::path::PathBuf;
+use std::{os::fd::RawFd, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -30,6 +30,9 @@ pub enum Command {
         /// The configuration.
         #[command(flatten)]
         config: ConfigArgs,
+        /// What another program in this process has left, by file descriptor.
+        #[arg(long, hide = true)]
+        resume: Option<RawFd>,
         /// Which agent.
         #[command(flatten)]
         instance: InstanceArg,
@@ -37,6 +40,13 @@ pub enum Command {
     /// Have the running agent go on with what its configuration file says now; virtual routers that do not change are not
     /// touched, and a file that is wrong changes nothing.
     Reload {
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Have the running agent replace its program, after an upgrade, and go on in the same process: roles, addresses and
+    /// timers stay. A program or a configuration that does not start is refused.
+    Restart {
         /// Which agent.
         #[command(flatten)]
         instance: InstanceArg,

@@ -92,6 +92,21 @@ impl Guard {
     /// this node is Active nowhere. What was configured stays until it is set anew or [`Guard::drop_leftovers`] removes
     /// it. That maps cannot be pinned is reported, and no error.
     pub fn load(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let (mut guard, is_used) = Self::open(pin_dir)?;
+        if is_used {
+            guard.forget_roles().context("failed to take over the maps of an earlier run")?;
+        }
+        Ok(guard)
+    }
+
+    /// [`Guard::load`] for another program in the process that has used the maps: roles stay, and what waits in the ring
+    /// buffer is heard.
+    pub fn resume(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
+        Self::open(pin_dir).map(|(guard, _)| guard)
+    }
+
+    /// Loads the programs; says whether the maps are those of an earlier run.
+    fn open(pin_dir: Option<&Path>) -> anyhow::Result<(Self, bool)> {
         let (mut ebpf, pins, earlier) = load_maps(pin_dir)?;
         // Whatever fails from here on leaves nothing behind.
         let removed = RemovedOnDrop(pins.clone());
@@ -116,26 +131,29 @@ impl Guard {
             _pins: removed,
         };
         if earlier {
-            guard.take_over().context("failed to take over the maps of an earlier run")?;
+            guard.leftovers = guard.configured().context("failed to read the maps of an earlier run")?;
         }
-        Ok(guard)
+        Ok((guard, earlier))
     }
 
-    fn take_over(&mut self) -> Result<(), MapError> {
-        // First of all: this node is Active nowhere until an election has said so.
+    /// This node is Active nowhere until an election has said so.
+    fn forget_roles(&mut self) -> Result<(), MapError> {
         for key in keys(&self.roles)? {
             let role = self.roles.get(&key, 0)?;
             self.roles.insert(key, Role { active: 0, ..role }, 0)?;
         }
         // What waited there is old; the stamps say what counts of it.
         while self.next_advert().is_some() {}
-        self.leftovers = Leftovers {
+        Ok(())
+    }
+
+    fn configured(&self) -> Result<Leftovers, MapError> {
+        Ok(Leftovers {
             routers: keys(&self.routers)?,
             vips: keys(&self.vips)?,
             peers: keys(&self.peers)?,
             keys: keys(&self.keys)?,
-        };
-        Ok(())
+        })
     }
 
     /// Removes what an earlier run has configured and this one has not, in maps and on interfaces.

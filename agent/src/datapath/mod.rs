@@ -101,8 +101,9 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// Loads the guard if `attach` asks for one. Without it the agent works all the same, over packet sockets.
-    pub fn open(config: &config::Guard, pin_dir: &Path) -> Self {
+    /// Loads the guard if `attach` asks for one. Without it the agent works all the same, over packet sockets. With
+    /// `is_resumed` the roles in an earlier program's maps stay until they are set.
+    pub fn open(config: &config::Guard, pin_dir: &Path, is_resumed: bool) -> Self {
         let mut datapath = Self {
             guard: None,
             tables: UserTables::default(),
@@ -114,7 +115,7 @@ impl Datapath {
             no_guard: None,
         };
         if config.attach != Attach::Off {
-            match load(config, pin_dir) {
+            match load(config, pin_dir, is_resumed) {
                 Ok(guard) => datapath.guard = Some(guard),
                 Err(error) => {
                     warn!("no guard in the kernel: {error:#}");
@@ -315,7 +316,7 @@ fn settings(mode: Mode, log_drops: bool) -> Settings {
     Settings { layout: LAYOUT, enforce: u32::from(mode == Mode::Enforce), log_drops: u32::from(log_drops), padding: 0 }
 }
 
-fn load(config: &config::Guard, pin_dir: &Path) -> anyhow::Result<Guard> {
+fn load(config: &config::Guard, pin_dir: &Path, is_resumed: bool) -> anyhow::Result<Guard> {
     let pin_dir = match bpffs::ensure_mounted() {
         Ok(()) => Some(pin_dir),
         Err(error) => {
@@ -323,7 +324,7 @@ fn load(config: &config::Guard, pin_dir: &Path) -> anyhow::Result<Guard> {
             None
         }
     };
-    let mut guard = Guard::load(pin_dir)?;
+    let mut guard = if is_resumed { Guard::resume(pin_dir)? } else { Guard::load(pin_dir)? };
     guard.set_settings(settings(config.mode, config.log_drops)).context("failed to write the settings map")?;
     if config.log_drops
         && let Err(error) = drop_log::follow(guard.programs().ebpf_mut())

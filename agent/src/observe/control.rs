@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,6 +36,9 @@ const CLIENTS_MAX: usize = 16;
 /// How long a client may take for a request, and the agent for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long an order may take.
+const ORDER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
@@ -58,6 +64,8 @@ pub enum Request {
     Reload {},
     /// Say what that would change.
     Plan {},
+    /// Give way to the program that lies now where the running one was started from. Only a failure is answered.
+    Restart {},
 }
 
 /// Who serves requests.
@@ -92,6 +100,13 @@ pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
         .with_context(|| format!("failed to restrict `{}`", path.display()))?;
     Ok(listener)
+}
+
+/// The socket that the program before has opened.
+pub fn listen_on(socket: OwnedFd) -> anyhow::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    Ok(UnixListener::from_std(listener)?)
 }
 
 /// Serves clients for ever.
@@ -162,6 +177,7 @@ impl Service {
             }
             Request::Reload {} => self.order(Order::Reload).await?,
             Request::Plan {} => self.order(Order::Plan).await?,
+            Request::Restart {} => self.order(Order::Restart).await?,
         })
     }
 
@@ -169,7 +185,7 @@ impl Service {
         let (done, outcome) = oneshot::channel();
         let ended = "the agent is ending";
         self.orders.send(Ordered { order, done }).await.ok().context(ended)?;
-        Ok(Answer::Done(timeout(PATIENCE, outcome).await.context("it takes longer than expected")?.context(ended)??))
+        Ok(Answer::Done(timeout(ORDER_PATIENCE, outcome).await.context("it takes longer than expected")?.context(ended)??))
     }
 }
 
@@ -220,6 +236,25 @@ pub fn order(path: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
     }
 }
 
+/// Has the agent behind the socket at `path` give way to another program; returns what that one says.
+pub fn restart(path: &Path) -> anyhow::Result<Snapshot> {
+    let before = ask_status(path)?;
+    match ask(path, &Request::Restart {}) {
+        Ok(other) => return Err(unexpected(other)),
+        // The connection ends with the program before.
+        Err(error) if error.downcast_ref::<Ended>().is_some() => {}
+        Err(error) => return Err(error),
+    }
+    let after = ask_status(path)?;
+    ensure!(after.pid == before.pid, "another agent answers: process {} and no longer {}", after.pid, before.pid);
+    Ok(after)
+}
+
+/// The agent has closed the connection instead of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the agent ended before it answered")]
+struct Ended;
+
 fn unexpected(answer: Answer) -> anyhow::Error {
     match answer {
         Answer::Error(error) => anyhow!(error),
@@ -230,7 +265,7 @@ fn unexpected(answer: Answer) -> anyhow::Error {
 fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
-    stream.set_read_timeout(Some(PATIENCE * 2))?;
+    stream.set_read_timeout(Some(PATIENCE + ORDER_PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
@@ -242,7 +277,7 @@ fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
 pub fn read_answer(stream: impl Read) -> anyhow::Result<Answer> {
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).context("the agent did not answer")?;
-    ensure!(!answer.is_empty(), "the agent ended before it answered");
+    ensure!(!answer.is_empty(), Ended);
     serde_json::from_str(&answer).context("the agent's answer is of another version")
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddrV4, SocketAddrV6},
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use nix::{
@@ -62,6 +62,12 @@ impl Advertiser {
         Ok(Self { socket, ifindex })
     }
 
+    /// A socket that the program before has [opened](Self::open).
+    #[must_use]
+    pub fn adopt(ifindex: u32, socket: OwnedFd) -> Self {
+        Self { socket: socket.into(), ifindex }
+    }
+
     /// Sends adverts, all of one source, in their order; says how many it could send before one failed. That the first
     /// fails is an error. Never waits.
     pub fn send(&self, letters: &[Letter]) -> io::Result<usize> {
@@ -109,6 +115,12 @@ impl Advertiser {
         let mut headers = MultiHeaders::preallocate(parts.len(), Some(space));
         let sent = sendmmsg(self.socket.as_raw_fd(), &mut headers, &parts, to, [info], MsgFlags::MSG_DONTWAIT)?;
         Ok(sent.count())
+    }
+}
+
+impl AsFd for Advertiser {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -34,7 +34,10 @@ use self::{
     groups::Groups,
     virtual_mac::VirtualMac,
 };
-use crate::mailbox::{Mail, Mailbox};
+use crate::{
+    config,
+    mailbox::{Mail, Mailbox},
+};
 
 /// How long until a virtual address that could not be removed is tried again.
 const RELEASE_AGAIN: Duration = Duration::from_secs(1);
@@ -346,13 +349,23 @@ fn is_latest(term: u64, wishes: &watch::Receiver<Wish>) -> bool {
     wishes.borrow().term() == Some(term)
 }
 
-/// Removes the addresses that an earlier run has left on the interface, which belongs to this agent alone.
+/// Removes the addresses that an earlier run has left on the interface, which belongs to this agent alone; those of virtual
+/// routers that are `held` stay.
 ///
 /// One of `configured` that somebody else has put there stays, and is reported: this host answers for it, whatever its
 /// state.
-pub async fn sweep(handle: &Handle, ifindex: u32, configured: &[IpNet]) -> anyhow::Result<()> {
-    virtual_mac::sweep(handle, ifindex).await?;
+pub async fn sweep(
+    handle: &Handle,
+    ifindex: u32,
+    configured: &[IpNet],
+    held: &[&config::VirtualRouter],
+) -> anyhow::Result<()> {
+    virtual_mac::sweep(handle, ifindex, &held.iter().filter_map(|router| router.virtual_mac()).collect::<Vec<_>>()).await?;
+    let is_held = |address| held.iter().flat_map(|router| &router.addresses).any(|net| net.addr() == address);
     for (address, message) in address::list(handle, ifindex).await.context("failed to read the addresses")? {
+        if is_held(address) {
+            continue;
+        }
         if address::is_marked(&message) {
             warn!(%address, "removing an address that an earlier run has left");
             address::remove_message(handle, message)

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
     io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
@@ -25,6 +26,16 @@ impl Sockets {
     pub fn advertiser(&mut self, link: &LinkState, family: Family) -> anyhow::Result<Arc<Advertiser>> {
         let open = || Advertiser::open(&link.interface, link.ifindex, family);
         shared(&mut self.advertisers, (link.ifindex, family), open).with_context(|| no_raw_socket(link))
+    }
+
+    /// Takes over a socket that the program before has left open, for adverts of `family` on the interface `ifindex`.
+    pub fn adopt(&mut self, ifindex: u32, family: Family, socket: OwnedFd) {
+        self.advertisers.insert((ifindex, family), Arc::new(Advertiser::adopt(ifindex, socket)));
+    }
+
+    /// The sockets for adverts that are open: index of the interface, family, socket.
+    pub fn advertisers(&self) -> impl Iterator<Item = (u32, Family, BorrowedFd<'_>)> {
+        self.advertisers.iter().map(|(&(ifindex, family), advertiser)| (ifindex, family, advertiser.as_fd()))
     }
 
     /// What announces virtual addresses on the interface.

@@ -99,17 +99,20 @@ impl VirtualMac {
 pub async fn sweep_all(handle: &Handle, parents: &[String]) -> anyhow::Result<()> {
     for parent in parents {
         if let Some(link) = find(handle, parent).await? {
-            sweep(handle, link.header.index).await?;
+            sweep(handle, link.header.index, &[]).await?;
         }
     }
     Ok(())
 }
 
-/// Removes the interfaces that an earlier run has left on the interface `parent`.
-pub async fn sweep(handle: &Handle, parent: u32) -> anyhow::Result<()> {
+/// Removes the interfaces that an earlier run has left on the interface `parent`, but for those that are `held`.
+pub async fn sweep(handle: &Handle, parent: u32, held: &[VirtualMac]) -> anyhow::Result<()> {
     let links: Vec<_> = handle.link().get().execute().try_collect().await.context("failed to read the interfaces")?;
     for link in links.iter().filter(|link| is_ours(link, parent)) {
         let name = name(link).unwrap_or_default();
+        if held.iter().any(|mac| mac.name(parent) == name) {
+            continue;
+        }
         warn!(interface = name, "removing an interface that an earlier run has left");
         remove(handle, link.header.index).await.with_context(|| format!("failed to remove interface `{name}`"))?;
     }

@@ -93,7 +93,7 @@ impl Reactor {
         let interface = self.interfaces.iter().find(|known| known.link.interface == name);
         let interface = interface.ok_or_else(|| anyhow!("interface `{name}` is not heard"))?;
         let mut router =
-            VirtualRouter::build(config, interface, &mut self.sockets, &mut self.crew, &mut self.desk)?;
+            VirtualRouter::build(config, interface, &mut self.sockets, &mut self.crew, &mut self.desk, None)?;
         router.link(&interface.link, &mut self.desk, now);
         if self.about.drained {
             router.drain(true, &mut self.desk, now);

@@ -28,7 +28,8 @@ impl VirtualRouter {
                 return Some("its start is delayed (startup_delay)".to_owned());
             }
             State::Initialize(Waiting::ForStartup) | State::Backup(_) | State::Active(_) => {
-                return Some(self.last_transition?.reason.to_string());
+                let resumed = || self.resumed.as_ref()?.1.clone();
+                return self.last_transition.map(|transition| transition.reason.to_string()).or_else(resumed);
             }
         }
         Some(self.election.causes().map(|cause| self.describe_cause(cause)).collect::<Vec<_>>().join("; "))
@@ -50,6 +51,12 @@ impl VirtualRouter {
         }
     }
 
+    /// When its state last changed, in the program before perhaps.
+    pub(super) fn since(&self, now: Instant) -> Instant {
+        let resumed = self.resumed.as_ref().map(|&(since, _)| since);
+        self.last_transition.map(|transition| transition.at).or(resumed).unwrap_or(now)
+    }
+
     /// What people see of it.
     #[must_use]
     pub fn status(&self, datapath: &Datapath, now: Instant) -> RouterStatus {
@@ -61,7 +68,7 @@ impl VirtualRouter {
             interface: self.config.interface.clone(),
             state: self.election.state().name().to_string(),
             reason: self.reason(),
-            since_ms: self.last_transition.map_or(0, |transition| milliseconds(now.since(transition.at))),
+            since_ms: milliseconds(now.since(self.since(now))),
             version: self.config.version.number(),
             priority: self.election.parameters().priority.get(),
             own_address: self.own_address,

@@ -1,0 +1,244 @@
+//! The program gives way to another one in the same process: process id, sockets, pinned maps, addresses, roles and timers
+//! stay. What cannot be kept by itself goes through a [`Memory`], which the next program reads.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs::File,
+    io::{Read as _, Seek as _, Write as _},
+    os::{
+        fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd},
+        unix::process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        signal::{SigSet, Signal},
+    },
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::{config::WireIdentity, daemon::Origin, router::memory::RouterMemory};
+
+/// Which memory this program writes, and the only one that it understands.
+const FORM: u32 = 1;
+/// How long the next program may take to check the configuration.
+const CHECK_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What one program leaves to the next.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    form: u32,
+    /// The file descriptors that stay open.
+    pub descriptors: Descriptors,
+    /// What is known of each virtual router that takes part.
+    pub routers: Vec<RouterMemory>,
+    /// The last sequence that was sent, where adverts are signed.
+    pub sequence: Option<u64>,
+}
+
+/// File descriptors that stay open, by number.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Descriptors {
+    /// The lock of the instance.
+    pub lock: Option<RawFd>,
+    /// Where control clients connect.
+    pub control: Option<RawFd>,
+    /// The claims on interfaces, by name.
+    pub claims: BTreeMap<String, RawFd>,
+    /// The sockets that adverts are sent through: index of the interface, whether of IPv6.
+    pub advertisers: Vec<(u32, bool, RawFd)>,
+}
+
+impl Memory {
+    /// An empty one, to be filled in.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { form: FORM, ..Self::default() }
+    }
+
+    /// What is known of a virtual router.
+    #[must_use]
+    pub fn router(&self, identity: &WireIdentity) -> Option<&RouterMemory> {
+        self.routers.iter().find(|router| router.is_of(identity))
+    }
+
+    /// Reads what the program before has left in the file `descriptor`. Where that cannot be understood, everything that
+    /// the program before has left open is closed, as if it had been killed.
+    pub fn read(descriptor: RawFd) -> anyhow::Result<Self> {
+        let memory = Self::read_unchecked(descriptor);
+        if memory.is_err() {
+            close_inherited();
+        }
+        memory
+    }
+
+    fn read_unchecked(descriptor: RawFd) -> anyhow::Result<Self> {
+        let mut text = String::new();
+        let mut file = File::from(adopt(descriptor)?);
+        file.rewind()?;
+        file.read_to_string(&mut text).context("failed to read what the program before has left")?;
+        parse(&text)
+    }
+
+    fn write(&self) -> anyhow::Result<OwnedFd> {
+        let mut file = File::from(memfd_create(c"vipd-memory", MFdFlags::empty())?);
+        file.write_all(&serde_json::to_vec(self)?)?;
+        Ok(file.into())
+    }
+}
+
+fn parse(text: &str) -> anyhow::Result<Memory> {
+    #[derive(Deserialize)]
+    struct Form {
+        form: u32,
+    }
+    // The number first: of another form nothing else need be as expected.
+    let Form { form } = serde_json::from_str(text).context("it has no form")?;
+    ensure!(form == FORM, "it has form {form}, and this version understands {FORM}");
+    serde_json::from_str(text).context("it is not of its form")
+}
+
+/// Takes over a file descriptor that the program before has left open.
+pub fn adopt(descriptor: RawFd) -> anyhow::Result<OwnedFd> {
+    ensure!(descriptor > 2 && Path::new(&format!("/proc/self/fd/{descriptor}")).exists(), "no file descriptor {descriptor}");
+    // SAFETY: it is open, and nobody in this program has it: it came through the execution of this program, and each number
+    // is in one place of the memory.
+    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    fcntl(&owned, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(owned)
+}
+
+/// Closes what this program has not opened itself: those have the flag that closes them on execution.
+fn close_inherited() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers: Vec<RawFd> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|&number| number > 2).collect();
+    for number in numbers {
+        // SAFETY: the borrow ends before anything else can close it; a number that is closed already is an error.
+        let flags = fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD);
+        if flags.is_ok_and(|flags| !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC)) {
+            drop(adopt(number));
+        }
+    }
+}
+
+/// Leaves `descriptor` open for the next program; returns its number.
+pub fn leave_open(descriptor: impl AsFd) -> anyhow::Result<RawFd> {
+    use std::os::fd::AsRawFd as _;
+    fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).context("failed to keep a file descriptor open")?;
+    Ok(descriptor.as_fd().as_raw_fd())
+}
+
+/// The program that takes over: what lies now where this one was started from.
+#[derive(Clone, Debug)]
+pub struct Successor {
+    program: PathBuf,
+}
+
+impl Successor {
+    /// To be asked for at the start: later another file may lie there.
+    pub fn of_this_program() -> anyhow::Result<Self> {
+        Ok(Self { program: env::current_exe().context("failed to find the running program")? })
+    }
+
+    /// Lets it check the configuration, by which it shows that it starts at all.
+    pub async fn check(&self, origin: &Origin) -> anyhow::Result<()> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.arg("check").arg("--config").arg(&origin.path);
+        if let Some(node) = &origin.identity.node {
+            command.arg("--node").arg(node);
+        }
+        let program = self.program.display();
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        let output = timeout(CHECK_PATIENCE, output)
+            .await
+            .with_context(|| format!("`{program} check` does not end"))?
+            .with_context(|| format!("failed to start `{program}`"))?;
+        if !output.status.success() {
+            bail!("`{program} check` failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// Puts it in the place of this program, with what is left to it. Returns only where that fails.
+    pub fn take_over(&self, memory: &Memory) -> anyhow::Error {
+        match self.prepare(memory) {
+            Ok(mut command) => {
+                // A signal that comes in between waits for the next program.
+                let _ = signals().thread_block();
+                let error = command.exec();
+                let _ = signals().thread_unblock();
+                anyhow!("failed to execute `{}`: {error}", self.program.display())
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn prepare(&self, memory: &Memory) -> anyhow::Result<Command> {
+        let memory = memory.write().context("failed to write down what the next program is to know")?;
+        let mut command = Command::new(&self.program);
+        command.args(arguments(env::args_os().skip(1))).arg(RESUME).arg(memory.into_raw_fd().to_string());
+        Ok(command)
+    }
+}
+
+/// The option by which a program learns where its memory is.
+const RESUME: &str = "--resume";
+
+/// The arguments of this program without those that an earlier one has given it.
+fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let (mut kept, mut skip) = (Vec::new(), false);
+    for argument in given {
+        let is_value = std::mem::replace(&mut skip, argument == RESUME);
+        if !is_value && argument != RESUME {
+            kept.push(argument);
+        }
+    }
+    kept
+}
+
+/// The signals that the agent heeds.
+fn signals() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2])
+}
+
+/// Takes the signals that have waited since the program before gave way. To be called when they are caught.
+pub fn take_signals() -> anyhow::Result<()> {
+    signals().thread_unblock().context("failed to unblock signals")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_form_is_not_understood() {
+        let text = serde_json::to_string(&Memory::new()).unwrap();
+        assert!(text.starts_with(r#"{"form":1,"#), "{text}");
+        assert!(parse(&text).is_ok());
+        for (text, what) in [
+            (r#"{"form":2,"routers":"in another way"}"#, "it has form 2, and this version understands 1"),
+            (r#"{"routers":[]}"#, "it has no form"),
+            (r#"{"form":1}"#, "it is not of its form"),
+            ("", "it has no form"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), what);
+        }
+    }
+
+    #[test]
+    fn the_next_program_has_the_same_arguments() {
+        let given = ["run", "--config", "a b", "--resume", "7", "--node", "n1"].map(OsString::from);
+        assert_eq!(arguments(given.into_iter()), ["run", "--config", "a b", "--node", "n1"]);
+    }
+}

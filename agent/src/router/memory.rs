@@ -1,0 +1,168 @@
+//! What a virtual router remembers from one program of the process to the next.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vrrp::{
+    Family, Instant, Parameters,
+    election::{Active, Backup, Election, Expects, Role, State},
+};
+
+use super::VirtualRouter;
+use crate::{config::WireIdentity, observe::Tally};
+
+/// A virtual router that takes part. Moments are nanoseconds of CLOCK_MONOTONIC, which goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterMemory {
+    interface: String,
+    is_ipv6: bool,
+    vrid: u8,
+    role: RoleMemory,
+    stands_aside: bool,
+    since_ns: u64,
+    reason: Option<String>,
+    tally: Tally,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RoleMemory {
+    Backup { active_down_at_ns: u64, active_adver_interval_ns: u64, expects: ExpectsMemory, preempts_at_ns: Option<u64> },
+    Active { adver_at_ns: u64, replies_left: u8, announced_at_ns: u64, rival_silent_at_ns: Option<u64> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ExpectsMemory {
+    Advert,
+    Turn,
+    Successor,
+}
+
+impl RouterMemory {
+    /// Whether it is of the virtual router with this identity.
+    #[must_use]
+    pub fn is_of(&self, identity: &WireIdentity) -> bool {
+        let family = if self.is_ipv6 { Family::Ipv6 } else { Family::Ipv4 };
+        (self.interface.as_str(), family, self.vrid)
+            == (identity.interface.as_str(), identity.family, identity.vrid.get())
+    }
+
+    /// Whether this node serves its addresses.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self.role, RoleMemory::Active { .. })
+    }
+
+    fn election(&self, parameters: Parameters) -> Election {
+        let at = Instant::from_nanos;
+        let role = match self.role {
+            RoleMemory::Backup { active_down_at_ns, active_adver_interval_ns, expects, preempts_at_ns } => {
+                Role::Backup(Backup {
+                    active_down_at: at(active_down_at_ns),
+                    active_adver_interval: Duration::from_nanos(active_adver_interval_ns),
+                    expects: match expects {
+                        ExpectsMemory::Advert => Expects::Advert,
+                        ExpectsMemory::Turn => Expects::Turn,
+                        ExpectsMemory::Successor => Expects::Successor,
+                    },
+                    preempts_at: preempts_at_ns.map(at),
+                })
+            }
+            RoleMemory::Active { adver_at_ns, replies_left, announced_at_ns, rival_silent_at_ns } => {
+                Role::Active(Active {
+                    adver_at: at(adver_at_ns),
+                    replies_left,
+                    announced_at: at(announced_at_ns),
+                    rival_silent_at: rival_silent_at_ns.map(at),
+                })
+            }
+        };
+        Election::resumed(parameters, role, self.stands_aside)
+    }
+}
+
+impl VirtualRouter {
+    /// What the next program is to know; `None` where the virtual router does not take part.
+    #[must_use]
+    pub fn to_memory(&self, now: Instant) -> Option<RouterMemory> {
+        let role = match *self.election.state() {
+            State::Backup(backup) => RoleMemory::Backup {
+                active_down_at_ns: backup.active_down_at.as_nanos(),
+                active_adver_interval_ns: u64::try_from(backup.active_adver_interval.as_nanos()).ok()?,
+                expects: match backup.expects {
+                    Expects::Advert => ExpectsMemory::Advert,
+                    Expects::Turn => ExpectsMemory::Turn,
+                    Expects::Successor => ExpectsMemory::Successor,
+                },
+                preempts_at_ns: backup.preempts_at.map(Instant::as_nanos),
+            },
+            State::Active(active) => RoleMemory::Active {
+                adver_at_ns: active.adver_at.as_nanos(),
+                replies_left: active.replies_left,
+                announced_at_ns: active.announced_at.as_nanos(),
+                rival_silent_at_ns: active.rival_silent_at.map(Instant::as_nanos),
+            },
+            State::Initialize(_) | State::Fault { .. } => return None,
+        };
+        Some(RouterMemory {
+            interface: self.config.interface.clone(),
+            is_ipv6: self.config.family == Family::Ipv6,
+            vrid: self.config.vrid.get(),
+            role,
+            stands_aside: self.election.stands_aside(),
+            since_ns: self.since(now).as_nanos(),
+            reason: self.reason(),
+            tally: self.tally,
+        })
+    }
+
+    /// Goes on where the program before stopped. An Active Router has its addresses still; its task makes sure of that.
+    pub(super) fn resume(&mut self, memory: &RouterMemory) {
+        self.election = memory.election(*self.election.parameters());
+        self.tally = memory.tally;
+        self.resumed = Some((Instant::from_nanos(memory.since_ns), memory.reason.clone()));
+        if memory.is_active() {
+            self.hold_addresses();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vrrp::{Centiseconds, Priority, Version};
+
+    use super::*;
+
+    #[test]
+    fn a_role_is_written_down_and_read_again() {
+        let active = r#"{"active":{"adver_at_ns":5,"replies_left":4,"announced_at_ns":3,"rival_silent_at_ns":null}}"#;
+        let backup = r#"{"backup":{"active_down_at_ns":9,"active_adver_interval_ns":1000000000,"expects":"advert","preempts_at_ns":7}}"#;
+        let parameters = Parameters {
+            version: Version::V3,
+            priority: Priority::LEAST,
+            advertisement_interval: Centiseconds::MIN,
+            preempt_after: None,
+            startup_delay: Duration::ZERO,
+            spread: Duration::ZERO,
+            down_timer_adverts: 3,
+            learned_interval_max: None,
+        };
+        for (role, deadline) in [(active, 5), (backup, 9)] {
+            let memory = RouterMemory {
+                interface: "vsw0".to_owned(),
+                is_ipv6: true,
+                vrid: 51,
+                role: serde_json::from_str(role).unwrap(),
+                stands_aside: true,
+                since_ns: 1,
+                reason: None,
+                tally: Tally::default(),
+            };
+            assert_eq!(serde_json::to_string(&memory.role).unwrap(), role);
+            let election = memory.election(parameters);
+            assert_eq!(election.deadline(), Some(Instant::from_nanos(deadline)));
+            assert!(election.stands_aside());
+        }
+    }
+}
