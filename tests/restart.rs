@@ -103,7 +103,7 @@ fn a_program_or_a_file_that_does_not_start_is_refused() -> Result<()> {
     let before = cluster.transitions()?;
     agent.rewrite(&cluster.config.replace("vrid = 51", "vrid = 0"))?;
     let refused = format!("{:?}", agent.run(&["restart"]));
-    ensure!(refused.contains("check` failed") && refused.contains("0 is not a VRID"), "{refused}");
+    ensure!(refused.contains("rehearse` failed") && refused.contains("0 is not a VRID"), "{refused}");
     agent.rewrite(&cluster.config)?;
     let broken = lab.write("vipd.new", "no program")?;
     fs::rename(&broken, &programs[0])?;

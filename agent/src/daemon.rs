@@ -159,6 +159,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     let mut operator = Operator {
         config,
         origin,
+        instance: instance.clone(),
         handle,
         mailbox: mailbox.clone(),
         claims,

@@ -7,6 +7,12 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub struct Instance(Option<String>);
 
 impl Instance {
+    /// Its name, where it is one of several.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// Directory of the control socket and the lock: `/run/vipd`, or `/run/vipd@NAME`.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

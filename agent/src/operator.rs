@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::{
     config::{Config, ConfigError, Difference},
     daemon::{self, Origin},
+    instance::Instance,
     keys,
     link::{LinkState, Watched},
     mailbox::{Mail, Mailbox},
@@ -75,6 +76,8 @@ pub struct Operator {
     pub config: Config,
     /// Where it came from.
     pub origin: Origin,
+    /// Which agent this is.
+    pub instance: Instance,
     /// For questions to the kernel.
     pub handle: Handle,
     /// The election thread's.
@@ -159,7 +162,7 @@ impl Operator {
 
     /// Gives way to another program, once it has shown that it starts. Returns only where it does not.
     async fn restart(&self) -> anyhow::Error {
-        if let Err(error) = self.successor.check(&self.origin).await {
+        if let Err(error) = self.successor.rehearse(&self.origin, &self.instance).await {
             return error;
         }
         let (memory, remembered) = oneshot::channel();

@@ -27,12 +27,12 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::{config::WireIdentity, daemon::Origin, router::memory::RouterMemory};
+use crate::{config::WireIdentity, daemon::Origin, instance::Instance, router::memory::RouterMemory};
 
 /// Which memory this program writes, and the only one that it understands.
 const FORM: u32 = 1;
-/// How long the next program may take to check the configuration.
-const CHECK_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the next program may take to show that it starts.
+const REHEARSAL_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What one program leaves to the next.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -151,21 +151,25 @@ impl Successor {
         Ok(Self { program: env::current_exe().context("failed to find the running program")? })
     }
 
-    /// Lets it check the configuration, by which it shows that it starts at all.
-    pub async fn check(&self, origin: &Origin) -> anyhow::Result<()> {
+    /// Lets it show that it starts: it reads the configuration, and has the kernel verify its programs, for which there is no
+    /// time later.
+    pub async fn rehearse(&self, origin: &Origin, instance: &Instance) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::new(&self.program);
-        command.arg("check").arg("--config").arg(&origin.path);
+        command.arg("rehearse").arg("--config").arg(&origin.path);
         if let Some(node) = &origin.identity.node {
             command.arg("--node").arg(node);
         }
+        if let Some(name) = instance.name() {
+            command.arg("--instance").arg(name);
+        }
         let program = self.program.display();
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = timeout(CHECK_PATIENCE, output)
+        let output = timeout(REHEARSAL_PATIENCE, output)
             .await
-            .with_context(|| format!("`{program} check` does not end"))?
+            .with_context(|| format!("`{program} rehearse` does not end"))?
             .with_context(|| format!("failed to start `{program}`"))?;
         if !output.status.success() {
-            bail!("`{program} check` failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+            bail!("`{program} rehearse` failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(())
     }

@@ -12,8 +12,9 @@ use tracing::warn;
 
 use super::{Cli, Command, ConfigArgs, keygen::keygen, rejects::rejects, speakers::speakers};
 use crate::{
-    config::{Config, ConfigError, Identity},
+    config::{Attach, Config, ConfigError, Identity},
     daemon::{self, Origin},
+    datapath::object,
     instance::Instance,
     link,
     observe::{
@@ -32,6 +33,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run { config, resume, instance } => run(&config, resume, &instance.get()),
         Command::Check { config, diff, instance } => check(&config, diff.then(|| instance.get()).as_ref()),
         Command::Restart { instance } => restart(&instance.get()),
+        Command::Rehearse { config, instance } => rehearse(&config, &instance.get()),
         Command::Reload { instance } => order(&Request::Reload {}, &instance.get()),
         Command::Status { json, instance } => status(json, &instance.get()),
         Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
@@ -79,6 +81,15 @@ fn check(args: &ConfigArgs, running: Option<&Instance>) -> anyhow::Result<ExitCo
     match running {
         Some(instance) => order(&Request::Plan {}, instance),
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn rehearse(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> {
+    let origin = origin(args, &runtime()?)?;
+    match Config::read(&origin.path, &origin.identity) {
+        Ok(config) if config.guard.attach == Attach::Off => Ok(ExitCode::SUCCESS),
+        Ok(_) => object::rehearse(&instance.pin_dir()).map(|()| ExitCode::SUCCESS),
+        Err(error) => refuse(error),
     }
 }
 

@@ -51,6 +51,16 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Show that this program starts, before a running agent becomes it.
+    #[command(hide = true)]
+    Rehearse {
+        /// The configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
     /// Read the configuration, report every mistake, and exit.
     Check {
         /// The configuration.

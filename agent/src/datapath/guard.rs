@@ -1,7 +1,6 @@
 //! The kernel's side: loads the object with its programs and maps, writes what is configured, reads what was counted.
 
 use std::{
-    borrow::Cow,
     collections::BTreeSet,
     fmt,
     os::fd::{AsFd, BorrowedFd},
@@ -10,12 +9,10 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use aya::{
-    Ebpf, EbpfLoader, Pod,
+    Ebpf, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::Xdp,
-    util::KernelVersion,
 };
-use tracing::{info, warn};
 use vrrp_wire::{
     abi::{
         AdvertRecord, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, ROUTERS_MAX, Reject,
@@ -26,13 +23,12 @@ use vrrp_wire::{
 
 use super::{
     hooks::Programs,
-    pins::{Earlier, Pins},
+    object::{Object, load_maps},
+    pins::Pins,
 };
 
 /// Claims that are read at a time: enough to raise an alarm, and too few to hold an election up.
 const CLAIMS_READ: usize = 64;
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vipd-guard"));
 
 /// The programs and their maps. Attached programs are taken off, and pinned files removed, when this is dropped; when the
 /// process is killed they stay, and the next run takes them over.
@@ -102,7 +98,10 @@ impl Guard {
     /// [`Guard::load`] for another program in the process that has used the maps: roles stay, and what waits in the ring
     /// buffer is heard.
     pub fn resume(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
-        Self::open(pin_dir).map(|(guard, _)| guard)
+        Self::open(pin_dir).map(|(mut guard, _)| {
+            guard.programs.use_rehearsed();
+            guard
+        })
     }
 
     /// Loads the programs; says whether the maps are those of an earlier run.
@@ -126,7 +125,7 @@ impl Guard {
             rejects: take(&mut ebpf, map::REJECTS)?,
             counters: take(&mut ebpf, map::COUNTERS)?,
             adverts: take(&mut ebpf, map::ADVERTS)?,
-            programs: Programs::new(ebpf, pins),
+            programs: Programs::new(Object::new(ebpf), pins),
             leftovers: Leftovers::default(),
             _pins: removed,
         };
@@ -340,51 +339,6 @@ impl AsFd for Guard {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.adverts.as_fd()
     }
-}
-
-/// Makes the maps, or opens those of an earlier run; says where they are pinned, and whether they are an earlier run's.
-fn load_maps(pin_dir: Option<&Path>) -> anyhow::Result<(Ebpf, Option<Pins>, bool)> {
-    let refused = "the kernel refused a map of the guard";
-    let fresh = EbpfLoader::new().load(&object()).context(refused)?;
-    let Some(pins) = pin_dir.and_then(open) else { return Ok((fresh, None, false)) };
-    match pins.earlier(&fresh) {
-        Earlier::Fit => {
-            drop(fresh);
-            let mut loader = EbpfLoader::new();
-            pins.offer(&mut loader);
-            info!("going on with the maps of an earlier run");
-            return Ok((loader.load(&object()).context(refused)?, Some(pins), true));
-        }
-        Earlier::Unfit(reason) => info!(reason, "the maps of an earlier run are replaced"),
-        Earlier::Nothing => {}
-    }
-    if let Err(error) = pins.pin_maps(&fresh) {
-        warn!("maps are not pinned, bpftool cannot name them: {error:#}");
-        let _ = pins.remove();
-        return Ok((fresh, None, false));
-    }
-    Ok((fresh, Some(pins), false))
-}
-
-/// The object as the kernel takes it: before Linux 5.18 it knows no XDP over frames of several buffers, which the section
-/// of the program asks for. Without, the driver refuses the program where the MTU is large.
-fn object() -> Cow<'static, [u8]> {
-    const SECTION: &[u8] = b"xdp.frags";
-    const PLAIN: &[u8] = b"xdp\0frags";
-    if KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(5, 18, 0)) {
-        return OBJECT.into();
-    }
-    let mut object = OBJECT.to_vec();
-    while let Some(at) = object.windows(SECTION.len()).position(|window| window == SECTION) {
-        object[at..at + SECTION.len()].copy_from_slice(PLAIN);
-    }
-    object.into()
-}
-
-fn open(dir: &Path) -> Option<Pins> {
-    Pins::open(dir)
-        .inspect_err(|error| warn!("maps are not pinned, bpftool cannot name them: {}: {error}", dir.display()))
-        .ok()
 }
 
 fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<T> {

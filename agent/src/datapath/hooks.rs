@@ -25,13 +25,14 @@ use super::{
     attach::{Hook, Seat},
     netlink::{self, Side},
     nic::{Nic, name_of},
+    object::Object,
     pins::Pins,
     preflight::Occupant,
 };
 
 /// The programs of the object, and where they are attached.
 pub struct Programs {
-    ebpf: Ebpf,
+    object: Object,
     /// Programs that were loaded, or refused for a reason.
     loaded: Vec<(&'static str, Result<(), String>)>,
     pins: Option<Pins>,
@@ -49,10 +50,11 @@ enum Hold {
 }
 
 impl Programs {
-    /// The programs of `ebpf`. Each is loaded, and verified by the kernel, when it is first needed: that takes half a second.
-    pub(super) fn new(ebpf: Ebpf, pins: Option<Pins>) -> Self {
+    /// The programs of `object`. Each is loaded, and verified by the kernel, when it is first needed: that takes half a second,
+    /// unless it was [rehearsed](super::object::rehearse).
+    pub(super) fn new(object: Object, pins: Option<Pins>) -> Self {
         let inherited = pins.as_ref().map(Pins::links).unwrap_or_default();
-        Self { ebpf, loaded: Vec::new(), pins, inherited, held: Vec::new() }
+        Self { object, loaded: Vec::new(), pins, inherited, held: Vec::new() }
     }
 
     /// Loads the program `name`, unless that was tried before; an error says why the kernel refuses it.
@@ -60,31 +62,33 @@ impl Programs {
         if let Some((_, outcome)) = self.loaded.iter().find(|(known, _)| *known == name) {
             return outcome.clone().map_err(|why| anyhow!("{why}"));
         }
-        let outcome = if name == program::XDP {
-            xdp(&mut self.ebpf).and_then(|program| program.load().map_err(load_error))
-        } else {
-            classifier(&mut self.ebpf, name).and_then(|program| program.load().map_err(load_error))
-        };
-        let outcome = outcome.map_err(|error| format!("{error:#}"));
+        let outcome = self.object.load(name).map_err(|error| format!("{error:#}"));
         self.loaded.push((name, outcome.clone()));
         outcome.map_err(|why| anyhow!("{why}"))
     }
 
+    /// Takes over what was [rehearsed](super::object::rehearse) for this program file.
+    pub(super) fn use_rehearsed(&mut self) {
+        if let Some(pins) = &self.pins {
+            self.object.use_rehearsed(pins);
+        }
+    }
+
     /// The loaded object.
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+        self.object.ebpf_mut()
     }
 
     /// The XDP program.
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
         self.load(program::XDP)?;
-        xdp(&mut self.ebpf)
+        self.object.xdp()
     }
 
     /// The classifier `name`, one of [`program::INGRESS`] and [`program::EGRESS`].
     pub fn classifier(&mut self, name: &'static str) -> anyhow::Result<&mut SchedClassifier> {
         self.load(name)?;
-        classifier(&mut self.ebpf, name)
+        self.object.classifier(name)
     }
 
     /// Puts a program on one side of `nic`: the link of an earlier run gets it if there is one, atomically. Says whether
@@ -203,18 +207,18 @@ impl Programs {
             bail!("it is not on this interface");
         }
         if seat.hook.is_xdp() {
-            let xdp = xdp(&mut self.ebpf)?;
+            let xdp = self.object.xdp()?;
             let id = xdp.attach_to_link(link.try_into()?)?;
             return Ok(xdp.take_link(id)?.try_into()?);
         }
         let name = self.program_of(seat)?;
-        let classifier = classifier(&mut self.ebpf, name)?;
+        let classifier = self.object.classifier(name)?;
         let id = classifier.attach_to_link(link.try_into()?)?;
         Ok(classifier.take_link(id)?.try_into()?)
     }
 
     fn attach_xdp(&mut self, seat: Seat, nic: &Nic, mode: XdpMode) -> anyhow::Result<Hold> {
-        let program = xdp(&mut self.ebpf)?;
+        let program = self.object.xdp()?;
         let id = program.attach_to_if_index(seat.ifindex, mode).map_err(|error| attach_error(error, seat.hook, nic))?;
         let Ok(link) = FdLink::try_from(program.take_link(id)?) else {
             // aya attaches over netlink where the kernel refuses a link. That would outlive this process.
@@ -227,7 +231,7 @@ impl Programs {
     }
 
     fn attach_tcx(&mut self, seat: Seat, nic: &Nic, name: &str) -> anyhow::Result<Hold> {
-        let classifier = classifier(&mut self.ebpf, name)?;
+        let classifier = self.object.classifier(name)?;
         let mut attach =
             |order| classifier.attach_with_options(&nic.name, attach_type(seat.side), TcAttachOptions::TcxOrder(order));
         // A program that ends the chain in front of ours would hide frames from it.
@@ -250,7 +254,7 @@ impl Programs {
         {
             warn!(interface = nic.name, %error, "`vipd detach` will not know of the filters there");
         }
-        let classifier = classifier(&mut self.ebpf, name)?;
+        let classifier = self.object.classifier(name)?;
         let options = TcAttachOptions::Netlink(NlOptions::default());
         let attached = classifier.attach_with_options(&nic.name, attach_type(seat.side), options);
         let filter =
@@ -391,32 +395,6 @@ fn program_id(link: &FdLink) -> Option<u32> {
 fn program_name(id: u32) -> Option<String> {
     let info = loaded_programs().find_map(|info| info.ok().filter(|info| info.id() == id))?;
     info.name_as_str().filter(|name| !name.is_empty()).map(str::to_owned)
-}
-
-fn xdp(ebpf: &mut Ebpf) -> anyhow::Result<&mut Xdp> {
-    let name = program::XDP;
-    let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("no program `{name}` in the object"))?;
-    Ok(program.try_into()?)
-}
-
-fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {
-    let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("no program `{name}` in the object"))?;
-    Ok(program.try_into()?)
-}
-
-/// The last lines of the verifier's log say why it refused.
-fn load_error(error: ProgramError) -> anyhow::Error {
-    const LINES: usize = 8;
-    if let ProgramError::LoadError { io_error, verifier_log } = &error {
-        let log = verifier_log.to_string();
-        let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("; ");
-        if io_error.raw_os_error() == Some(Errno::EPERM as i32) {
-            return anyhow!("not allowed to load a BPF program (it needs CAP_BPF and CAP_NET_ADMIN)");
-        }
-        return anyhow!("the kernel refused the program: {io_error}: {tail}");
-    }
-    error.into()
 }
 
 /// The kernel says no more than a number, unless the driver has refused XDP as invalid.

@@ -9,6 +9,7 @@ pub mod guard;
 mod hooks;
 pub mod netlink;
 pub mod nic;
+pub mod object;
 pub mod pins;
 mod port;
 mod preflight;

@@ -2,6 +2,7 @@
 //! nothing there; one that starts takes over what fits.
 
 use std::{
+    collections::BTreeSet,
     fmt, fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use aya::{
     maps::{Array, Map, MapData, MapInfo},
     programs::links::{FdLink, PinnedLink},
 };
-use vrrp_wire::abi::{LAYOUT, Settings, map};
+use vrrp_wire::abi::{LAYOUT, Settings, map, program};
 
 use super::{
     attach::{Hook, Seat},
@@ -113,6 +114,34 @@ impl Pins {
         links
     }
 
+    /// The names of the programs that links and noted filters hold.
+    #[must_use]
+    pub fn attached_programs(&self) -> BTreeSet<&'static str> {
+        let of = |seat: &Seat| match (seat.hook, seat.side) {
+            (Hook::Native | Hook::Generic, _) => program::XDP,
+            (Hook::Tcx | Hook::Clsact, Side::Ingress) => program::INGRESS,
+            (Hook::Tcx | Hook::Clsact, Side::Egress) => program::EGRESS,
+        };
+        let mut programs: BTreeSet<_> = self.names().iter().filter_map(|name| seat(name)).map(|seat| of(&seat)).collect();
+        if !self.noted_filters().is_empty() {
+            programs.extend([program::INGRESS, program::EGRESS]);
+        }
+        programs
+    }
+
+    /// Where a program waits for the process that becomes the program file with this `fingerprint`.
+    #[must_use]
+    pub fn rehearsed(&self, program: &str, fingerprint: u64) -> PathBuf {
+        self.0.join(format!("{REHEARSED}{program}_{fingerprint:016x}"))
+    }
+
+    /// Removes what waits for such a process.
+    pub fn forget_rehearsed(&self) {
+        for name in self.names().iter().filter(|name| name.starts_with(REHEARSED)) {
+            let _ = remove(&self.0.join(name));
+        }
+    }
+
     /// Notes that filters of ours are on `ifindex`, which would outlive any process, and whether the queueing discipline
     /// that they need is ours as well.
     pub fn note_filters(&self, ifindex: u32, made_qdisc: bool) -> io::Result<()> {
@@ -158,6 +187,8 @@ impl Pins {
     }
 }
 
+/// Prefix of programs that wait.
+const REHEARSED: &str = "rehearsed_";
 /// Prefix of the notes on filters.
 const FILTERS: &str = "filters_";
 /// The note that the queueing discipline is ours.
