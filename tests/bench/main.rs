@@ -3,6 +3,7 @@
 mod failover;
 mod guard;
 mod many;
+mod operations;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ enum What {
     Guard(guard::Options),
     /// Measures what hundreds of virtual routers cost, and whether they stay in their states.
     Many(many::Options),
+    /// Measures what operators do, and what happens to daemons, as a client notices it.
+    Operations(operations::Options),
 }
 
 fn main() -> Result<()> {
@@ -30,6 +33,7 @@ fn main() -> Result<()> {
     match &arguments.what {
         Some(What::Guard(options)) => guard::run(options),
         Some(What::Many(options)) => many::run(options),
+        Some(What::Operations(options)) => operations::run(options),
         None => failover::run(&arguments.failover),
     }
 }
