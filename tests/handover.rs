@@ -59,7 +59,10 @@ fn a_handover_that_nobody_takes_is_returned() -> Result<()> {
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     let failed = cluster.agent(0)?.run(&["transfer", ROUTER]);
-    ensure!(format!("{failed:?}").contains("web-a/IPv4: no other router took over, so this node serves again"), "{failed:?}");
+    ensure!(
+        format!("{failed:?}").contains("web-a/IPv4: no other router took over, so this node serves again"),
+        "{failed:?}"
+    );
     cluster.settle_on(0, 0)
 }
 

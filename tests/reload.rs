@@ -40,7 +40,8 @@ fn what_does_not_change_is_not_touched() -> Result<()> {
     let other = two()?.replace("nodes = [\"n2\", \"n1\"]", "priorities = { n1 = 180, n2 = 120 }");
     cluster.agent(0)?.rewrite(&other)?;
     let plan = cluster.agent(0)?.run(&["check", "--node", "n1", "--diff", "--config", cluster.agent(0)?.file()?])?;
-    let change = "~ web-b/IPv4: priority 150 -> 180\n~ web-b/IPv6: priority 150 -> 180\n2 virtual routers are not touched\n";
+    let change =
+        "~ web-b/IPv4: priority 150 -> 180\n~ web-b/IPv6: priority 150 -> 180\n2 virtual routers are not touched\n";
     ensure!(plan.ends_with(change), "{plan}");
     ensure!(priority(&cluster.agent(0)?.status()?, "web-b") == Some(150), "only asked, and done");
     for node in [0, 1] {
@@ -79,13 +80,12 @@ fn virtual_routers_come_and_go() -> Result<()> {
         }
     }
     for address in Cluster::addresses(1) {
-        harness::until("the addresses to go", GENEROUS, || {
-            Ok(cluster.lan.holders(address)?.is_empty().then_some(()))
-        })?;
+        harness::until("the addresses to go", GENEROUS, || Ok(cluster.lan.holders(address)?.is_empty().then_some(())))?;
     }
     ensure!(cluster.transitions()? == before, "what stayed was touched");
     for node in [0, 1] {
-        let maps = lab.bpftool(&["-j", "map", "dump", "pinned", &format!("{}/routers", cluster.agent(node)?.pin_dir())])?;
+        let maps =
+            lab.bpftool(&["-j", "map", "dump", "pinned", &format!("{}/routers", cluster.agent(node)?.pin_dir())])?;
         let routers: serde_json::Value = serde_json::from_str(&maps)?;
         ensure!(routers.as_array().map(Vec::len) == Some(2), "the guard still knows what is gone: {routers}");
     }

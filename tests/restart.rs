@@ -15,7 +15,8 @@ use vrrp_wire::Family;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const ROUTER: &str = Cluster::ROUTERS[0];
-const ENFORCE: &str = "mode = \"enforce\"\nactive_key = 1\nkeys = [{ id = 1, file = \"/run/lab/key1\" }]\nclock_grace = \"0s\"";
+const ENFORCE: &str =
+    "mode = \"enforce\"\nactive_key = 1\nkeys = [{ id = 1, file = \"/run/lab/key1\" }]\nclock_grace = \"0s\"";
 
 /// A file with the daemon's executable, which is another file each time.
 fn install(lab: &Lab, program: &Path, version: u64) -> Result<()> {
@@ -65,7 +66,8 @@ fn restart(agent: &Agent, program: &Path) -> Result<Status> {
 fn longest_pause(port: &Capture, is_ipv6: bool, since: Instant) -> Duration {
     let frames = port.frames_after(since);
     let adverts = frames.iter().filter(|frame| !frame.outgoing);
-    let is_wanted = |bytes: &[u8]| decode::advertisement(bytes).is_some_and(|advert| advert.source.is_ipv6() == is_ipv6);
+    let is_wanted =
+        |bytes: &[u8]| decode::advertisement(bytes).is_some_and(|advert| advert.source.is_ipv6() == is_ipv6);
     let times: Vec<_> = adverts.filter(|frame| is_wanted(&frame.bytes)).map(|frame| frame.at).collect();
     times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
@@ -85,7 +87,10 @@ fn nobody_notices_that_the_program_was_replaced() -> Result<()> {
     }
     probes.iter().try_for_each(|probe| probe.wait_answered(GENEROUS))?;
     let pauses = [false, true].map(|is_ipv6| longest_pause(&port, is_ipv6, start));
-    eprintln!("restart: longest gap {:?}, longest pause between adverts {pauses:?}", probes.each_ref().map(|probe| probe.outage_since(start)));
+    eprintln!(
+        "restart: longest gap {:?}, longest pause between adverts {pauses:?}",
+        probes.each_ref().map(|probe| probe.outage_since(start))
+    );
     ensure!(cluster.transitions()? == before, "somebody took over");
     let is_goodbye = |bytes: &[u8]| decode::advertisement(bytes).is_some_and(|advert| advert.priority == 0);
     ensure!(!port.frames_after(start).iter().any(|frame| is_goodbye(&frame.bytes)), "the Active said goodbye");
@@ -147,11 +152,14 @@ fn what_is_not_understood_means_an_ordinary_start() -> Result<()> {
 fn signatures_and_the_virtual_mac_go_on() -> Result<()> {
     let lab = lab!();
     lab.secret("key1", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n")?;
-    let config = ClusterConfig { cluster: "virtual_mac = true", auth: ENFORCE, pinned: true, ..ClusterConfig::default() };
+    let config =
+        ClusterConfig { cluster: "virtual_mac = true", auth: ENFORCE, pinned: true, ..ClusterConfig::default() };
     let (cluster, programs) = cluster(&lab, config.text(2)?)?;
     let probes = cluster.probe(0)?;
     let macvlans = |host: &Host| host.run("ip", &["-o", "link", "show", "type", "macvlan"]);
-    let numbers = |text: String| text.lines().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>();
+    let numbers = |text: String| {
+        text.lines().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
     let indices = numbers(macvlans(&cluster.nodes[0])?);
     let (before, start) = (cluster.transitions()?, Instant::now());
     for version in 1..=2 {

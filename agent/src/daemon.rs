@@ -45,7 +45,7 @@ use crate::{
     link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{
-        Snapshot,
+        LatenessStatus, Snapshot,
         control::{self, Service},
     },
     operator::{Operator, Signals},
@@ -60,6 +60,7 @@ use crate::{
         virtual_mac,
     },
     reactor::{Interface, Reactor},
+    realtime::Lateness,
     restart::{self, Memory, Successor, adopt},
     router::{VirtualRouter, memory::RouterMemory},
     sequence_file,
@@ -146,8 +147,19 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     let signs = config.auth.as_ref().filter(|auth| auth.mode.signs() && !is_resumed);
     let watchman = Watchman::new(signs.map(|auth| auth.clock_grace));
     let about = Snapshot { drained: instance.drained().exists(), ..about(&config) };
-    let reactor =
-        Reactor { desk, routers, interfaces, sockets, crew, inbox, about, watchman, places: HashMap::new() };
+    let reactor = Reactor {
+        desk,
+        routers,
+        interfaces,
+        sockets,
+        crew,
+        inbox,
+        about,
+        watchman,
+        places: HashMap::new(),
+        process: config.process.clone(),
+        lateness: Lateness::new()?,
+    };
     let (elections, guarding) = spawn_elections(reactor)?;
     let (orders, ordered) = mpsc::channel(1);
     tokio::spawn(control::serve(listener, Service { mailbox: mailbox.clone(), orders, drained: instance.drained() }));
@@ -185,11 +197,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
 }
 
 /// How adverts are authenticated, if they are: with the keys in their files, after what an earlier run has sent.
-fn authentication(
-    config: &Config,
-    instance: &Instance,
-    memory: &Memory,
-) -> anyhow::Result<Option<Authentication>> {
+fn authentication(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Option<Authentication>> {
     let Some(auth) = &config.auth else { return Ok(None) };
     // What is in the file may be a little older.
     let kept = memory.sequence.map(Sequence::new).or_else(|| sequence_file::read(&instance.sequence()));
@@ -393,6 +401,7 @@ pub(crate) fn about(config: &Config) -> Snapshot {
         drained: false,
         guard: config.guard.mode.to_string(),
         authentication: None,
+        send_lateness: LatenessStatus::default(),
         alarms: Vec::new(),
         interfaces: Vec::new(),
         virtual_routers: Vec::new(),

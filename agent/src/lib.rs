@@ -21,6 +21,7 @@ pub mod operator;
 pub mod packet;
 pub mod perform;
 pub mod reactor;
+pub mod realtime;
 pub mod restart;
 pub mod router;
 pub mod sequence_file;

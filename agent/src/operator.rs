@@ -115,9 +115,7 @@ impl Operator {
 
     async fn carry_out(&mut self, order: &Order) -> anyhow::Result<Vec<String>> {
         match order {
-            Order::Reload => {
-                self.reload().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}"))
-            }
+            Order::Reload => self.reload().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}")),
             Order::Restart => {
                 let error = self.restart().await;
                 warn!("restart: this program goes on: {error:#}");
@@ -145,8 +143,9 @@ impl Operator {
         // What is postponed stays as it is.
         let (attach, vlan, log_drops) = (self.config.guard.attach, self.config.guard.vlan, self.config.guard.log_drops);
         let guard = crate::config::Guard { attach, vlan, log_drops, ..new.guard.clone() };
-        let auth = if self.config.auth.is_some() == new.auth.is_some() { new.auth.clone() } else { self.config.auth.clone() };
-        let new = Config { guard, auth, ..new };
+        let auth =
+            if self.config.auth.is_some() == new.auth.is_some() { new.auth.clone() } else { self.config.auth.clone() };
+        let new = Config { guard, auth, process: self.config.process.clone(), ..new };
         let reload = self.prepare(&new, difference).await?;
         let (done, outcome) = oneshot::channel();
         self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;

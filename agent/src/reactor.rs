@@ -35,6 +35,7 @@ use crate::{
     mailbox::{Inbox, Mail},
     observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
     perform::{crew::Crew, sockets::Sockets},
+    realtime::{Lateness, prefer_this_thread},
     restart::{Memory, leave_open},
     router::{
         VirtualRouter,
@@ -86,6 +87,10 @@ pub struct Reactor {
     pub watchman: Watchman,
     /// Where each virtual router is among all.
     pub places: HashMap<RouterKey, usize>,
+    /// How this thread competes for the host.
+    pub process: config::Process,
+    /// How late it has sent.
+    pub lateness: Lateness,
 }
 
 impl Reactor {
@@ -96,6 +101,7 @@ impl Reactor {
         if let Err(error) = prctl::set_timerslack(1) {
             warn!(%error, "timers stay imprecise");
         }
+        prefer_this_thread(&self.process);
         let now = clock::now();
         for at in 0..self.interfaces.len() {
             self.heed_link(at, now);
@@ -132,11 +138,16 @@ impl Reactor {
                 return Ok(());
             }
             self.confirm_silence(late, now);
+            let due: Vec<_> = self.routers.iter().filter_map(VirtualRouter::adver_at).filter(|&at| at <= now).collect();
             self.routers
                 .iter_mut()
                 .filter(|router| router.is_due(now))
                 .for_each(|router| router.expire(&mut self.desk, now));
             self.send();
+            if !due.is_empty() {
+                let sent_at = clock::now();
+                due.into_iter().for_each(|at| self.lateness.note(sent_at.since(at)));
+            }
             if now >= look_at {
                 self.look_around(now);
                 look_at = now + LOOK_EVERY;
@@ -317,7 +328,9 @@ impl Reactor {
         let named = routers.iter_mut().filter(|router| router.config_name() == name);
         let pending: Vec<_> = named.filter_map(|router| router.hand_over(desk, now)).collect();
         if pending.is_empty() {
-            return Err(format!("this node is not Active in `{name}`, or owns its addresses: there is nothing to hand over"));
+            return Err(format!(
+                "this node is not Active in `{name}`, or owns its addresses: there is nothing to hand over"
+            ));
         }
         Ok(pending)
     }
@@ -414,7 +427,8 @@ impl Reactor {
             self.routers.iter().map(|router| router.status(&self.desk.datapath, now)).collect();
         let alarms = self.watchman.alarms().to_vec();
         let authentication = self.desk.authentication.as_ref().map(authentication_status);
-        Snapshot { interfaces, virtual_routers: routers, alarms, authentication, ..self.about.clone() }
+        let send_lateness = self.lateness.status();
+        Snapshot { interfaces, virtual_routers: routers, alarms, authentication, send_lateness, ..self.about.clone() }
     }
 
     fn interface_status(&self, Interface { link, attachment, .. }: &Interface) -> InterfaceStatus {

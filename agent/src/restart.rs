@@ -110,7 +110,10 @@ fn parse(text: &str) -> anyhow::Result<Memory> {
 
 /// Takes over a file descriptor that the program before has left open.
 pub fn adopt(descriptor: RawFd) -> anyhow::Result<OwnedFd> {
-    ensure!(descriptor > 2 && Path::new(&format!("/proc/self/fd/{descriptor}")).exists(), "no file descriptor {descriptor}");
+    ensure!(
+        descriptor > 2 && Path::new(&format!("/proc/self/fd/{descriptor}")).exists(),
+        "no file descriptor {descriptor}"
+    );
     // SAFETY: it is open, and nobody in this program has it: it came through the execution of this program, and each number
     // is in one place of the memory.
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
@@ -121,8 +124,10 @@ pub fn adopt(descriptor: RawFd) -> anyhow::Result<OwnedFd> {
 /// Closes what this program has not opened itself: those have the flag that closes them on execution.
 fn close_inherited() {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<RawFd> =
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|&number| number > 2).collect();
+    let numbers: Vec<RawFd> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&number| number > 2)
+        .collect();
     for number in numbers {
         // SAFETY: the borrow ends before anything else can close it; a number that is closed already is an error.
         let flags = fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD);

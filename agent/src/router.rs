@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
-    election::{Action, Cause, Election, Event, StateName, Transition},
+    election::{Action, Cause, Election, Event, State, StateName, Transition},
     frame,
     message::{ChecksumForm, Endpoints, Message, version_2},
 };
@@ -195,6 +195,15 @@ impl VirtualRouter {
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When Adver_Timer fires, in an Active Router.
+    #[must_use]
+    pub const fn adver_at(&self) -> Option<Instant> {
+        match self.election.state() {
+            State::Active(active) => Some(active.adver_at),
+            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => None,
+        }
     }
 
     /// Whether it waits for the Active Router to fall silent.

@@ -148,7 +148,8 @@ impl Bench {
 
     fn start_first(&mut self) -> Result<()> {
         let program: &Path = &self.program;
-        self.cluster.agents[0] = Some(self.cluster.nodes[0].agent_of(program, "n1-bench", &self.cluster.config, &[])?);
+        self.cluster.agents[0] =
+            Some(self.cluster.nodes[0].agent_of(program, "n1-bench", &self.cluster.config, &[])?);
         self.cluster.agent(0)?.wait_for("n1 to stand", |status| status.all_in(&["Active", "Backup"])).map(drop)
     }
 

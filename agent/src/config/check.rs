@@ -11,7 +11,7 @@ use vrrp_wire::Family;
 
 use self::router::Router;
 use super::{
-    Attach, Config, Guard, Identity, Mode, Transport, VlanGuard,
+    Attach, Config, Guard, Identity, Mode, Process, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report, Severity},
     file::{self, File, Node},
     table::{Field, Located},
@@ -34,9 +34,19 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
             vlan: file.guard.vlan.or_default(VlanGuard::default())?,
             log_drops: file.guard.log_drops.or_default(false)?,
         },
+        process: process(&file.process)?,
         auth: if file.auth.is_absent() { None } else { Some(auth?) },
         virtual_routers: routers.iter().filter_map(|router| router.seen_by(node)).collect(),
         warnings: Vec::new(),
+    })
+}
+
+fn process(process: &file::Process) -> Option<Process> {
+    let given = process.realtime_priority.given();
+    Some(Process {
+        realtime_priority: if process.realtime_priority.is_absent() { None } else { Some(given?.value) },
+        lock_memory: process.lock_memory.or_default(false)?,
+        cpus: process.cpus.value().map(|cpus| cpus.iter().map(|cpu| cpu.value).collect()).unwrap_or_default(),
     })
 }
 

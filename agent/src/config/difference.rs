@@ -48,6 +48,9 @@ impl Difference {
     pub fn between(old: &Config, new: &Config) -> Self {
         let mut difference = Self::default();
         difference.compare_guard(&old.guard, &new.guard);
+        if old.process != new.process {
+            difference.postponed.push("[process]".to_owned());
+        }
         difference.compare_auth(old.auth.as_ref(), new.auth.as_ref());
         if old.cluster != new.cluster {
             difference.lines.push(format!("~ [cluster] name: {} -> {}", old.cluster, new.cluster));
@@ -95,9 +98,11 @@ impl Difference {
         if was.mode != is.mode {
             self.lines.push(format!("~ [guard] mode: {} -> {}", was.mode, is.mode));
         }
-        for (key, differs) in
-            [("attach", was.attach != is.attach), ("vlan", was.vlan != is.vlan), ("log_drops", was.log_drops != is.log_drops)]
-        {
+        for (key, differs) in [
+            ("attach", was.attach != is.attach),
+            ("vlan", was.vlan != is.vlan),
+            ("log_drops", was.log_drops != is.log_drops),
+        ] {
             if differs {
                 self.postponed.push(format!("[guard] {key}"));
             }
@@ -106,7 +111,9 @@ impl Difference {
 
     fn compare_auth(&mut self, was: Option<&Auth>, is: Option<&Auth>) {
         match (was, is) {
-            (Some(was), Some(is)) if was != is => self.lines.push("~ [auth]: changes; no moment is without keys".to_owned()),
+            (Some(was), Some(is)) if was != is => {
+                self.lines.push("~ [auth]: changes; no moment is without keys".to_owned())
+            }
             (None, Some(_)) => self.postponed.push("[auth], which is new".to_owned()),
             (Some(_), None) => self.postponed.push("[auth], which goes".to_owned()),
             (Some(_), Some(_)) | (None, None) => {}
@@ -141,14 +148,18 @@ fn changes(was: &VirtualRouter, is: &VirtualRouter) -> String {
     let interval = |router: &VirtualRouter| format!("{:?}", router.advertisement_interval.duration());
     compare("advertisement_interval", interval(was), interval(is));
     compare("transport", format!("{:?}", was.transport).to_lowercase(), format!("{:?}", is.transport).to_lowercase());
-    let preempt = |router: &VirtualRouter| router.preempt_after.map_or_else(|| "never".to_owned(), |after| format!("{after:?}"));
+    let preempt = |router: &VirtualRouter| {
+        router.preempt_after.map_or_else(|| "never".to_owned(), |after| format!("after {after:?}"))
+    };
     compare("preempt", preempt(was), preempt(is));
     let (gone, new) = (only_in(&was.addresses, &is.addresses), only_in(&is.addresses, &was.addresses));
     if !gone.is_empty() || !new.is_empty() {
-        let list = |sign: char, nets: Vec<IpNet>| nets.iter().fold(String::new(), |mut list, net| {
-            let _ = write!(list, " {sign}{net}");
-            list
-        });
+        let list = |sign: char, nets: Vec<IpNet>| {
+            nets.iter().fold(String::new(), |mut list, net| {
+                let _ = write!(list, " {sign}{net}");
+                list
+            })
+        };
         parts.push(format!("addresses{}{}", list('+', new), list('-', gone)));
     }
     if was.peers != is.peers {
@@ -171,5 +182,106 @@ impl fmt::Display for Difference {
         self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
         self.postponed.iter().try_for_each(|what| writeln!(f, "! {what}: only with `vipd restart`"))?;
         write!(f, "{} virtual routers are not touched", self.untouched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Identity;
+
+    const FILE: &str = r#"
+[cluster]
+name = "ingress"
+interface = "vsw0"
+
+[[node]]
+name = "n1"
+address = "10.77.0.1"
+
+[[node]]
+name = "n2"
+address = "10.77.0.2"
+
+[[virtual_router]]
+name = "web-a"
+vrid = 51
+addresses = ["10.77.0.100/24"]
+nodes = ["n1", "n2"]
+
+[[virtual_router]]
+name = "web-b"
+vrid = 52
+addresses = ["10.77.0.101/24"]
+nodes = ["n2", "n1"]
+"#;
+
+    fn config(edits: &[(&str, &str)]) -> Config {
+        let text = edits.iter().fold(FILE.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        let identity = Identity { node: Some("n1".to_owned()), ..Identity::default() };
+        Config::parse(&text, Path::new("vipd.toml"), &identity).unwrap()
+    }
+
+    #[test]
+    fn changes_are_told_key_by_key() {
+        let cases: &[(&[(&str, &str)], &str)] = &[
+            (&[], "2 virtual routers are not touched"),
+            (
+                &[("[\"10.77.0.100/24\"]", "[\"10.77.0.103/24\", \"10.77.0.104/24\"]")],
+                "~ web-a/IPv4: addresses +10.77.0.103/24 +10.77.0.104/24 -10.77.0.100/24\n1 virtual routers are not touched",
+            ),
+            (&[("vrid = 52", "vrid = 62")], "- web-b/IPv4: goes\n+ web-b/IPv4: new\n1 virtual routers are not touched"),
+            (
+                &[("vrid = 52", "vrid = 52\nversion = 2")],
+                "! web-b/IPv4: starts anew, since its version changes\n1 virtual routers are not touched",
+            ),
+            (
+                &[("vrid = 52", "vrid = 52\nvirtual_mac = true")],
+                "! web-b/IPv4: starts anew, since its MAC address changes (virtual_mac)\n1 virtual routers are not touched",
+            ),
+            (
+                &[(
+                    "name = \"web-a\"",
+                    "name = \"www\"\npreempt = false\nadvertisement_interval = \"100ms\"\ntransport = \"unicast\"",
+                )],
+                "~ www/IPv4: name web-a -> www, advertisement_interval 1s -> 100ms, transport multicast -> unicast, preempt after 0ns -> \
+                 never\n1 virtual routers are not touched",
+            ),
+            (
+                &[(
+                    "[[node]]",
+                    "[guard]\nmode = \"observe\"\nattach = \"tcx\"\n[process]\nlock_memory = true\n[[node]]",
+                )],
+                "~ [guard] mode: enforce -> observe\n! [guard] attach: only with `vipd restart`\n\
+                 ! [process]: only with `vipd restart`\n2 virtual routers are not touched",
+            ),
+            (
+                &[("\"ingress\"", "\"egress\"")],
+                "~ [cluster] name: ingress -> egress\n2 virtual routers are not touched",
+            ),
+        ];
+        for (edits, expected) in cases {
+            let difference = Difference::between(&config(&[]), &config(edits));
+            assert_eq!(difference.to_string(), *expected);
+            assert_eq!(difference.is_empty(), edits.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_starts_anew_goes_and_comes() {
+        let new = config(&[
+            ("vrid = 52", "vrid = 52\nversion = 2"),
+            ("nodes = [\"n1\", \"n2\"]", "nodes = [\"n2\", \"n1\"]"),
+        ]);
+        let difference = Difference::between(&config(&[]), &new);
+        let name = |router: &VirtualRouter| router.name.clone();
+        assert_eq!(difference.added.iter().map(name).collect::<Vec<_>>(), ["web-b"]);
+        assert_eq!(difference.removed, [new.virtual_routers[1].identity()]);
+        assert_eq!(difference.changed.iter().map(name).collect::<Vec<_>>(), ["web-a"]);
     }
 }

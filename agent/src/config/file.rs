@@ -28,9 +28,17 @@ use super::{
 pub(super) struct File {
     pub(super) cluster: Cluster,
     pub(super) guard: Guard,
+    pub(super) process: Process,
     pub(super) auth: Field<Auth>,
     pub(super) nodes: Vec<Node>,
     pub(super) virtual_routers: Vec<VirtualRouter>,
+}
+
+/// `[process]`.
+pub(super) struct Process {
+    pub(super) realtime_priority: Field<u8>,
+    pub(super) lock_memory: Field<bool>,
+    pub(super) cpus: Field<Vec<Located<u16>>>,
 }
 
 /// `[cluster]`.
@@ -139,6 +147,7 @@ impl File {
         Some(root.read_whole(|root| Self {
             cluster: root.table("cluster", Cluster::read),
             guard: root.table("guard", Guard::read),
+            process: root.table("process", Process::read),
             auth: root.optional_table("auth", Auth::read),
             nodes: root.tables("node", Node::read),
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
@@ -175,6 +184,16 @@ impl Manner {
             virtual_mac: table.scalar("virtual_mac", value::boolean),
             min_ttl: table.scalar("min_ttl", value::min_ttl),
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
+        }
+    }
+}
+
+impl Process {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            realtime_priority: table.scalar("realtime_priority", value::realtime_priority),
+            lock_memory: table.scalar("lock_memory", value::boolean),
+            cpus: table.list("cpus", value::cpu),
         }
     }
 }

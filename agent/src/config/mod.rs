@@ -29,11 +29,11 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};
 
+use self::{diagnostic::Report, file::File};
 pub use self::{
     diagnostic::{Diagnostic, Severity},
     difference::{Difference, WireIdentity},
 };
-use self::{diagnostic::Report, file::File};
 use crate::perform::virtual_mac::VirtualMac;
 
 /// The configuration as it concerns one node, every value legal.
@@ -45,6 +45,8 @@ pub struct Config {
     pub node: String,
     /// How adverts are judged in the kernel.
     pub guard: Guard,
+    /// How the agent's process competes for the host.
+    pub process: Process,
     /// How adverts are signed and verified; `None` where they are neither.
     pub auth: Option<Auth>,
     /// The virtual routers that this node takes part in, in the order of the file, IPv4 before IPv6.
@@ -64,6 +66,17 @@ pub struct Guard {
     pub vlan: VlanGuard,
     /// Whether dropped adverts are logged, at a limited rate. Default `false`.
     pub log_drops: bool,
+}
+
+/// How the agent's process competes for the host. By default like any other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Priority of the election thread under SCHED_FIFO, 1 to 99; `None`: it has none.
+    pub realtime_priority: Option<u8>,
+    /// Whether its memory stays in RAM.
+    pub lock_memory: bool,
+    /// The CPUs that the election thread may run on; empty: all.
+    pub cpus: Vec<u16>,
 }
 
 /// What happens to a bad advert for a virtual router configured here.

@@ -138,6 +138,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
     assert_eq!(config.node, "n1");
     let guard = Guard { mode: Mode::Enforce, attach: Attach::Auto, vlan: VlanGuard::SubInterface, log_drops: false };
     assert_eq!(config.guard, guard);
+    assert_eq!(config.process, Process { realtime_priority: None, lock_memory: false, cpus: vec![] });
     assert_eq!(config.auth, None);
     assert_eq!(config.virtual_routers[..2], [web_a, web_a6]);
     assert_eq!(config.virtual_routers[2].name, "web-b");
@@ -235,6 +236,7 @@ fn an_entry_overrides_the_cluster_and_the_cluster_the_defaults() {
             "interface = \"vsw0\"\n",
             "interface = \"vsw0\"\nadvertisement_interval = \"100ms\"\npreempt = false\ntransport = \"unicast\"\n\
              fence = \"off\"\n\
+             [process]\nrealtime_priority = 50\nlock_memory = true\ncpus = [0, 0x3]\n\
              [guard]\nmode = \"observe\"\nattach = \"generic\"\nvlan = \"parent\"\nlog_drops = true\n",
         ),
         (
@@ -246,6 +248,7 @@ fn an_entry_overrides_the_cluster_and_the_cluster_the_defaults() {
 
     let guard = Guard { mode: Mode::Observe, attach: Attach::Generic, vlan: VlanGuard::Parent, log_drops: true };
     assert_eq!(config.guard, guard);
+    assert_eq!(config.process, Process { realtime_priority: Some(50), lock_memory: true, cpus: vec![0, 3] });
     let [own, _, inherited, _] = &config.virtual_routers[..] else { panic!("not four virtual routers") };
     assert_eq!(
         (own.interface.as_str(), own.advertisement_interval.get(), own.preempt_after, own.transport),

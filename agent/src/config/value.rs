@@ -89,6 +89,21 @@ pub(super) fn down_timer_adverts(value: &DeValue<'_>) -> Result<u8, Fault> {
     byte(value).filter(|count| (1..=100).contains(count)).ok_or_else(fault)
 }
 
+/// A priority under SCHED_FIFO.
+pub(super) fn realtime_priority(value: &DeValue<'_>) -> Result<u8, Fault> {
+    let remedy = "give a whole number from 1 to 99; 50 is that of the kernel's own interrupt threads";
+    let fault = || Fault::new(format!("{} is no real-time priority", shown(value)), remedy);
+    byte(value).filter(|priority| (1..=99).contains(priority)).ok_or_else(fault)
+}
+
+/// The number of a CPU.
+pub(super) fn cpu(value: &DeValue<'_>) -> Result<u16, Fault> {
+    let number = value.as_integer().and_then(|number| u16::from_str_radix(number.as_str(), number.radix()).ok());
+    let fault =
+        || Fault::new(format!("{} is no CPU", shown(value)), "give numbers from 0 to 1023, as `lscpu` shows them");
+    number.filter(|&number| number < 1024).ok_or_else(fault)
+}
+
 pub(super) fn checksum(value: &DeValue<'_>) -> Result<ChecksumForm, Fault> {
     choice(value, &[("pseudo-header", ChecksumForm::PseudoHeader), ("rfc9568", ChecksumForm::MessageOnly)])
 }

@@ -226,7 +226,9 @@ impl Datapath {
     pub fn set_mode(&mut self, mode: Mode) -> anyhow::Result<()> {
         self.mode = mode;
         match &mut self.guard {
-            Some(guard) => guard.set_settings(settings(mode, self.log_drops)).context("failed to write the settings map"),
+            Some(guard) => {
+                guard.set_settings(settings(mode, self.log_drops)).context("failed to write the settings map")
+            }
             None => Ok(()),
         }
     }

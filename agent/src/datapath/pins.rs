@@ -122,7 +122,8 @@ impl Pins {
             (Hook::Tcx | Hook::Clsact, Side::Ingress) => program::INGRESS,
             (Hook::Tcx | Hook::Clsact, Side::Egress) => program::EGRESS,
         };
-        let mut programs: BTreeSet<_> = self.names().iter().filter_map(|name| seat(name)).map(|seat| of(&seat)).collect();
+        let mut programs: BTreeSet<_> =
+            self.names().iter().filter_map(|name| seat(name)).map(|seat| of(&seat)).collect();
         if !self.noted_filters().is_empty() {
             programs.extend([program::INGRESS, program::EGRESS]);
         }

@@ -168,7 +168,8 @@ impl Service {
             }
             Request::Transfer { router } => hand_over(mailbox, HandoverRequest::Transfer(router)).await?,
             Request::Drain {} => {
-                fs::write(&self.drained, "").with_context(|| format!("failed to write `{}`", self.drained.display()))?;
+                fs::write(&self.drained, "")
+                    .with_context(|| format!("failed to write `{}`", self.drained.display()))?;
                 hand_over(mailbox, HandoverRequest::Drain).await?
             }
             Request::Undrain {} => {
@@ -185,7 +186,9 @@ impl Service {
         let (done, outcome) = oneshot::channel();
         let ended = "the agent is ending";
         self.orders.send(Ordered { order, done }).await.ok().context(ended)?;
-        Ok(Answer::Done(timeout(ORDER_PATIENCE, outcome).await.context("it takes longer than expected")?.context(ended)??))
+        Ok(Answer::Done(
+            timeout(ORDER_PATIENCE, outcome).await.context("it takes longer than expected")?.context(ended)??,
+        ))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub guard: String,
     /// How adverts are authenticated; `None` where they are not.
     pub authentication: Option<AuthenticationStatus>,
+    /// How late this node's regular adverts were sent.
+    pub send_lateness: LatenessStatus,
     /// What is amiss.
     pub alarms: Vec<Alarm>,
     /// The interfaces, by name.
@@ -48,6 +50,19 @@ pub struct AuthenticationStatus {
     pub keys: Vec<u8>,
     /// Whether something keeps this host's clock right.
     pub clock_synchronised: bool,
+}
+
+/// How late regular adverts were sent, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatenessStatus {
+    /// How many were sent.
+    pub adverts: u64,
+    /// Half of them were no later than this, in microseconds.
+    pub p50_us: u64,
+    /// 99 of 100 were no later than this, in microseconds.
+    pub p99_us: u64,
+    /// None was later than this, in microseconds.
+    pub max_us: u64,
 }
 
 /// What people see of the authentication.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{AuthenticationStatus, Explanation, FenceStatus, InterfaceStatus, RouterStatus, Snapshot};
+use super::{AuthenticationStatus, Explanation, FenceStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot};
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,6 +16,13 @@ impl fmt::Display for Snapshot {
         }
         if let Some(authentication) = &self.authentication {
             write_authentication(f, authentication)?;
+        }
+        let LatenessStatus { adverts, p50_us, p99_us, max_us } = self.send_lateness;
+        if adverts > 0 {
+            writeln!(
+                f,
+                "{adverts} adverts sent late by {p50_us} µs (half of them), {p99_us} µs (99%), {max_us} µs (all)"
+            )?;
         }
         for interface in &self.interfaces {
             write_interface(f, interface)?;

@@ -360,7 +360,8 @@ pub async fn sweep(
     configured: &[IpNet],
     held: &[&config::VirtualRouter],
 ) -> anyhow::Result<()> {
-    virtual_mac::sweep(handle, ifindex, &held.iter().filter_map(|router| router.virtual_mac()).collect::<Vec<_>>()).await?;
+    virtual_mac::sweep(handle, ifindex, &held.iter().filter_map(|router| router.virtual_mac()).collect::<Vec<_>>())
+        .await?;
     let is_held = |address| held.iter().flat_map(|router| &router.addresses).any(|net| net.addr() == address);
     for (address, message) in address::list(handle, ifindex).await.context("failed to read the addresses")? {
         if is_held(address) {

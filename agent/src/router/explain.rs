@@ -29,7 +29,9 @@ impl VirtualRouter {
             State::Active(active) => self.explain_active(*active, now, &mut because, &mut until),
         }
         if self.is_drained {
-            because.push("the node is drained: it serves only where nobody else does (`vipd undrain` ends that)".to_owned());
+            because.push(
+                "the node is drained: it serves only where nobody else does (`vipd undrain` ends that)".to_owned(),
+            );
         }
         Explanation { router: self.name(), state: self.election.state().name().to_string(), because, until }
     }
@@ -44,7 +46,8 @@ impl VirtualRouter {
             because.push(format!("{source} advertised priority {priority} {ago} ago, and this node has {own}"));
         }
         let left = in_words(backup.active_down_at.since(now));
-        let (silent, skew) = (in_words(interval * u32::from(parameters.down_timer_adverts)), parameters.skew_time(interval));
+        let (silent, skew) =
+            (in_words(interval * u32::from(parameters.down_timer_adverts)), parameters.skew_time(interval));
         until.push(match backup.expects {
             Expects::Advert => format!(
                 "it takes over in {left} unless an advert comes before: Active_Down_Interval is {} intervals of {}, {silent}, \
@@ -65,10 +68,9 @@ impl VirtualRouter {
             }
             None => "it preempts nobody (preempt = false)".to_owned(),
             Some(Duration::ZERO) => format!("it does not heed adverts of a priority below {own} (preempt = true)"),
-            Some(after) => format!(
-                "it heeds adverts of a priority below {own} for {} (preempt = {{ after }})",
-                in_words(after)
-            ),
+            Some(after) => {
+                format!("it heeds adverts of a priority below {own} for {} (preempt = {{ after }})", in_words(after))
+            }
         });
     }
 
@@ -86,7 +88,9 @@ impl VirtualRouter {
             let priority = rival.priority.map_or(0, Priority::get);
             because.push(format!("{} advertises too, with priority {priority}, and loses", rival.source));
         }
-        let source = self.own_address.map_or_else(String::new, |address| format!(", or of {own} from an address above {address}"));
+        let source = self
+            .own_address
+            .map_or_else(String::new, |address| format!(", or of {own} from an address above {address}"));
         until.push(format!("it gives way to an advert of a priority above {own}{source}"));
         until.push("it leaves when its interface, its address or the agent goes".to_owned());
     }

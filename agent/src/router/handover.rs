@@ -80,7 +80,9 @@ impl VirtualRouter {
     pub(super) fn settle_handover(&mut self) {
         let outcome = match self.election.state() {
             State::Backup(backup) if backup.expects != Expects::Advert => return,
-            State::Backup(_) => self.election.last_advert().map_or(Handover::NotTaken, |it| Handover::TakenBy(it.source)),
+            State::Backup(_) => {
+                self.election.last_advert().map_or(Handover::NotTaken, |it| Handover::TakenBy(it.source))
+            }
             State::Active(_) => Handover::NotTaken,
             State::Initialize(_) | State::Fault { .. } => Handover::Ended(self.election.state().name()),
         };

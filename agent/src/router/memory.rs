@@ -27,8 +27,18 @@ pub struct RouterMemory {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum RoleMemory {
-    Backup { active_down_at_ns: u64, active_adver_interval_ns: u64, expects: ExpectsMemory, preempts_at_ns: Option<u64> },
-    Active { adver_at_ns: u64, replies_left: u8, announced_at_ns: u64, rival_silent_at_ns: Option<u64> },
+    Backup {
+        active_down_at_ns: u64,
+        active_adver_interval_ns: u64,
+        expects: ExpectsMemory,
+        preempts_at_ns: Option<u64>,
+    },
+    Active {
+        adver_at_ns: u64,
+        replies_left: u8,
+        announced_at_ns: u64,
+        rival_silent_at_ns: Option<u64>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use tokio::{runtime::Builder, task::yield_now};
 use vipd::{
     mailbox::{Inbox, Mail, mailbox},
     observe::{
-        FenceStatus, InterfaceStatus, RouterStatus, Snapshot, Tally,
+        FenceStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
         control::{Answer, Service, converse, read_answer},
     },
 };
@@ -113,6 +113,8 @@ fn snapshot() -> Snapshot {
         cluster: "ingress".to_owned(),
         node: "n1".to_owned(),
         pid: 1,
+        drained: false,
+        send_lateness: LatenessStatus { adverts: 2, p50_us: 1, p99_us: 2, max_us: u64::MAX },
         guard: "enforce".to_owned(),
         authentication: None,
         alarms: vec![],

@@ -1,4 +1,4 @@
-//! Where the guard sits, and what the fence is for.
+//! Where the guard sits, what the fence is for, and how the process competes.
 
 use super::*;
 
@@ -77,4 +77,27 @@ fn to_ask_for_the_fence_of_an_owner_is_a_warning() {
     let text = text.replacen("fence = \"auto\"", "fence = \"off\"", 1);
     assert_eq!(fences(&text, "n2")[0], Fence::Off);
     assert_eq!(warnings(&parse(&text, "n1").unwrap()), [""; 0]);
+}
+
+#[test]
+fn what_the_process_asks_for_must_exist() {
+    let wrong = |line: &str| {
+        let text = edited(&[("[[node]]", &format!("[process]\n{line}\n\n[[node]]"))]);
+        parse(&text, "n1").unwrap_err().to_string()
+    };
+    let cases = [
+        (
+            "realtime_priority = 0",
+            "process: realtime_priority: 0 is no real-time priority\n  help: give a whole number from 1 to 99",
+        ),
+        ("realtime_priority = 100", "100 is no real-time priority"),
+        ("lock_memory = 1", "process: lock_memory: 1 is not a boolean"),
+        ("cpus = [1, 1024]", "process: cpus: 1024 is no CPU\n  help: give numbers from 0 to 1023"),
+        ("cpus = 2", "process: cpus: 2 is not an array"),
+        ("nice = 3", "process: nice: unknown key"),
+    ];
+    for (line, told) in cases {
+        let error = wrong(line);
+        assert!(error.contains(told), "{line}: {error}");
+    }
 }
