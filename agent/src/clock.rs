@@ -20,6 +20,14 @@ pub fn before_now(span: Duration) -> Instant {
     Instant::from_nanos(now().as_nanos().saturating_sub(nanoseconds(span)))
 }
 
+/// How long the host has been suspended since it was booted, which [`now`] does not count.
+#[must_use]
+pub fn suspended() -> Duration {
+    // In this order a delay between the two cannot make it less than it was.
+    let monotonic = read(ClockId::CLOCK_MONOTONIC);
+    read(ClockId::CLOCK_BOOTTIME).saturating_sub(monotonic)
+}
+
 /// Time since 1970.
 #[must_use]
 pub fn wall() -> Duration {

@@ -52,6 +52,8 @@ const RECORDS_AFTER_STALL: usize = 1024;
 const MAIL_PER_TURN: usize = 64;
 /// Longest time between two heartbeats, which tell the guard that this thread lives.
 const BEAT_EVERY_MAX: Duration = Duration::from_millis(500);
+/// The shortest suspension of the host that counts: reading two clocks takes less.
+const SUSPENSION_MIN: Duration = Duration::from_millis(100);
 /// How often it is looked for what ought to alarm people.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -122,6 +124,7 @@ impl Reactor {
     fn elect(&mut self) -> anyhow::Result<()> {
         self.places = places(&self.routers);
         let mut look_at = clock::now();
+        let mut suspended = clock::suspended();
         loop {
             let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
             let hung_after = self.routers.iter().map(VirtualRouter::hung_after).fold(Duration::MAX, Duration::min);
@@ -129,6 +132,12 @@ impl Reactor {
             self.wait(beat_at.min(look_at)).context("the election thread cannot wait for events")?;
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
             let now = clock::now();
+            let slept = clock::suspended().saturating_sub(suspended);
+            if slept >= SUSPENSION_MIN {
+                suspended += slept;
+                warn!(?slept, "the host was suspended");
+                self.routers.iter_mut().for_each(|router| router.slept(slept, &mut self.desk, now));
+            }
             let late = self.takeovers_due(now);
             // The heartbeat at the end of a turn opens a closed fence: then nothing that closed it may be unread.
             let seemed_hung = now.since(beat_at) + beat_every >= hung_after;

@@ -295,6 +295,11 @@ impl VirtualRouter {
         self.handle(Event::Timer, desk, now);
     }
 
+    /// Takes in that the host was suspended.
+    pub fn slept(&mut self, span: Duration, desk: &mut Desk, now: Instant) {
+        self.handle(Event::Slept(span), desk, now);
+    }
+
     /// Counts a takeover that would have been wrong.
     pub fn count_false_takeover(&mut self) {
         self.tally.false_takeovers_avoided += 1;
