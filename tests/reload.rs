@@ -92,6 +92,41 @@ fn virtual_routers_come_and_go() -> Result<()> {
     cluster.settle_on(0, 0)
 }
 
+/// New addresses are there before old ones are gone, and those that stay are not touched.
+#[test]
+fn addresses_change_while_the_rest_is_answered_for() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let probes = cluster.probe(0)?;
+    let (before, start) = (cluster.transitions()?, std::time::Instant::now());
+    let (old, new) = ("\"10.77.0.101/24\", ", "\"10.77.0.101/24\", \"10.77.0.111/24\", ");
+    let more = cluster.config.replace(old, new);
+    let other = cluster.config.replace(old, "\"10.77.0.101/24\", \"10.77.0.112/24\", ");
+    let holders = |address: &str| cluster.lan.holders(harness::ip(address));
+    for (config, there, gone) in [(&more, "10.77.0.111", "10.77.0.112"), (&other, "10.77.0.112", "10.77.0.111")] {
+        for node in [0, 1] {
+            reload(cluster.agent(node)?, config)?;
+        }
+        harness::until("the new address to be there, and the old one to go", GENEROUS, || {
+            Ok((holders(there)? == ["n1"] && holders(gone)?.is_empty()).then_some(()))
+        })?;
+    }
+    probes.iter().try_for_each(|probe| probe.wait_answered(GENEROUS))?;
+    eprintln!("reload: longest gap {:?}", probes.each_ref().map(|probe| probe.outage_since(start)));
+    let status = cluster
+        .agent(1)?
+        .wait_for("n2 to be content with n1", |status| status.0["alarms"].as_array().is_some_and(Vec::is_empty))?;
+    ensure!(cluster.transitions()? == before, "somebody took over: {status:?}");
+    for (vip, expected) in [("10.77.0.112", true), ("10.77.0.111", false)] {
+        let dump = lab.bpftool(&["-j", "map", "dump", "pinned", &format!("{}/vips", cluster.agent(0)?.pin_dir())])?;
+        let octets = format!("[10,77,0,{}", vip.rsplit('.').next().unwrap_or_default());
+        ensure!(dump.replace(' ', "").contains(&octets) == expected, "{vip}: {dump}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_wrong_file_changes_nothing_and_is_told() -> Result<()> {
     let lab = lab!();

@@ -37,12 +37,13 @@ use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 
 use crate::{
     authentication::Authentication,
+    claims,
     config::{self, Config, Identity},
     datapath::{Datapath, pins},
     desk::Desk,
     instance::Instance,
     keys,
-    link::{self, LinkState, Watched},
+    link::{self, LinkState, Removals, Watched},
     mailbox::{Mail, Mailbox, mailbox},
     observe::{
         LatenessStatus, Snapshot,
@@ -50,14 +51,14 @@ use crate::{
     },
     operator::{Operator, Signals},
     perform::{
-        self,
-        arp::ArpSettings,
         crew::{Crew, Hands},
         outbox::Outbox,
         refusal::Refusal,
+        rule::Rule,
+        settings::Settings,
         sockets::Sockets,
+        sweep::{self, Held},
         sysctl::Setting,
-        virtual_mac,
     },
     reactor::{Interface, Reactor},
     realtime::Lateness,
@@ -104,7 +105,10 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
     for link in &links {
         let held = held(&config, &memory, &link.interface);
-        perform::sweep(&handle, link.ifindex, &virtual_addresses(&config, &link.interface), &held).await?;
+        sweep::interface(&handle, link.ifindex, &virtual_addresses(&config, &link.interface), &held).await?;
+    }
+    if !is_resumed {
+        sweep::rules(watched.interfaces.clone(), rules(&config)).await?;
     }
     let mut desk = Desk {
         datapath: Datapath::open(&config.guard, &instance.pin_dir(), is_resumed),
@@ -113,12 +117,12 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     };
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
-    let (disturb, disturbances) = watch::channel(());
+    let (disturb, disturbances) = watch::channel(Removals::default());
     let (hired, hands) = mpsc::unbounded_channel();
-    let arp = Arc::new(ArpSettings::new(instance.arp_settings()));
+    let settings = Arc::new(Settings::new(instance.settings()));
     if !is_resumed {
-        // Those of a run that was killed; what this one needs is changed when it is needed.
-        arp.restore();
+        // Those of a run that was killed; what this one needs is changed when it is needed. What needed them is removed.
+        settings.restore();
     }
     let refusal = Refusal::install(instance.table(), &refused(&config))?;
     let mut crew = Crew {
@@ -126,7 +130,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
         netlink: handle.clone(),
         mailbox: mailbox.clone(),
         disturbances,
-        arp: Arc::clone(&arp),
+        settings: Arc::clone(&settings),
         hired,
         count: 0,
     };
@@ -185,7 +189,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     let outcome = supervise(operator.work(signals, ordered), elections, link_watch, &mailbox, &mut hands).await;
     let released = release(hands).await;
     guarding.end().await;
-    arp.restore();
+    settings.restore();
     operator.refusal.remove();
     let _ = fs::remove_file(instance.socket());
     if let Some(kept) = kept {
@@ -262,24 +266,37 @@ fn lock(instance: &Instance) -> anyhow::Result<File> {
 pub(crate) fn watched(config: &Config) -> Watched {
     Watched {
         interfaces: config.virtual_routers.iter().map(|router| router.interface.clone()).collect(),
-        virtual_addresses: moving(config).flat_map(|router| &router.addresses).map(IpNet::addr).collect(),
+        virtual_addresses: moving(config).map(IpNet::addr).collect(),
+        routes: config.virtual_routers.iter().any(|router| !router.routes.is_empty()),
+        rules: config.virtual_routers.iter().any(|router| !router.rules.is_empty()),
     }
 }
 
 /// The virtual addresses that come and go on an interface.
-pub(crate) fn virtual_addresses(config: &Config, interface: &str) -> Vec<IpNet> {
-    moving(config).filter(|router| router.interface == interface).flat_map(|router| router.addresses.clone()).collect()
+pub(crate) fn virtual_addresses(config: &Config, interface: &str) -> BTreeSet<IpAddr> {
+    let routers = config.virtual_routers.iter().filter(|router| router.interface == interface);
+    routers.flat_map(moving_of).map(IpNet::addr).collect()
+}
+
+/// The rules that come and go.
+pub(crate) fn rules(config: &Config) -> Vec<Rule> {
+    config.virtual_routers.iter().flat_map(|router| router.rules.clone()).collect()
 }
 
 /// The virtual addresses that nothing is accepted for. RFC 9568 §6.1.
 pub(crate) fn refused(config: &Config) -> Vec<IpAddr> {
     let refusing = config.virtual_routers.iter().filter(|router| !router.accept);
-    refusing.flat_map(|router| &router.addresses).map(IpNet::addr).collect()
+    refusing.flat_map(config::VirtualRouter::held_addresses).map(IpNet::addr).collect()
 }
 
-/// The virtual routers whose addresses come and go; those of an owner are the host's own.
-fn moving(config: &Config) -> impl Iterator<Item = &config::VirtualRouter> {
-    config.virtual_routers.iter().filter(|router| router.priority != Priority::OWNER)
+/// The addresses that come and go; those of an owner are the host's own.
+fn moving(config: &Config) -> impl Iterator<Item = &IpNet> {
+    config.virtual_routers.iter().flat_map(moving_of)
+}
+
+fn moving_of(router: &config::VirtualRouter) -> impl Iterator<Item = &IpNet> {
+    let owned = if router.priority == Priority::OWNER { router.addresses.len() } else { 0 };
+    router.held_addresses().skip(owned)
 }
 
 /// The state of every interface that the configuration names; one that does not exist is an error.
@@ -307,7 +324,7 @@ fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>
 /// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
 /// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
 pub(crate) fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(format!("vipd/interface/{}", link.interface))?;
+    let name = SocketAddr::from_abstract_name(format!("{}{}", claims::PREFIX, link.interface))?;
     UnixListener::bind_addr(&name).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
             return anyhow!("another agent serves `{}`; one interface has one agent", link.interface);
@@ -324,12 +341,16 @@ fn resume_claim(link: &LinkState, memory: &Memory) -> anyhow::Result<UnixListene
     }
 }
 
-/// The virtual routers on an interface whose addresses the program before has put there, and this one leaves there.
-fn held<'a>(config: &'a Config, memory: &Memory, interface: &str) -> Vec<&'a config::VirtualRouter> {
+/// What the program before has put on an interface, and this one leaves there.
+fn held(config: &Config, memory: &Memory, interface: &str) -> Held {
     let is_active = |router: &&config::VirtualRouter| {
         memory.router(&router.identity()).is_some_and(RouterMemory::is_active) && router.interface == interface
     };
-    moving(config).filter(is_active).collect()
+    let routers: Vec<_> = config.virtual_routers.iter().filter(is_active).collect();
+    Held {
+        items: routers.iter().flat_map(|router| router.holdings().items()).collect(),
+        virtual_macs: routers.iter().filter_map(|router| router.virtual_mac()).collect(),
+    }
 }
 
 /// Makes the virtual routers, and for each a task that keeps its addresses.
@@ -450,15 +471,23 @@ fn describe(stopped: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Stri
     }
 }
 
-/// Takes back what a run that was killed has left on the host besides its addresses: pinned maps, interfaces with a Virtual
-/// Router MAC Address, ARP settings, and the table of nftables. Says whether there were maps; refused while an agent runs.
+/// Takes back what a run that was killed has left on the host: what it held, on interfaces that no other agent serves, settings,
+/// the table of nftables, and pinned maps. Says whether there were maps; refused while the agent runs.
 pub async fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let _lock = lock(instance)?;
-    let arp = ArpSettings::new(instance.arp_settings());
+    let settings = Settings::new(instance.settings());
     let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
     tokio::spawn(connection);
-    virtual_mac::sweep_all(&handle, &arp.interfaces()).await?;
-    arp.restore();
+    let claimed = claims::claimed().context("failed to read `/proc/net/unix`")?;
+    let (_, present) = link::survey(&handle).await?;
+    for name in settings.interfaces().into_iter().filter(|name| present.contains(name) && !claimed.contains(name)) {
+        let watched = Watched { interfaces: [name].into(), ..Watched::default() };
+        for link in link::read(&handle, &watched).await? {
+            sweep::interface(&handle, link.ifindex, &BTreeSet::new(), &Held::default()).await?;
+        }
+    }
+    sweep::rules(BTreeSet::new(), Vec::new()).await?;
+    settings.restore();
     Refusal::install(instance.table(), &[])?;
     let dir = instance.pin_dir();
     pins::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))

@@ -49,10 +49,10 @@ impl Instance {
         self.state_dir().join("sequence")
     }
 
-    /// The ARP settings of interfaces before they were changed.
+    /// The kernel's settings of interfaces before they were changed.
     #[must_use]
-    pub fn arp_settings(&self) -> PathBuf {
-        self.state_dir().join("arp_settings.toml")
+    pub fn settings(&self) -> PathBuf {
+        self.state_dir().join("settings.toml")
     }
 
     /// The table of nftables that refuses what is sent to virtual addresses: `vipd`, or `vipd-NAME`.
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(named.lock(), PathBuf::from("/run/vipd@n1/vipd.lock"));
         assert_eq!(named.sequence(), PathBuf::from("/var/lib/vipd@n1/sequence"));
         assert_eq!(named.table(), "vipd-n1");
-        assert_eq!(named.arp_settings(), PathBuf::from("/var/lib/vipd@n1/arp_settings.toml"));
+        assert_eq!(named.settings(), PathBuf::from("/var/lib/vipd@n1/settings.toml"));
         assert_eq!(named.pin_dir(), PathBuf::from("/sys/fs/bpf/vipd@n1"));
     }
 

@@ -5,6 +5,7 @@
 //! reaches it through the [`mailbox`].
 
 pub mod authentication;
+pub mod claims;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,4 +1,7 @@
-//! Watches interfaces and their addresses through rtnetlink, and tells the election thread what changed.
+//! Watches interfaces, their addresses, routes and rules through rtnetlink, and tells the election thread and those who hold
+//! something what changed.
+
+mod removals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,27 +10,39 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use futures_util::{StreamExt, TryStreamExt, future::ready};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, future::ready};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
         RouteNetlinkMessage,
-        address::{AddressAttribute, AddressFlags, AddressMessage},
+        address::AddressMessage,
         link::{LinkAttribute, LinkFlags, LinkMessage},
     },
+    sys::AsyncSocket,
 };
 use tokio::{sync::watch, time::sleep};
 use tracing::{debug, warn};
 use vrrp::MacAddr;
 
+pub use self::removals::{Removal, Removals};
 use crate::{
     mailbox::{Mail, Mailbox},
-    perform::address::{address, is_marked},
+    perform::{
+        address::{address, is_marked, is_unfit},
+        holdings::Subject,
+        netlink::make_room,
+        route,
+        rule::Rule,
+    },
 };
 
 /// How long until the interfaces are read again after the kernel refused.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// Memory of the kernel for notifications that wait, in bytes: about a thousand. Of more the oldest news is that some were
+/// lost, and everything is read again.
+const NEWS_MAX: usize = 1024 * 1024;
 
 /// What is watched.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +51,30 @@ pub struct Watched {
     pub interfaces: BTreeSet<String>,
     /// Virtual addresses: on an interface or not, they are nobody's primary address.
     pub virtual_addresses: BTreeSet<IpAddr>,
+    /// Whether routes are: a router of the Internet's hears of many.
+    pub routes: bool,
+    /// Whether rules are.
+    pub rules: bool,
 }
 
 impl Watched {
+    fn groups(&self) -> Vec<MulticastGroup> {
+        let mut groups = vec![MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        if self.routes {
+            groups.extend([MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route]);
+        }
+        if self.rules {
+            groups.extend([MulticastGroup::Ipv4Rule, MulticastGroup::Ipv6Rule]);
+        }
+        groups
+    }
+
     /// Watches what `others` does as well.
     pub fn extend(&mut self, others: Self) {
         self.interfaces.extend(others.interfaces);
         self.virtual_addresses.extend(others.virtual_addresses);
+        self.routes |= others.routes;
+        self.rules |= others.rules;
     }
 }
 
@@ -119,54 +151,85 @@ pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>
     Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
 }
 
-/// Tells `mailbox` of every change since `states`, and `disturbances` whenever addresses may have been removed, for ever. What
-/// is `watched` may change meanwhile.
+/// Tells `mailbox` of every change since `states`, and `disturbances` whenever what is held may have been removed, for ever.
+/// What is `watched` may change meanwhile.
 pub async fn watch(
     mut watched: watch::Receiver<Watched>,
     mut states: Vec<LinkState>,
     mailbox: Mailbox,
-    disturbances: watch::Sender<()>,
+    disturbances: watch::Sender<Removals>,
 ) -> anyhow::Result<()> {
-    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-    let (connection, handle, mut messages) =
-        new_multicast_connection(&groups).context("failed to subscribe to changes of interfaces")?;
-    tokio::spawn(connection);
     loop {
-        let current = watched.borrow_and_update().clone();
-        // First read, then wait: what changed before the subscription is not lost.
-        match read(&handle, &current).await {
-            Ok(now) => {
-                for state in now.iter().filter(|state| !states.contains(state)) {
-                    debug!(?state, "interface changed");
-                    mailbox.send(Mail::Link(state.clone())).await;
+        let current = watched.borrow().clone();
+        let (mut connection, handle, messages) =
+            new_multicast_connection(&current.groups()).context("failed to subscribe to changes of interfaces")?;
+        make_room(connection.socket_mut().socket_mut(), NEWS_MAX).context("failed to make room for notifications")?;
+        let subscription = Subscription { of: current, handle, messages };
+        let connection = tokio::spawn(connection);
+        subscription.follow(&mut watched, &mut states, &mailbox, &disturbances).await?;
+        connection.abort();
+        // What is removed between two subscriptions nobody hears.
+        disturbances.send_modify(|_| {});
+    }
+}
+
+/// Notifications that the kernel sends.
+struct Subscription<M> {
+    of: Watched,
+    handle: Handle,
+    messages: M,
+}
+
+impl<M: Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, A)> + Unpin, A> Subscription<M> {
+    /// Tells of changes until others are wanted than it has.
+    async fn follow(
+        mut self,
+        watched: &mut watch::Receiver<Watched>,
+        states: &mut Vec<LinkState>,
+        mailbox: &Mailbox,
+        disturbances: &watch::Sender<Removals>,
+    ) -> anyhow::Result<()> {
+        loop {
+            let current = watched.borrow_and_update().clone();
+            if (current.routes, current.rules) != (self.of.routes, self.of.rules) {
+                return Ok(());
+            }
+            // First read, then wait: what changed before the subscription is not lost.
+            match read(&self.handle, &current).await {
+                Ok(now) => {
+                    for state in now.iter().filter(|state| !states.contains(state)) {
+                        debug!(?state, "interface changed");
+                        mailbox.send(Mail::Link(state.clone())).await;
+                    }
+                    *states = now;
                 }
-                states = now;
+                Err(error) => {
+                    warn!("{error:#}; trying again in {READ_AGAIN:?}");
+                    sleep(READ_AGAIN).await;
+                    continue;
+                }
             }
-            Err(error) => {
-                warn!("{error:#}; trying again in {READ_AGAIN:?}");
-                sleep(READ_AGAIN).await;
-                continue;
+            let mut news = News::default();
+            while !news.of_links {
+                let (message, _) = tokio::select! {
+                    message = self.messages.next() => message.ok_or_else(|| anyhow!("netlink ended its connection"))?,
+                    Ok(()) = watched.changed() => break,
+                };
+                news.add(&message, states, &current);
+                // Everything that waits is answered by the one reading.
+                while let Some(Some((message, _))) = self.messages.next().now_or_never() {
+                    news.add(&message, states, &current);
+                }
+                if std::mem::take(&mut news.of_removals) {
+                    let removed = std::mem::take(&mut news.removed);
+                    disturbances.send_modify(|removals| removals.note_all(removed));
+                }
             }
-        }
-        let mut news = News::default();
-        while !news.of_links {
-            let (message, _) = tokio::select! {
-                message = messages.next() => message.ok_or_else(|| anyhow!("netlink ended its connection"))?,
-                Ok(()) = watched.changed() => break,
-            };
-            news.add(&message, &states, &current);
-            // Everything that waits is answered by the one reading.
-            while let Ok((message, _)) = messages.try_recv() {
-                news.add(&message, &states, &current);
+            // An interface that was in another network namespace meanwhile is back with its index, and without what was on it.
+            for state in states.iter_mut().filter(|state| news.gone.contains(&state.ifindex)) {
+                *state = LinkState::absent(&state.interface);
+                mailbox.send(Mail::Link(state.clone())).await;
             }
-            if std::mem::take(&mut news.of_removals) {
-                disturbances.send_replace(());
-            }
-        }
-        // An interface that was in another network namespace meanwhile is back with its index, and without what was on it.
-        for state in states.iter_mut().filter(|state| news.gone.contains(&state.ifindex)) {
-            *state = LinkState::absent(&state.interface);
-            mailbox.send(Mail::Link(state.clone())).await;
         }
     }
 }
@@ -176,16 +239,21 @@ pub async fn watch(
 struct News {
     /// What elections see of an interface may have changed.
     of_links: bool,
-    /// Virtual addresses may have been removed.
+    /// Something that is held may have been removed or spoilt.
     of_removals: bool,
+    /// What has been, and by whom.
+    removed: Vec<(Subject, String)>,
+    /// Who is behind the netlink ports that removed something.
+    owners: BTreeMap<u32, String>,
     /// Indices of watched interfaces that have left this network namespace.
     gone: BTreeSet<u32>,
 }
 
 impl News {
     /// Takes in `message`, as far as it is of one of the interfaces in `states`, or of a link of such a name. That a virtual
-    /// address was added is none.
+    /// address was added is none, unless it cannot be used.
     fn add(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>, states: &[LinkState], watched: &Watched) {
+        let port = message.header.port_number;
         let NetlinkPayload::InnerMessage(message) = &message.payload else {
             // An overrun, most of all: notifications were lost.
             (self.of_links, self.of_removals) = (true, true);
@@ -198,10 +266,20 @@ impl News {
         let is_named = |link| link_name(link).is_some_and(|name| states.iter().any(|state| state.interface == name));
         if let RouteNetlinkMessage::NewAddress(message) = message {
             self.of_links |= is_watched(message.header.index) && !is_virtual(message);
+            self.of_removals |= is_virtual(message) && is_unfit(message);
         } else if let RouteNetlinkMessage::DelAddress(message) = message {
             // One with the Virtual Router MAC Address is on another interface than those that are watched.
             self.of_links |= is_watched(message.header.index) && !is_virtual(message);
-            self.of_removals |= is_virtual(message);
+            if is_virtual(message) {
+                self.add_removal(address(message).map(Subject::Address), port);
+            }
+        } else if let RouteNetlinkMessage::DelRoute(message) = message {
+            if route::is_marked(message) {
+                self.add_removal(route::destination(message).map(|(to, table)| Subject::Route(to, table)), port);
+            }
+        } else if let RouteNetlinkMessage::DelRule(message) = message {
+            // A rule of somebody else that was like ours may have stood for it.
+            self.add_removal(Rule::of(message).map(Subject::Rule), port);
         } else if let RouteNetlinkMessage::NewLink(link) = message {
             // A link that was down for a moment has lost its IPv6 addresses.
             let ours = is_watched(link.header.index) || is_named(link);
@@ -212,6 +290,13 @@ impl News {
             (self.of_links, self.of_removals) = (self.of_links | ours, self.of_removals | ours);
             self.gone.extend(is_watched.then_some(link.header.index));
         }
+    }
+
+    /// Takes in a removal. Whoever asked for it through `port` may soon be gone, so the name is looked up at once.
+    fn add_removal(&mut self, subject: Option<Subject>, port: u32) {
+        self.of_removals = true;
+        let by = self.owners.entry(port).or_insert_with(|| removals::owner(port));
+        self.removed.extend(subject.map(|subject| (subject, by.clone())));
     }
 }
 
@@ -235,8 +320,5 @@ fn link_mtu(link: &LinkMessage) -> Option<u32> {
 
 /// The address in `message`, unless it is tentative, a duplicate, or one that vipd added.
 fn usable_address(message: &AddressMessage) -> Option<IpAddr> {
-    let unfit = AddressFlags::Tentative | AddressFlags::Dadfailed;
-    let mut attributes = message.attributes.iter();
-    let unusable = attributes.any(|it| matches!(it, AddressAttribute::Flags(flags) if flags.intersects(unfit)));
-    if unusable || is_marked(message) { None } else { address(message) }
+    if is_unfit(message) || is_marked(message) { None } else { address(message) }
 }

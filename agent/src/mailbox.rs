@@ -1,7 +1,10 @@
 //! What the rest of the agent tells the election thread.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::{
+    net::IpAddr,
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +33,13 @@ pub enum Mail {
         term: u64,
         /// What went wrong, as a sentence.
         outcome: Result<(), String>,
+    },
+    /// Somebody else has added a virtual address so that it was probed for, and not answered for meanwhile.
+    Unfit {
+        /// What the [crew](crate::perform::crew) calls the virtual router.
+        router: u64,
+        /// The address.
+        address: IpAddr,
     },
     /// Another configuration.
     Reload {

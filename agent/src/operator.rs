@@ -22,7 +22,10 @@ use crate::{
     keys,
     link::{LinkState, Watched},
     mailbox::{Mail, Mailbox},
-    perform::{self, refusal::Refusal},
+    perform::{
+        refusal::Refusal,
+        sweep::{self, Held},
+    },
     reactor::reload::Reload,
     restart::{Memory, Successor, leave_open},
 };
@@ -197,7 +200,8 @@ impl Operator {
         let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
         let claims = links.iter().map(daemon::claim).collect::<anyhow::Result<Vec<_>>>()?;
         for link in &links {
-            perform::sweep(&self.handle, link.ifindex, &daemon::virtual_addresses(new, &link.interface), &[]).await?;
+            let configured = daemon::virtual_addresses(new, &link.interface);
+            sweep::interface(&self.handle, link.ifindex, &configured, &Held::default()).await?;
         }
         if daemon::refused(new) != daemon::refused(&self.config) {
             self.refusal.refuse(&daemon::refused(new))?;

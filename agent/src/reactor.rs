@@ -279,6 +279,11 @@ impl Reactor {
                         router.addresses(term, outcome, &mut self.desk, now);
                     }
                 }
+                Mail::Unfit { router, address } => {
+                    if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
+                        router.note_unfit(address, now);
+                    }
+                }
                 Mail::Status(asker) => {
                     // An asker that has gone away needs no answer.
                     let _ = asker.send(self.snapshot(now));

@@ -39,6 +39,7 @@ use crate::{
         advertise::{Advertiser, endpoints},
         announce::Announcer,
         crew::{Crew, Reins},
+        holdings::Holdings,
         outbox::{Letter, Outcome, Way},
         sockets::Sockets,
         virtual_mac::VirtualMac,
@@ -62,6 +63,8 @@ pub struct VirtualRouter {
     advertiser: Option<Arc<Advertiser>>,
     /// The task that looks after the addresses.
     reins: Reins,
+    /// Virtual addresses that somebody has kept from being answered for, and when last.
+    unfit: BTreeMap<IpAddr, Instant>,
     /// Terms as Active so far.
     terms: u64,
     tally: Tally,
@@ -124,6 +127,7 @@ impl VirtualRouter {
             own_mac: announced_mac(&config, link),
             advertiser: Some(advertiser),
             reins,
+            unfit: BTreeMap::new(),
             terms: 0,
             tally: Tally::default(),
             last_transition: None,
@@ -150,6 +154,22 @@ impl VirtualRouter {
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.reins.id
+    }
+
+    /// Holds something else from now on, at once where it is Active: what is new comes before what is gone goes, and nothing
+    /// else is touched. Its adverts and the guard go by the configuration.
+    fn hold(&self, holdings: Holdings) {
+        self.reins.holdings.send_if_modified(|known| {
+            *known != holdings && {
+                *known = holdings;
+                true
+            }
+        });
+    }
+
+    /// Takes in that somebody has kept `address` from being answered for.
+    pub fn note_unfit(&mut self, address: IpAddr, now: Instant) {
+        self.unfit.insert(address, now);
     }
 
     /// The key under which the datapath knows it.

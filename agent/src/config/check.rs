@@ -1,6 +1,7 @@
 //! The rules that hold between keys: the file as written becomes the checked form, or a list of mistakes.
 
 mod auth;
+mod holdings;
 mod identity;
 mod manner;
 mod router;
@@ -22,6 +23,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     check_nodes(&file.nodes, report);
     check_vlan(&file.guard, report);
     let routers = router::routers(file, report);
+    holdings::check(file, report);
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
     let node = identity::find(identity, &file.nodes, report)?;

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Write as _};
 
-use ipnet::IpNet;
 use vrrp_wire::{Family, Priority, Vrid};
 
 use super::{Auth, Config, Guard, VirtualRouter};
@@ -152,24 +151,26 @@ fn changes(was: &VirtualRouter, is: &VirtualRouter) -> String {
         router.preempt_after.map_or_else(|| "never".to_owned(), |after| format!("after {after:?}"))
     };
     compare("preempt", preempt(was), preempt(is));
-    let (gone, new) = (only_in(&was.addresses, &is.addresses), only_in(&is.addresses, &was.addresses));
-    if !gone.is_empty() || !new.is_empty() {
-        let list = |sign: char, nets: Vec<IpNet>| {
-            nets.iter().fold(String::new(), |mut list, net| {
-                let _ = write!(list, " {sign}{net}");
-                list
-            })
-        };
-        parts.push(format!("addresses{}{}", list('+', new), list('-', gone)));
-    }
+    parts.extend(listed("addresses", &was.addresses, &is.addresses));
+    parts.extend(listed("extra_addresses", &was.extra_addresses, &is.extra_addresses));
+    parts.extend(listed("routes", &was.routes, &is.routes));
+    parts.extend(listed("rules", &was.rules, &is.rules));
     if was.peers != is.peers {
         parts.push("the other nodes".to_owned());
     }
     if parts.is_empty() { "other settings".to_owned() } else { parts.join(", ") }
 }
 
-fn only_in(these: &[IpNet], others: &[IpNet]) -> Vec<IpNet> {
-    these.iter().filter(|net| !others.contains(net)).copied().collect()
+/// What of a list comes and what goes, if anything.
+fn listed<T: PartialEq + fmt::Display>(key: &str, was: &[T], is: &[T]) -> Option<String> {
+    let mut list = key.to_owned();
+    for new in is.iter().filter(|item| !was.contains(item)) {
+        let _ = write!(list, " +{new}");
+    }
+    for gone in was.iter().filter(|item| !is.contains(item)) {
+        let _ = write!(list, " -{gone}");
+    }
+    (list != key).then_some(list)
 }
 
 fn title(router: &VirtualRouter) -> String {

@@ -4,7 +4,7 @@
 //! left to `check`.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
     time::Duration,
 };
@@ -65,6 +65,7 @@ pub(super) struct Manner {
     pub(super) virtual_mac: Field<bool>,
     pub(super) min_ttl: Field<u8>,
     pub(super) virtual_link_local: Field<bool>,
+    pub(super) announcement_refresh: Field<Refresh>,
 }
 
 /// `preempt`: when a Backup takes over from an Active Router of lower priority.
@@ -79,6 +80,22 @@ impl Preempt {
         match self {
             Self::Never => None,
             Self::After(delay) => Some(delay),
+        }
+    }
+}
+
+/// `announcement_refresh`: how often an Active announces its addresses while nothing happens.
+#[derive(Clone, Copy)]
+pub(super) enum Refresh {
+    Never,
+    Every(Duration),
+}
+
+impl Refresh {
+    pub(super) const fn every(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Every(span) => Some(span),
         }
     }
 }
@@ -127,7 +144,31 @@ pub(super) struct VirtualRouter {
     /// By node, in the order of the file.
     pub(super) priorities: Field<Vec<(String, Located<Priority>)>>,
     pub(super) interface: Field<String>,
+    pub(super) extra_addresses: Field<Vec<Located<IpNet>>>,
+    pub(super) routes: Field<Vec<Route>>,
+    pub(super) rules: Field<Vec<Rule>>,
     pub(super) manner: Manner,
+}
+
+/// An element of `routes` in a `[[virtual_router]]`.
+pub(super) struct Route {
+    pub(super) heading: Place,
+    /// `None` for everywhere.
+    pub(super) to: Field<Option<IpNet>>,
+    pub(super) via: Field<IpAddr>,
+    pub(super) source: Field<IpAddr>,
+    pub(super) metric: Field<u32>,
+    pub(super) table: Field<u32>,
+    pub(super) on_link: Field<bool>,
+}
+
+/// An element of `rules` in a `[[virtual_router]]`.
+pub(super) struct Rule {
+    pub(super) heading: Place,
+    pub(super) from: Field<IpNet>,
+    pub(super) to: Field<IpNet>,
+    pub(super) table: Field<u32>,
+    pub(super) priority: Field<u32>,
 }
 
 impl File {
@@ -184,6 +225,7 @@ impl Manner {
             virtual_mac: table.scalar("virtual_mac", value::boolean),
             min_ttl: table.scalar("min_ttl", value::min_ttl),
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
+            announcement_refresh: table.scalar("announcement_refresh", value::announcement_refresh),
         }
     }
 }
@@ -255,7 +297,38 @@ impl VirtualRouter {
             nodes: table.list("nodes", value::name),
             priorities: table.map("priorities", value::priority),
             interface: table.scalar("interface", value::interface),
+            extra_addresses: table.list("extra_addresses", value::virtual_address),
+            routes: table.array("routes", Route::read),
+            rules: table.array("rules", Rule::read),
             manner: Manner::read(table),
+        }
+    }
+}
+
+impl Route {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["to"]);
+        Self {
+            heading: table.heading().clone(),
+            to: table.scalar("to", value::destination),
+            via: table.scalar("via", value::host),
+            source: table.scalar("source", value::host),
+            metric: table.scalar("metric", value::metric),
+            table: table.scalar("table", value::table),
+            on_link: table.scalar("on_link", value::boolean),
+        }
+    }
+}
+
+impl Rule {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["table"]);
+        Self {
+            heading: table.heading().clone(),
+            from: table.scalar("from", value::network),
+            to: table.scalar("to", value::network),
+            table: table.scalar("table", value::table),
+            priority: table.scalar("priority", value::rule_priority),
         }
     }
 }

@@ -34,7 +34,7 @@ pub use self::{
     diagnostic::{Diagnostic, Severity},
     difference::{Difference, WireIdentity},
 };
-use crate::perform::virtual_mac::VirtualMac;
+use crate::perform::{holdings::Holdings, route::Route, rule::Rule, virtual_mac::VirtualMac};
 
 /// The configuration as it concerns one node, every value legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +224,14 @@ pub struct VirtualRouter {
     /// router begins with a link-local one, as RFC 9568 §5.2.9 demands: the first that the file lists, else the
     /// EUI-64 address of the Virtual Router MAC, unless `virtual_link_local = false`.
     pub addresses: Vec<IpNet>,
+    /// Addresses of its family that are held like those and not advertised.
+    pub extra_addresses: Vec<IpNet>,
+    /// Routes of its family that are there while it is Active.
+    pub routes: Vec<Route>,
+    /// Rules of policy routing of its family that are there while it is Active.
+    pub rules: Vec<Rule>,
+    /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
+    pub announcement_refresh: Option<Duration>,
     /// Whether adverts must begin with a link-local address; never over IPv4.
     pub link_local_first: bool,
     /// The address that this node's adverts come from.
@@ -238,6 +246,24 @@ pub struct VirtualRouter {
 }
 
 impl VirtualRouter {
+    /// All addresses that it holds while it is Active.
+    pub fn held_addresses(&self) -> impl Iterator<Item = &IpNet> {
+        self.addresses.iter().chain(&self.extra_addresses)
+    }
+
+    /// What it holds while it is Active.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            addresses: self.addresses.clone(),
+            extra_addresses: self.extra_addresses.clone(),
+            routes: self.routes.clone(),
+            rules: self.rules.clone(),
+            owned: self.priority == Priority::OWNER,
+            announcement_refresh: self.announcement_refresh,
+        }
+    }
+
     /// The Virtual Router MAC Address, if its addresses are to have it.
     #[must_use]
     pub const fn virtual_mac(&self) -> Option<VirtualMac> {

@@ -178,7 +178,9 @@ impl<'r, 't> Table<'r, 't> {
     pub(super) fn array<T>(&mut self, key: &'static str, read: fn(&mut Table<'_, '_>) -> T) -> Field<Vec<T>> {
         let Some((place, value)) = self.find(key) else { return Field::Absent };
         let (dot, space) = if self.heading.table.is_empty() { ("", "") } else { (".", ": ") };
-        let (path, parent) = (format!("{}{dot}{key}", self.heading.table), format!("{}{space}", self.heading.table));
+        // A table of an array is called by its name too.
+        let table = self.heading.table.split(' ').next().unwrap_or_default();
+        let (path, parent) = (format!("{table}{dot}{key}"), format!("{}{space}", self.heading.table));
         let remedy = || format!("write [[{path}]] and its keys below it");
         let Some(array) = value.get_ref().as_array() else {
             return self.wrong(&place, value, "an array of tables", remedy());

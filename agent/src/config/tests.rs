@@ -2,6 +2,7 @@
 
 mod auth;
 mod guard;
+mod holdings;
 mod identity;
 mod key_files;
 mod manner;
@@ -116,6 +117,10 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         accept: true,
         virtual_mac: false,
         addresses: vec!["10.77.0.100/24".parse().unwrap()],
+        extra_addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
+        announcement_refresh: Some(Duration::from_mins(1)),
         link_local_first: false,
         own_address: OwnAddress::Configured("10.77.0.1".parse().unwrap()),
         peers: vec![Peer {

@@ -15,7 +15,11 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 
-use super::{Attach, AuthMode, Fence, Mode, Transport, VlanGuard, diagnostic::Fault, file::Preempt};
+use super::{
+    Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
+    diagnostic::Fault,
+    file::{Preempt, Refresh},
+};
 
 /// Longest name of a Linux network interface, in bytes.
 const INTERFACE_NAME_MAX: usize = 15;
@@ -117,6 +121,19 @@ pub(super) fn min_ttl(value: &DeValue<'_>) -> Result<u8, Fault> {
 /// How long the agent waits at its start before it takes part.
 pub(super) fn startup_delay(value: &DeValue<'_>) -> Result<Duration, Fault> {
     span(value, "10s", &(Duration::ZERO..=Duration::from_hours(1)))
+}
+
+/// How often an Active announces its addresses while nothing happens.
+pub(super) fn announcement_refresh(value: &DeValue<'_>) -> Result<Refresh, Fault> {
+    if value.as_str() == Some("off") {
+        return Ok(Refresh::Never);
+    }
+    let (text, duration) = duration(value, "60s")?;
+    if !(Duration::from_secs(1)..=Duration::from_hours(1)).contains(&duration) {
+        let what = format!("{text:?} is outside 1s to 3600s");
+        return Err(Fault::new(what, r#"give a time span from 1s to 3600s, or "off""#));
+    }
+    Ok(Refresh::Every(duration))
 }
 
 pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, Fault> {
@@ -269,6 +286,66 @@ pub(super) fn virtual_address(value: &DeValue<'_>) -> Result<IpNet, Fault> {
     }
 }
 
+/// Where a route leads: "default" (`None`), an address, or a network.
+pub(super) fn destination(value: &DeValue<'_>) -> Result<Option<IpNet>, Fault> {
+    if value.as_str() == Some("default") { Ok(None) } else { network(value).map(Some) }
+}
+
+/// An address, or a network by the first of its addresses.
+pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, Fault> {
+    let text = text(value, "10.77.0.0/24")?;
+    let net: IpNet = match text.parse::<IpAddr>() {
+        Ok(address) => address.into(),
+        Err(_) => text.parse().map_err(|_| {
+            let remedy = r#"write it as in "10.77.0.0/24", "10.77.0.101" or "fd77::/64""#;
+            Fault::new(format!("{text:?} is neither an address nor a network"), remedy)
+        })?,
+    };
+    if net.addr() != net.network() {
+        let what = format!("{text:?} has bits of a host beyond its prefix length");
+        return Err(Fault::new(
+            what,
+            format!("write \"{}\", or \"{}\" for the address alone", net.trunc(), net.addr()),
+        ));
+    }
+    if net.addr().is_multicast() {
+        return Err(Fault::new(format!("{text:?} is multicast"), "give a network of hosts"));
+    }
+    Ok(net)
+}
+
+/// An address of a host, without prefix length.
+pub(super) fn host(value: &DeValue<'_>) -> Result<IpAddr, Fault> {
+    let text = text(value, "10.77.0.1")?;
+    let remedy = "give the address of a host, without prefix length";
+    let address: IpAddr = text.parse().map_err(|_| Fault::new(format!("{text:?} is not an address"), remedy))?;
+    match never_a_host(address) {
+        Some(kind) => Err(Fault::new(format!("{text:?} is {kind}"), remedy)),
+        None => Ok(address),
+    }
+}
+
+/// The metric of a route. The kernel takes 0 for an IPv6 route without one.
+pub(super) fn metric(value: &DeValue<'_>) -> Result<u32, Fault> {
+    let fault = || Fault::new(format!("{} is not a metric", shown(value)), "give a whole number from 1 to 4294967295");
+    number(value).filter(|&metric| metric > 0).ok_or_else(fault)
+}
+
+/// The number of a routing table; that of the kernel's own is none of vipd's.
+pub(super) fn table(value: &DeValue<'_>) -> Result<u32, Fault> {
+    let remedy =
+        "give a whole number from 1 to 4294967295, such as 100; 254 is the main table, and 255 the kernel's own";
+    let fault = || Fault::new(format!("{} is not a routing table", shown(value)), remedy);
+    number(value).filter(|table| !matches!(table, 0 | 255)).ok_or_else(fault)
+}
+
+/// The place of a rule among the others.
+pub(super) fn rule_priority(value: &DeValue<'_>) -> Result<u32, Fault> {
+    let remedy = "give a whole number from 1 to 4294967295; rules beyond 32766 come after the main table";
+    let fault = || Fault::new(format!("{} is not the priority of a rule", shown(value)), remedy);
+    number(value).filter(|&priority| priority > 0).ok_or_else(fault)
+}
+
 /// The value as the file has it, to quote it; arrays and tables by their kind only.
 pub(super) fn shown(value: &DeValue<'_>) -> String {
     match value {
@@ -299,6 +376,11 @@ fn printable(text: &str) -> Result<&str, Fault> {
 fn byte(value: &DeValue<'_>) -> Option<u8> {
     let number = value.as_integer()?;
     u8::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn number(value: &DeValue<'_>) -> Option<u32> {
+    let number = value.as_integer()?;
+    u32::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, Fault> {

@@ -41,6 +41,8 @@ pub enum AlarmKind {
     PeerRefused,
     /// A stranger claims a virtual address by ARP or Neighbor Discovery.
     AddressClaimed,
+    /// Another program on this host has spoilt a virtual address, or a stranger who has it too.
+    DuplicateAddress,
 }
 
 impl fmt::Display for AlarmKind {
@@ -54,6 +56,7 @@ impl fmt::Display for AlarmKind {
             Self::PriorityConflict => "priority_conflict",
             Self::PeerRefused => "peer_refused",
             Self::AddressClaimed => "address_claimed",
+            Self::DuplicateAddress => "duplicate_address",
         })
     }
 }

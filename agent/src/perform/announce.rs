@@ -1,51 +1,189 @@
 //! Tells the LAN where the virtual addresses are: gratuitous ARP in both forms, unsolicited Neighbor Advertisements.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{collections::VecDeque, io, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use nix::errno::Errno;
+use tokio::time::Instant;
 use vrrp::neighbor::{ArpForm, gratuitous_arp, unsolicited_advertisement};
 
-use super::{Place, outbox::Letter};
+use super::{Place, outbox::Letter, pace::Pace};
 use crate::packet::PacketSocket;
 
 /// When an announcement is repeated after it was first made: one lost frame, a switch that was busy with the change
 /// of its ports, and one that learned late must not leave a client cut off.
-pub const REPEATS: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
+const REPEATS: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
+/// Over how many moments the refreshes of virtual routers that began together are spread.
+const SLOTS: u32 = 32;
 
 /// Announces addresses on one interface. Opened once: closing a packet socket waits for the kernel's readers.
 #[derive(Debug)]
-pub struct Announcer(PacketSocket);
+pub struct Announcer {
+    socket: PacketSocket,
+    pace: Pace,
+}
 
 impl Announcer {
     /// Opens a socket on the interface `ifindex`; needs `CAP_NET_RAW`.
     pub fn open(ifindex: u32) -> io::Result<Self> {
-        PacketSocket::sender(ifindex).map(Self)
+        Ok(Self { socket: PacketSocket::sender(ifindex)?, pace: Pace::default() })
     }
 
     /// Sends the adverts, which are whole frames, in their order; says how many it could send before one failed. That
-    /// the first fails is an error.
+    /// the first fails is an error. The pace of announcements does not hold them up.
     pub fn send(&self, letters: &[Letter]) -> io::Result<usize> {
-        self.0.send_all(letters.iter().map(|letter| letter.bytes.as_slice()))
+        self.socket.send_all(letters.iter().map(|letter| letter.bytes.as_slice()))
     }
 
-    /// Announces once that each address is at `place`. Goes on after an error and returns the first.
-    pub fn announce(&self, place: &Place, addresses: &[IpNet]) -> io::Result<()> {
-        let mut outcome = Ok(());
-        for frame in addresses.iter().flat_map(|address| frames(place, address.addr())) {
-            outcome = outcome.and(self.0.send(&frame));
+    /// Sends as many of `frames` as the pace allows at `now`, and removes them.
+    fn send_some(&self, frames: &mut VecDeque<Vec<u8>>, now: Instant) -> io::Result<()> {
+        let count = self.pace.take(frames.len(), now);
+        if count == 0 {
+            return Ok(());
         }
-        outcome
+        match self.socket.send_all(frames.iter().take(count).map(Vec::as_slice)) {
+            Ok(sent) => drop(frames.drain(..sent.min(count))),
+            // The queue of the interface is full: later.
+            Err(error) if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EAGAIN | Errno::ENOBUFS)) => {
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 
-fn frames(place: &Place, address: IpAddr) -> Vec<Vec<u8>> {
-    match address {
-        IpAddr::V4(address) => [ArpForm::Request, ArpForm::Reply]
-            .into_iter()
-            .map(|form| gratuitous_arp(place.mac, address, form))
-            .collect(),
-        IpAddr::V6(address) => {
-            vec![unsolicited_advertisement(place.mac, place.link_local.unwrap_or(address), address)]
+/// The announcements of one virtual router: what waits to be sent, and when there is more.
+#[derive(Debug, Default)]
+pub struct Announcements {
+    frames: VecDeque<Vec<u8>>,
+    /// When the frames that wait go on.
+    go_on_at: Option<Instant>,
+    repeats: VecDeque<Instant>,
+    /// How often and when next.
+    refresh: Option<(Duration, Instant)>,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Frames wait.
+    Frames,
+    /// All addresses are to be announced once more.
+    Repeat,
+    /// All addresses are to be recalled to the switches.
+    Refresh,
+}
+
+impl Announcements {
+    /// Announces `addresses` at `place` from now on, beside what waits, and repeats at the times of [`REPEATS`].
+    pub fn start(&mut self, place: &Place, addresses: &[IpNet], now: Instant) {
+        self.repeats = REPEATS.iter().map(|&after| now + after).collect();
+        self.add(frames(place, addresses), now);
+    }
+
+    /// Forgets what waits: it no longer holds.
+    pub fn drop_frames(&mut self) {
+        self.frames.clear();
+        self.go_on_at = None;
+    }
+
+    /// Refreshes so often from now on. `router` tells virtual routers apart: their refreshes do not coincide.
+    pub fn set_refresh(&mut self, every: Option<Duration>, router: u64, now: Instant) {
+        let slot = u32::try_from(router % u64::from(SLOTS)).unwrap_or_default();
+        self.refresh = every.map(|every| (every, now + every * (SLOTS + slot) / (2 * SLOTS)));
+    }
+
+    /// When something is due, and what. What waits comes first.
+    #[must_use]
+    pub fn next(&self) -> Option<(Instant, Due)> {
+        if let Some(at) = self.go_on_at {
+            return Some((at, Due::Frames));
         }
+        let repeat = self.repeats.front().map(|&at| (at, Due::Repeat));
+        let refresh = self.refresh.map(|(_, at)| (at, Due::Refresh));
+        repeat.into_iter().chain(refresh).min_by_key(|&(at, _)| at)
+    }
+
+    /// Does what is due at `now`, for `addresses` at `place`.
+    pub fn go_on(&mut self, place: &Place, addresses: &[IpNet], now: Instant) -> io::Result<()> {
+        match self.next().filter(|&(at, _)| at <= now) {
+            Some((_, Due::Frames)) => {}
+            Some((_, Due::Repeat)) => {
+                self.repeats.pop_front();
+                self.add(frames(place, addresses), now);
+            }
+            Some((_, Due::Refresh)) => {
+                self.refresh = self.refresh.map(|(every, _)| (every, now + every));
+                self.add(first_frames(place, addresses), now);
+            }
+            None => return Ok(()),
+        }
+        let outcome = place.announcer.send_some(&mut self.frames, now);
+        if outcome.is_err() {
+            self.frames.clear();
+        }
+        self.go_on_at = (!self.frames.is_empty()).then(|| Pace::again(now));
+        outcome
+    }
+
+    fn add(&mut self, frames: Vec<Vec<u8>>, now: Instant) {
+        self.frames.extend(frames);
+        self.go_on_at = Some(self.go_on_at.unwrap_or(now));
+    }
+}
+
+/// Every frame of an announcement: each address is told once before any is told again.
+fn frames(place: &Place, addresses: &[IpNet]) -> Vec<Vec<u8>> {
+    let mut frames = first_frames(place, addresses);
+    frames.extend(addresses.iter().filter_map(|net| match net.addr() {
+        IpAddr::V4(address) => Some(gratuitous_arp(place.mac, address, ArpForm::Reply)),
+        IpAddr::V6(_) => None,
+    }));
+    frames
+}
+
+/// One frame for each address, from which switches learn where it is.
+fn first_frames(place: &Place, addresses: &[IpNet]) -> Vec<Vec<u8>> {
+    let frame = |net: &IpNet| match net.addr() {
+        IpAddr::V4(address) => gratuitous_arp(place.mac, address, ArpForm::Request),
+        IpAddr::V6(address) => unsolicited_advertisement(place.mac, place.link_local.unwrap_or(address), address),
+    };
+    addresses.iter().map(frame).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(announcements: &Announcements, start: Instant) -> Option<(u128, Due)> {
+        announcements.next().map(|(at, due)| (at.duration_since(start).as_millis(), due))
+    }
+
+    #[test]
+    fn virtual_routers_that_begin_together_refresh_apart() {
+        let start = Instant::now();
+        for (router, refresh_ms) in [(0, 30_000), (1, 30_937), (31, 59_062), (32, 30_000)] {
+            let mut announcements = Announcements::default();
+            announcements.set_refresh(Some(Duration::from_mins(1)), router, start);
+            assert_eq!(at(&announcements, start), Some((refresh_ms, Due::Refresh)), "{router}");
+        }
+        let mut announcements = Announcements::default();
+        announcements.set_refresh(None, 0, start);
+        assert_eq!(announcements.next(), None);
+    }
+
+    #[test]
+    fn what_waits_goes_before_repeats_and_these_before_a_refresh() {
+        let start = Instant::now();
+        let mut announcements = Announcements::default();
+        announcements.set_refresh(Some(Duration::from_mins(1)), 0, start);
+        announcements.repeats = [start + Duration::from_secs(1)].into();
+        assert_eq!(at(&announcements, start), Some((1_000, Due::Repeat)));
+        announcements.add(vec![vec![0; 60]], start);
+        announcements.add(vec![vec![1; 60]], start + Duration::from_millis(3));
+        assert_eq!(at(&announcements, start), Some((0, Due::Frames)));
+        announcements.drop_frames();
+        announcements.repeats.clear();
+        assert_eq!(at(&announcements, start), Some((30_000, Due::Refresh)));
     }
 }

@@ -10,10 +10,9 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use vrrp::Priority;
 
-use super::{OnVirtualMac, Performer, Place, Wish, arp::ArpSettings};
-use crate::{config, mailbox::Mailbox};
+use super::{Performer, Place, Wish, holdings::Holdings, settings::Settings};
+use crate::{config, link::Removals, mailbox::Mailbox};
 
 /// A task, which ends when its virtual router is gone and the addresses are off.
 pub type Hand = JoinHandle<anyhow::Result<()>>;
@@ -23,14 +22,14 @@ pub type Hand = JoinHandle<anyhow::Result<()>>;
 pub struct Crew {
     /// Where tasks run.
     pub runtime: runtime::Handle,
-    /// For changes of addresses.
+    /// For interfaces of their own.
     pub netlink: Handle,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
-    /// Changes when addresses of an interface may have been removed.
-    pub disturbances: watch::Receiver<()>,
-    /// What interfaces below a Virtual Router MAC Address must not do.
-    pub arp: Arc<ArpSettings>,
+    /// Changes when something that is held may have been removed.
+    pub disturbances: watch::Receiver<Removals>,
+    /// What interfaces must do while addresses are held on them.
+    pub settings: Arc<Settings>,
     /// Who waits for the end of every task.
     pub hired: mpsc::UnboundedSender<Hand>,
     /// How many were hired.
@@ -46,6 +45,8 @@ pub struct Reins {
     pub wishes: watch::Sender<Wish>,
     /// Where they go.
     pub places: watch::Sender<Place>,
+    /// What is held.
+    pub holdings: watch::Sender<Holdings>,
 }
 
 impl Crew {
@@ -54,15 +55,13 @@ impl Crew {
         self.count += 1;
         let (wishes, followed) = watch::channel(Wish::default());
         let (places, place) = watch::channel(place);
+        let (holdings, held) = watch::channel(config.holdings());
         let performer = Performer {
             router: self.count,
-            addresses: config.addresses.clone(),
-            owned: config.priority == Priority::OWNER,
-            virtual_mac: config.virtual_mac().map(|mac| OnVirtualMac {
-                mac,
-                below: config.interface.clone(),
-                arp: Arc::clone(&self.arp),
-            }),
+            holdings: held,
+            virtual_mac: config.virtual_mac(),
+            interface: config.interface.clone(),
+            settings: Arc::clone(&self.settings),
             place,
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
@@ -70,7 +69,7 @@ impl Crew {
         };
         // Nobody waits any more only when the agent is ending.
         let _ = self.hired.send(self.runtime.spawn(performer.run(followed)));
-        Reins { id: self.count, wishes, places }
+        Reins { id: self.count, wishes, places, holdings }
     }
 }
 

@@ -12,10 +12,13 @@ use std::{
 use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 
+/// Groups that one socket joins: the kernel limits the memory that a socket has for them.
+const GROUPS_MAX: usize = 128;
+
 /// Groups that this host is a member of until this is dropped.
 #[derive(Debug, Default)]
 pub struct Groups {
-    _socket: Option<Socket>,
+    _sockets: Vec<Socket>,
 }
 
 impl Groups {
@@ -25,12 +28,12 @@ impl Groups {
         groups.sort_unstable();
         // Addresses of different networks may end alike, and a socket joins a group only once.
         groups.dedup();
-        if groups.is_empty() {
-            return Ok(Self::default());
-        }
-        let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
-        groups.iter().try_for_each(|group| socket.join_multicast_v6(group, ifindex))?;
-        Ok(Self { _socket: Some(socket) })
+        let join = |groups: &[Ipv6Addr]| -> io::Result<Socket> {
+            let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+            groups.iter().try_for_each(|group| socket.join_multicast_v6(group, ifindex))?;
+            Ok(socket)
+        };
+        Ok(Self { _sockets: groups.chunks(GROUPS_MAX).map(join).collect::<io::Result<_>>()? })
     }
 }
 

@@ -2,53 +2,63 @@
 //!
 //! Adverts are sent by the election thread itself, since they must not wait. Addresses and announcements are the work
 //! of one task for each virtual router: the election says what should be, the task makes it so and reports what it
-//! could not do. A task that is busy sees only the latest word, so nothing can pile up.
+//! could not do. A task that is busy sees only the latest word, so nothing can pile up. What the kernel takes its time for
+//! is done on other threads, so that no task waits for another.
 
 pub mod address;
 pub mod advertise;
 pub mod announce;
-pub mod arp;
 pub mod crew;
 pub mod groups;
+pub mod holdings;
+mod host;
+pub mod netlink;
 pub mod outbox;
+pub mod pace;
 pub mod refusal;
+pub mod route;
+pub mod rule;
+pub mod settings;
 pub mod sockets;
+pub mod sweep;
 pub mod sysctl;
+mod upkeep;
 pub mod virtual_mac;
 
-use std::{collections::VecDeque, net::Ipv6Addr, sync::Arc, time::Duration};
+use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
 };
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 use vrrp::MacAddr;
 
 use self::{
-    announce::{Announcer, REPEATS},
-    arp::ArpSettings,
+    announce::{Announcements, Announcer},
     groups::Groups,
+    holdings::{Change, Holdings, Item},
+    settings::Settings,
     virtual_mac::VirtualMac,
 };
 use crate::{
-    config,
+    link::Removals,
     mailbox::{Mail, Mailbox},
 };
 
-/// How long until a virtual address that could not be removed is tried again.
+/// The mark on everything that vipd adds: VRRP's protocol number, as the protocol of addresses, routes and rules.
+pub const MARK: u8 = 112;
+/// How long until what could not be removed is tried again.
 const RELEASE_AGAIN: Duration = Duration::from_secs(1);
-/// How long after a sign that addresses were removed the interface is looked at: removals come in groups.
+/// How long after a sign that something was removed the host is looked at: removals come in groups.
 const LOOK_AFTER: Duration = Duration::from_millis(20);
-/// How long until it is looked at again after something was amiss.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Attempts to remove the addresses when the agent ends.
+/// Attempts to remove everything when the agent ends.
 const LAST_ATTEMPTS: usize = 3;
 
-/// What the election wants of the virtual addresses.
+/// What the election wants of the virtual addresses, and of what goes with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wish {
     /// Off the interface.
@@ -85,254 +95,191 @@ pub struct Place {
     pub announcer: Arc<Announcer>,
 }
 
-/// Keeps the addresses of one virtual router as the election wants them.
+/// Keeps what one virtual router holds as the election wants it.
 #[derive(Debug)]
 pub struct Performer {
     /// What its reports call the virtual router.
     pub router: u64,
-    /// Its virtual addresses.
-    pub addresses: Vec<IpNet>,
-    /// The addresses are the host's own, and stay where they are.
-    pub owned: bool,
-    /// The addresses have the Virtual Router MAC Address, on an interface of their own.
-    pub virtual_mac: Option<OnVirtualMac>,
-    /// Where they go.
+    /// What it holds while it is Active. A change counts at once: what is new is added before what is gone is removed.
+    pub holdings: watch::Receiver<Holdings>,
+    /// The Virtual Router MAC Address, if the addresses have that, on an interface of their own.
+    pub virtual_mac: Option<VirtualMac>,
+    /// The name of the interface of the adverts.
+    pub interface: String,
+    /// What that interface must do meanwhile.
+    pub settings: Arc<Settings>,
+    /// Where the addresses go.
     pub place: watch::Receiver<Place>,
-    /// Changes when addresses of an interface may have been removed.
-    pub disturbances: watch::Receiver<()>,
-    /// For changes of addresses.
+    /// Changes when something that is held may have been removed.
+    pub disturbances: watch::Receiver<Removals>,
+    /// For interfaces of their own.
     pub handle: Handle,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
 }
 
-/// What it takes to have addresses on a Virtual Router MAC Address.
-#[derive(Clone, Debug)]
-pub struct OnVirtualMac {
-    /// Which one.
-    pub mac: VirtualMac,
-    /// The interface of the adverts, by name.
-    pub below: String,
-    /// What that interface must not do meanwhile.
-    pub arp: Arc<ArpSettings>,
-}
-
 /// What a [`Performer`] has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Done {
-    /// The wish that the interface now answers to; `None` where it could not be fulfilled.
+    /// The wish that the host now answers to; `None` where it could not be fulfilled.
     wish: Option<Wish>,
-    /// When the announcement is repeated.
-    repeats: VecDeque<Instant>,
-    /// When to look whether the addresses are still there.
+    /// What is on the host, or may be.
+    held: Vec<Item>,
+    /// When the last of it was added.
+    held_since: Instant,
+    /// What is said of the addresses.
+    announcements: Announcements,
+    /// When to look whether everything is still there.
     look_at: Option<Instant>,
     /// Where questions for the addresses are heard.
     groups: Groups,
 }
 
 impl Done {
+    fn nothing() -> Self {
+        Self {
+            wish: Some(Wish::Release),
+            held: Vec::new(),
+            held_since: Instant::now(),
+            announcements: Announcements::default(),
+            look_at: None,
+            groups: Groups::default(),
+        }
+    }
+
     const fn held_term(&self) -> Option<u64> {
         match self.wish {
             Some(wish) => wish.term(),
             None => None,
         }
     }
+
+    /// Takes in that nothing is announced any more, and that the host answers to `wish`.
+    fn end(&mut self, wish: Option<Wish>) {
+        self.announcements = Announcements::default();
+        self.groups = Groups::default();
+        self.wish = wish;
+    }
 }
 
 impl Performer {
-    /// Follows `wishes` until their sender is gone, and takes the addresses off.
+    /// Follows `wishes` until their sender is gone, and takes everything off.
     pub async fn run(mut self, mut wishes: watch::Receiver<Wish>) -> anyhow::Result<()> {
-        let mut done = Done { wish: Some(Wish::Release), ..Done::default() };
+        let mut done = Done::nothing();
         loop {
-            let repeat_at = done.repeats.front().copied();
+            let announce_at = done.announcements.next().map(|(at, _)| at);
             let release_again = done.wish.is_none() && *wishes.borrow() == Wish::Release;
             tokio::select! {
                 biased;
                 changed = wishes.changed() => match changed {
                     Ok(()) => self.fulfil(&mut wishes, &mut done).await,
-                    Err(_) => return self.release_for_good().await,
+                    Err(_) => return self.release_for_good(&mut done).await,
                 },
+                Ok(()) = self.holdings.changed() => self.adopt(&wishes, &mut done).await,
                 Ok(()) = self.disturbances.changed() => {
                     done.look_at = done.look_at.or_else(|| Some(Instant::now() + LOOK_AFTER));
                 }
                 () = sleep(RELEASE_AGAIN), if release_again => self.fulfil(&mut wishes, &mut done).await,
                 () = until(done.look_at), if done.look_at.is_some() => self.look(&wishes, &mut done).await,
-                () = until(repeat_at), if repeat_at.is_some() => {
-                    done.repeats.pop_front();
-                    self.announce();
-                }
+                () = until(announce_at), if announce_at.is_some() => self.go_on_announcing(&mut done),
             }
         }
     }
 
     /// Makes the latest wish true.
-    async fn fulfil(&self, wishes: &mut watch::Receiver<Wish>, done: &mut Done) {
+    async fn fulfil(&mut self, wishes: &mut watch::Receiver<Wish>, done: &mut Done) {
         let wish = *wishes.borrow_and_update();
-        match wish {
-            Wish::Release => {
-                done.repeats.clear();
-                done.groups = Groups::default();
-                done.wish = self.release().await.then_some(wish);
+        let Wish::Hold { term, .. } = wish else {
+            done.end(None);
+            done.wish = self.release(done).await.then_some(wish);
+            return;
+        };
+        let is_new = done.held_term() != Some(term);
+        if is_new {
+            done.end(None);
+            let holdings = self.holdings.borrow_and_update().clone();
+            let change = Change { added: holdings.items(), ..holdings.change(&done.held) };
+            if !self.make(term, &change, wishes, done).await {
+                return;
             }
-            Wish::Hold { term, .. } => {
-                let is_new = done.held_term() != Some(term);
-                if is_new {
-                    done.repeats.clear();
-                    match self.take(term, wishes).await {
-                        Some(Ok(groups)) => done.groups = groups,
-                        Some(Err(failure)) => {
-                            (done.wish, done.groups) = (None, Groups::default());
-                            return self.report(term, Err(failure)).await;
-                        }
-                        // Superseded: the newer wish is fulfilled next.
-                        None => return done.wish = None,
-                    }
-                }
-                if done.wish != Some(wish) && is_latest(term, wishes) {
-                    self.announce_repeatedly(done);
-                }
-                done.wish = Some(wish);
-                if is_new {
-                    self.report(term, Ok(())).await;
-                }
+            self.remove(&change.last, done).await;
+        }
+        if done.wish != Some(wish) && is_latest(term, wishes) {
+            // What waits to be sent may say something else.
+            done.announcements.drop_frames();
+            self.announce(&self.announced(), done);
+            if is_new {
+                self.set_refresh(done);
             }
         }
+        done.wish = Some(wish);
+        if is_new {
+            self.report(term, Ok(())).await;
+        }
+    }
+
+    /// Takes over other holdings: adds and announces what is new, then removes what is gone.
+    async fn adopt(&mut self, wishes: &watch::Receiver<Wish>, done: &mut Done) {
+        let holdings = self.holdings.borrow_and_update().clone();
+        let Some(term) = done.held_term().filter(|&term| is_latest(term, wishes)) else { return };
+        let change = holdings.change(&done.held);
+        let added: Vec<_> = change.added.iter().filter_map(Item::address).collect();
+        debug!(?change, "other holdings");
+        if !self.make(term, &change, wishes, done).await {
+            return;
+        }
+        if !added.is_empty() {
+            self.announce(&added, done);
+            self.go_on_announcing(done);
+        }
+        self.set_refresh(done);
+        if !self.remove(&change.last, done).await {
+            // They go with the term at the latest.
+            warn!(left = ?names(&change.last), "failed to remove what is no longer to be held");
+        }
+    }
+
+    /// Makes room for what `change` adds, and adds it.
+    async fn make(&self, term: u64, change: &Change, wishes: &watch::Receiver<Wish>, done: &mut Done) -> bool {
+        let room = |ground| change.first.iter().map(|item| item.take_off(ground)).collect();
+        let is_made = self.put(term, room, &change.added, wishes, done).await;
+        done.held.retain(|item| !is_made || !change.first.contains(item));
+        is_made
     }
 
     async fn report(&self, term: u64, outcome: Result<(), String>) {
         self.mailbox.send(Mail::Addresses { router: self.router, term, outcome }).await;
     }
 
-    /// Puts back what somebody else has removed while it should be held: another program, or the kernel, which removes
-    /// every secondary address together with the primary one of its subnet.
-    async fn look(&self, wishes: &watch::Receiver<Wish>, done: &mut Done) {
-        done.look_at = None;
-        let Some(term) = done.held_term().filter(|&term| !self.owned && is_latest(term, wishes)) else { return };
-        let present = match self.interface().await {
-            Ok(Some(ifindex)) => address::list(&self.handle, ifindex).await.map_err(anyhow::Error::from),
-            Ok(None) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        };
-        let missing = match present {
-            Ok(present) => {
-                let is_present = |net: &IpNet| present.iter().any(|&(address, _)| address == net.addr());
-                self.addresses.iter().copied().filter(|net| !is_present(net)).collect::<Vec<_>>()
-            }
-            Err(error) => {
-                warn!(%error, "failed to read the addresses; looking again");
-                done.look_at = Some(Instant::now() + LOOK_AGAIN);
-                return;
-            }
-        };
-        if missing.is_empty() || !is_latest(term, wishes) {
-            return;
-        }
-        warn!(?missing, "virtual addresses were removed by somebody else: putting them back");
-        match self.take(term, wishes).await {
-            Some(Ok(groups)) => {
-                done.groups = groups;
-                self.announce_repeatedly(done);
-                // Once a second at most, whoever removes them.
-                done.look_at = Some(Instant::now() + LOOK_AGAIN);
-            }
-            Some(Err(failure)) => {
-                (done.wish, done.groups) = (None, Groups::default());
-                self.report(term, Err(failure)).await;
-            }
-            None => done.wish = None,
-        }
-    }
-
-    /// Puts the addresses on the interface, and listens for questions; `None` where the election no longer wants them.
-    async fn take(&self, term: u64, wishes: &watch::Receiver<Wish>) -> Option<Result<Groups, String>> {
-        if self.owned {
-            return Some(Ok(Groups::default()));
-        }
-        let ifindex = match self.prepare().await {
-            Ok(ifindex) => ifindex,
-            Err(error) => {
-                self.release().await;
-                return Some(Err(format!("{error:#}")));
-            }
-        };
-        for &address in &self.addresses {
-            if !is_latest(term, wishes) {
-                return None;
-            }
-            if let Err(error) = address::add(&self.handle, ifindex, address, self.virtual_mac.is_none()).await {
-                self.release().await;
-                return Some(Err(format!("failed to add {address}: {error}")));
-            }
-        }
-        Some(Ok(Groups::join(ifindex, &self.addresses).unwrap_or_else(|error| {
-            warn!(%error, addresses = ?self.addresses, "failed to join their solicited-node groups; the kernel will");
-            Groups::default()
-        })))
-    }
-
-    /// The interface that the addresses go on, made if need be.
-    async fn prepare(&self) -> anyhow::Result<u32> {
-        let below = self.place.borrow().ifindex;
-        let Some(on) = &self.virtual_mac else { return Ok(below) };
-        on.arp.impose(&on.below)?;
-        on.mac.hold(&self.handle, below).await
-    }
-
-    /// The interface that the addresses are on, if there is one.
-    async fn interface(&self) -> anyhow::Result<Option<u32>> {
-        let below = self.place.borrow().ifindex;
-        match &self.virtual_mac {
-            Some(on) => on.mac.find(&self.handle, below).await,
-            None => Ok(Some(below)),
-        }
-    }
-
-    /// Takes the addresses off the interface, whoever put them there: a Backup must not answer for them. Says whether
-    /// they are gone.
-    async fn release(&self) -> bool {
-        if self.owned {
-            return true;
-        }
-        let ifindex = self.place.borrow().ifindex;
-        if let Some(on) = &self.virtual_mac {
-            return match on.mac.release(&self.handle, ifindex).await {
-                Ok(()) => true,
-                Err(error) => {
-                    error!("{error:#}; this host goes on answering for the virtual addresses");
-                    false
-                }
-            };
-        }
-        let mut gone = true;
-        for &address in &self.addresses {
-            if let Err(error) = address::remove(&self.handle, ifindex, address).await {
-                error!(%address, %error, "failed to remove a virtual address; this host goes on answering for it");
-                gone = false;
-            }
-        }
-        gone
-    }
-
-    async fn release_for_good(&self) -> anyhow::Result<()> {
+    async fn release_for_good(&mut self, done: &mut Done) -> anyhow::Result<()> {
         for _ in 0..LAST_ATTEMPTS {
-            if self.release().await {
+            if self.release(done).await {
                 return Ok(());
             }
             sleep(RELEASE_AGAIN).await;
         }
-        bail!("virtual addresses are left on the interface: {:?}", self.addresses)
+        bail!("virtual addresses are left on the interface: {:?}", names(&done.held))
     }
 
-    fn announce_repeatedly(&self, done: &mut Done) {
-        self.announce();
-        done.repeats = REPEATS.iter().map(|&after| Instant::now() + after).collect();
+    /// The addresses that are announced.
+    fn announced(&self) -> Vec<IpNet> {
+        self.holdings.borrow().announced().collect()
     }
 
-    fn announce(&self) {
-        let place = self.place.borrow().clone();
-        match place.announcer.announce(&place, &self.addresses) {
-            Ok(()) => debug!(addresses = ?self.addresses, "announced"),
-            Err(error) => warn!(%error, addresses = ?self.addresses, "failed to announce virtual addresses"),
+    /// Announces `addresses`, and all that are held repeatedly thereafter.
+    fn announce(&self, addresses: &[IpNet], done: &mut Done) {
+        done.announcements.start(&self.place.borrow(), addresses, Instant::now());
+    }
+
+    fn set_refresh(&self, done: &mut Done) {
+        let every = self.holdings.borrow().announcement_refresh;
+        done.announcements.set_refresh(every, self.router, Instant::now());
+    }
+
+    fn go_on_announcing(&self, done: &mut Done) {
+        let addresses = self.announced();
+        if let Err(error) = done.announcements.go_on(&self.place.borrow(), &addresses, Instant::now()) {
+            warn!(%error, ?addresses, "failed to announce virtual addresses");
         }
     }
 }
@@ -349,32 +296,6 @@ fn is_latest(term: u64, wishes: &watch::Receiver<Wish>) -> bool {
     wishes.borrow().term() == Some(term)
 }
 
-/// Removes the addresses that an earlier run has left on the interface, which belongs to this agent alone; those of virtual
-/// routers that are `held` stay.
-///
-/// One of `configured` that somebody else has put there stays, and is reported: this host answers for it, whatever its
-/// state.
-pub async fn sweep(
-    handle: &Handle,
-    ifindex: u32,
-    configured: &[IpNet],
-    held: &[&config::VirtualRouter],
-) -> anyhow::Result<()> {
-    virtual_mac::sweep(handle, ifindex, &held.iter().filter_map(|router| router.virtual_mac()).collect::<Vec<_>>())
-        .await?;
-    let is_held = |address| held.iter().flat_map(|router| &router.addresses).any(|net| net.addr() == address);
-    for (address, message) in address::list(handle, ifindex).await.context("failed to read the addresses")? {
-        if is_held(address) {
-            continue;
-        }
-        if address::is_marked(&message) {
-            warn!(%address, "removing an address that an earlier run has left");
-            address::remove_message(handle, message)
-                .await
-                .with_context(|| format!("failed to remove {address}, which an earlier run has left"))?;
-        } else if configured.iter().any(|net| net.addr() == address) {
-            warn!(%address, "a virtual address is on the interface, and vipd did not put it there: remove it");
-        }
-    }
-    Ok(())
+fn names(items: &[Item]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }

@@ -14,6 +14,8 @@ impl Setting {
     pub const ARP_IGNORE: Self = Self { family: "ipv4", key: "arp_ignore" };
     /// Which address ARP requests are sent from.
     pub const ARP_ANNOUNCE: Self = Self { family: "ipv4", key: "arp_announce" };
+    /// Whether an address whose subnet loses its first one takes that one's place; else all others of it go too.
+    pub const PROMOTE_SECONDARIES: Self = Self { family: "ipv4", key: "promote_secondaries" };
     /// Whether the way back to a sender must lead through the interface that its packet came to.
     pub const RP_FILTER: Self = Self { family: "ipv4", key: "rp_filter" };
     /// No IPv6 at all.

@@ -95,16 +95,6 @@ impl VirtualMac {
     }
 }
 
-/// Removes the interfaces that an earlier run has left on each of `parents`, by name; one that is gone has none.
-pub async fn sweep_all(handle: &Handle, parents: &[String]) -> anyhow::Result<()> {
-    for parent in parents {
-        if let Some(link) = find(handle, parent).await? {
-            sweep(handle, link.header.index, &[]).await?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes the interfaces that an earlier run has left on the interface `parent`, but for those that are `held`.
 pub async fn sweep(handle: &Handle, parent: u32, held: &[VirtualMac]) -> anyhow::Result<()> {
     let links: Vec<_> = handle.link().get().execute().try_collect().await.context("failed to read the interfaces")?;

@@ -42,7 +42,7 @@ impl VirtualRouter {
             long: u8::from(self.signed_len() > SIGNED_MAX),
         };
         desk.datapath.set_router(self.key, router)?;
-        for address in &self.config.addresses {
+        for address in self.config.held_addresses() {
             desk.datapath.set_vip(self.vip_key(address.addr()), self.key)?;
         }
         Ok(())
@@ -55,7 +55,7 @@ impl VirtualRouter {
 
     /// Takes back what [`VirtualRouter::configure`] and the allow-list say.
     pub fn leave_guard(&self, desk: &mut Desk) {
-        let vips = self.config.addresses.iter().map(|address| self.vip_key(address.addr()));
+        let vips = self.config.held_addresses().map(|address| self.vip_key(address.addr()));
         desk.datapath.remove_router(&self.key, vips, self.peer_keys());
     }
 

@@ -1,7 +1,8 @@
 //! A virtual router that goes on with another configuration, in the state that it is in.
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
+use ipnet::IpNet;
 use vrrp::{Instant, election::Event};
 
 use super::{VirtualRouter, find_own_address, parameters};
@@ -29,11 +30,11 @@ impl VirtualRouter {
                 self.oddities.forget(key);
             }
         }
-        if old.addresses != self.config.addresses {
-            let gone = old.addresses.iter().filter(|net| !self.config.addresses.contains(net));
-            let gone: Vec<_> = gone.map(|net| self.vip_key(net.addr())).collect();
-            outcome = outcome.and(desk.datapath.remove_vips(&gone));
-        }
+        let kept: BTreeSet<_> = self.config.held_addresses().map(IpNet::addr).collect();
+        let gone = old.held_addresses().map(IpNet::addr).filter(|address| !kept.contains(address));
+        let gone: Vec<_> = gone.map(|address| self.vip_key(address)).collect();
+        outcome = outcome.and(desk.datapath.remove_vips(&gone));
+        self.hold(self.config.holdings());
         // Where adverts come from may have changed, and the virtual router with it be able to serve or not.
         self.link(&interface.link, desk, now);
         self.handle(Event::Parameters(parameters(&self.config, self.is_drained)), desk, now);

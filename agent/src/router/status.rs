@@ -1,9 +1,9 @@
 //! What people see of a virtual router.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use vrrp::{
-    Instant, Priority,
+    Instant, MacAddr, Priority,
     election::{Cause, State, Waiting},
 };
 use vrrp_wire::abi::{Peer, PeerKey, Verdict, address_from_bytes};
@@ -18,6 +18,8 @@ use crate::{
 
 /// How long after a peer was last heard what was odd about it is still an alarm, in nanoseconds: ten minutes.
 const ODDITIES_LAST_NS: u64 = 600_000_000_000;
+/// How long after a virtual address was spoilt that is still an alarm.
+const UNFIT_IS_NEWS: Duration = Duration::from_mins(1);
 
 impl VirtualRouter {
     /// Why it is in its state; in Fault, what is to be mended.
@@ -100,7 +102,27 @@ impl VirtualRouter {
         let split = failing.map(|(key, peer)| self.split_alarm(key, &peer));
         let since = Instant::from_nanos(now.as_nanos().saturating_sub(ODDITIES_LAST_NS));
         let odd = self.oddities.noted(since).map(|(key, oddity, what)| self.alarm(oddity.kind(), key, what.to_owned()));
-        split.chain(odd).collect()
+        split.chain(odd).chain(self.unfit_alarms(desk, now)).collect()
+    }
+
+    /// That somebody has kept virtual addresses from being answered for.
+    fn unfit_alarms(&self, desk: &Desk, now: Instant) -> Vec<Alarm> {
+        let recent = self.unfit.iter().filter(|&(_, &at)| now.since(at) < UNFIT_IS_NEWS);
+        let alarm = |(&address, _): (&IpAddr, _)| {
+            let claims = desk.datapath.claims().into_iter().filter(|(key, _)| key.vip == self.vip_key(address));
+            let claim = claims.max_by_key(|(_, claim)| claim.last_ns);
+            let offender = match claim {
+                Some((key, _)) => format!("{} says that it is his: find this station", MacAddr(key.mac)),
+                None => "nobody is known to claim it: find the program that adds addresses of vipd's".to_owned(),
+            };
+            let what = format!(
+                "another program has added {address} to `{}` so that it was probed for and not answered for, and vipd has added it                  again; {offender}",
+                self.config.interface
+            );
+            let (router, peer) = (Some(self.name()), Some(address.to_string()));
+            Alarm { kind: AlarmKind::DuplicateAddress, router, peer, what }
+        };
+        recent.map(alarm).collect()
     }
 
     /// That a peer is heard and not believed.

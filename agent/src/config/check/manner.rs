@@ -13,12 +13,15 @@ use super::router::Router;
 use crate::config::{
     Fence, Transport,
     diagnostic::{Fault, Report},
-    file::{self, Preempt},
+    file::{self, Preempt, Refresh},
     table::{Field, Located},
 };
 
 /// `Advertisement_Interval` where the file gives none.
 const DEFAULT_INTERVAL: Centiseconds = Centiseconds::new(100).unwrap();
+/// `announcement_refresh` where the file gives none: switches forget an address that they have not seen for five minutes, some
+/// for less.
+const DEFAULT_REFRESH: Refresh = Refresh::Every(Duration::from_mins(1));
 
 /// Every key with its default filled in; what is `None` is wrong in the file and has been reported.
 pub(super) struct Manner {
@@ -34,6 +37,7 @@ pub(super) struct Manner {
     pub(super) virtual_mac: Option<bool>,
     pub(super) min_ttl: Option<u8>,
     pub(super) virtual_link_local: Option<bool>,
+    pub(super) announcement_refresh: Option<Refresh>,
 }
 
 impl Manner {
@@ -65,6 +69,8 @@ impl Manner {
                 Some(Transport::Unicast) | None => entry.min_ttl.or(&cluster.min_ttl).or_default(TTL),
             },
             virtual_link_local: entry.virtual_link_local.or(&cluster.virtual_link_local).or_default(true),
+            announcement_refresh: (entry.announcement_refresh.or(&cluster.announcement_refresh))
+                .or_default(DEFAULT_REFRESH),
         }
     }
 }

@@ -14,7 +14,7 @@ use vrrp_wire::{
 };
 
 use super::{
-    check_unique,
+    check_unique, holdings,
     manner::{self, Manner},
     repeated,
 };
@@ -142,6 +142,10 @@ impl<'f> Router<'f> {
             accept: manner.accept? || own.priority == Priority::OWNER,
             virtual_mac: manner.virtual_mac?,
             addresses: self.addresses.clone(),
+            extra_addresses: holdings::extra_addresses(self.entry, self.family),
+            routes: holdings::routes(self.entry, self.family),
+            rules: holdings::rules(self.entry, self.family),
+            announcement_refresh: manner.announcement_refresh?.every(),
             link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
             link_local_senders: if all_known { LinkLocalSenders::Listed } else { LinkLocalSenders::Unlisted },
@@ -219,7 +223,8 @@ impl<'f> Router<'f> {
     /// Priority 255 is for the node whose own all the addresses are, and for no other. RFC 9568 §5.2.4.
     fn check_owner(&self, nodes: &[Node], report: &mut Report<'_>) {
         let is_owner = |node| self.member(node).is_some_and(|member| member.priority == Priority::OWNER);
-        for listed in self.entry.addresses.value().into_iter().flatten() {
+        let extra = self.entry.extra_addresses.value().into_iter().flatten();
+        for listed in self.entry.addresses.value().into_iter().flatten().chain(extra) {
             for node in nodes.iter().filter(|node| owns(node, listed.value.addr()) && !is_owner(node)) {
                 let what = format!("{} is the own address of {}", listed.value.addr(), node.heading.table_and_line());
                 let remedy = "choose an address that is no node's; only a node with priority 255 in `priorities` \
@@ -337,7 +342,8 @@ fn check_addresses(file: &File, report: &mut Report<'_>) {
                 report.error(place, Fault::new("there is no address", "list at least one ADDRESS/PREFIX"));
             }
             let interface = entry.interface.or(&file.cluster.interface).value();
-            listed.extend(addresses.iter().map(|address| (address, interface)));
+            let extra = entry.extra_addresses.value().into_iter().flatten();
+            listed.extend(addresses.iter().chain(extra).map(|address| (address, interface)));
         }
     }
     let key = |(address, interface): (&Located<IpNet>, _)| {
@@ -360,7 +366,7 @@ fn check_vrids(routers: &[Router<'_>], report: &mut Report<'_>) {
     }
 }
 
-fn family_of(address: IpNet) -> Family {
+pub(super) fn family_of(address: IpNet) -> Family {
     match address {
         IpNet::V4(_) => Family::Ipv4,
         IpNet::V6(_) => Family::Ipv6,

@@ -1,8 +1,7 @@
-//! What the interface below a Virtual Router MAC Address must not do while one is held: answer for virtual addresses, or
-//! ask in their name, with its own MAC address. RFC 9568 §8.1.2.
+//! Settings of the kernel that must hold on an interface while virtual addresses are held there.
 //!
 //! Where that is, and what the settings were before, is kept in a file, so that a run after one that was killed puts them
-//! back, and `vipd detach` finds the interfaces with Virtual Router MAC Addresses.
+//! back, and `vipd detach` finds the interfaces on which something may be left.
 
 use std::{
     collections::BTreeMap,
@@ -16,44 +15,68 @@ use tracing::{info, warn};
 
 use super::sysctl::Setting;
 
-/// What must hold: the setting, the least value that does, and the value that is set otherwise.
+/// On which occasion which setting must hold: the least value that does, and the value that is set otherwise.
 ///
-/// Answer only for addresses of the interface that a request came to; never ask in the name of another interface's.
-const IMPOSED: [(Setting, i32, i32); 2] = [(Setting::ARP_IGNORE, 1, 1), (Setting::ARP_ANNOUNCE, 2, 2)];
+/// Below a Virtual Router MAC Address: answer only for addresses of the interface that a request came to; never ask in the name
+/// of another interface's. RFC 9568 §8.1.2. With virtual addresses among others: whoever removes the first address of a subnet
+/// must not remove all others of it.
+const IMPOSED: [(Occasion, Setting, i32, i32); 3] = [
+    (Occasion::VirtualMacAbove, Setting::ARP_IGNORE, 1, 1),
+    (Occasion::VirtualMacAbove, Setting::ARP_ANNOUNCE, 2, 2),
+    (Occasion::VirtualAddresses, Setting::PROMOTE_SECONDARIES, 1, 1),
+];
+
+/// What is held on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Virtual addresses on itself.
+    VirtualAddresses,
+    /// A Virtual Router MAC Address, on an interface above it.
+    VirtualMacAbove,
+}
+
+impl Occasion {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::VirtualAddresses => "for virtual addresses beside others",
+            Self::VirtualMacAbove => "for the Virtual Router MAC Address",
+        }
+    }
+}
 
 /// Values by interface and setting.
 type Values = BTreeMap<String, BTreeMap<String, i32>>;
 
 /// The settings that were changed.
 #[derive(Debug)]
-pub struct ArpSettings {
+pub struct Settings {
     file: PathBuf,
     before: Mutex<Values>,
 }
 
-impl ArpSettings {
+impl Settings {
     /// Those in `file`, which an earlier run has left there when it was killed.
     #[must_use]
     pub fn new(file: PathBuf) -> Self {
         let before = match read(&file) {
             Ok(before) => before,
             Err(error) => {
-                warn!("{error:#}; the ARP settings of an earlier run stay as they are");
+                warn!("{error:#}; the settings of an earlier run stay as they are");
                 Values::new()
             }
         };
         Self { file, before: Mutex::new(before) }
     }
 
-    /// Changes what `interface` must not do.
-    pub fn impose(&self, interface: &str) -> anyhow::Result<()> {
+    /// Makes `interface` fit for `occasion`.
+    pub fn impose(&self, interface: &str, occasion: Occasion) -> anyhow::Result<()> {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let hint = || format!("failed to write `{}`", self.file.display());
         if !before.contains_key(interface) {
             before.insert(interface.to_owned(), BTreeMap::new());
             keep(&self.file, &before).with_context(hint)?;
         }
-        for (setting, least, value) in IMPOSED {
+        for (_, setting, least, value) in IMPOSED.into_iter().filter(|&(of, ..)| of == occasion) {
             let present = setting.read(interface)?;
             if present >= least {
                 continue;
@@ -62,18 +85,12 @@ impl ArpSettings {
             // First kept, then changed: a run that is killed in between has only kept too much.
             keep(&self.file, &before).with_context(hint)?;
             setting.write(interface, value)?;
-            info!(
-                interface,
-                setting = setting.name(),
-                before = present,
-                now = value,
-                "for the Virtual Router MAC Address"
-            );
+            info!(interface, setting = setting.name(), before = present, now = value, "{}", occasion.reason());
         }
         Ok(())
     }
 
-    /// The interfaces below Virtual Router MAC Addresses, those of a run that was killed too.
+    /// The interfaces that something is or was held on, those of a run that was killed too.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
         self.before.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
@@ -101,7 +118,7 @@ impl ArpSettings {
 
 /// Puts `value` back into the setting `name`, unless somebody who knows better has set it since, or the interface is gone.
 fn put_back(interface: &str, name: &str, value: i32) -> io::Result<()> {
-    let Some((setting, _, imposed)) = IMPOSED.iter().find(|(setting, ..)| setting.name() == name) else {
+    let Some((_, setting, _, imposed)) = IMPOSED.iter().find(|(_, setting, ..)| setting.name() == name) else {
         return Ok(());
     };
     match setting.read(interface) {

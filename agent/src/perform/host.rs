@@ -1,0 +1,164 @@
+//! How a performer changes the host: everything that comes, and everything that goes, with one write.
+
+use std::io;
+
+use anyhow::Context;
+use tokio::{sync::watch, task::spawn_blocking, time::Instant};
+use tracing::{error, warn};
+
+use super::{
+    Done, Performer, Wish,
+    groups::Groups,
+    holdings::{Ground, Item},
+    is_latest,
+    netlink::{self, Order, Refused},
+    settings::Occasion,
+};
+
+impl Performer {
+    /// Adds `items`, after the orders that `room` gives for the interface where they go; says whether they are there. Where they
+    /// are not, nothing is left, and the election has been told; or it no longer wants anything.
+    pub(super) async fn put(
+        &self,
+        term: u64,
+        room: impl FnOnce(Ground) -> Vec<Order>,
+        items: &[Item],
+        wishes: &watch::Receiver<Wish>,
+        done: &mut Done,
+    ) -> bool {
+        if !is_latest(term, wishes) {
+            done.end(None);
+            return false;
+        }
+        let outcome = match self.prepare().await {
+            Ok(ground) => self.add(ground, room(ground), items, done).await,
+            Err(error) => Err(format!("{error:#}")),
+        };
+        let Err(failure) = outcome else { return true };
+        done.end(None);
+        self.release(done).await;
+        self.report(term, Err(failure)).await;
+        false
+    }
+
+    async fn add(&self, ground: Ground, room: Vec<Order>, items: &[Item], done: &mut Done) -> Result<(), String> {
+        let (first, mut orders) = (room.len(), room);
+        orders.extend(items.iter().map(|item| item.put(ground)));
+        // Whatever becomes of it, it may be there from now on.
+        let new: Vec<_> = items.iter().filter(|item| !done.held.contains(item)).copied().collect();
+        done.held.extend(new);
+        let (refused, groups) = self.carry_out(ground, orders).await.map_err(|error| format!("{error:#}"))?;
+        let mut failures = refused.iter().filter_map(|Refused { at, error }| {
+            let item = items.get(at.checked_sub(first)?)?;
+            (!item.is_there(*error)).then(|| format!("failed to add {item}: {}", io::Error::from(*error)))
+        });
+        if let Some(failure) = failures.next() {
+            let others = failures.count();
+            return Err(if others == 0 { failure } else { format!("{failure}; and {others} more") });
+        }
+        (done.held_since, done.groups) = (Instant::now(), groups);
+        Ok(())
+    }
+
+    /// Has the kernel carry out `orders`, then hears the groups of all addresses, on a thread that may wait for it.
+    async fn carry_out(&self, ground: Ground, orders: Vec<Order>) -> anyhow::Result<(Vec<Refused>, Groups)> {
+        let addresses: Vec<_> = self.holdings.borrow().items().iter().filter_map(Item::address).collect();
+        let work = move || -> io::Result<_> {
+            let refused = netlink::carry_out(&orders)?;
+            let groups = Groups::join(ground.ifindex, &addresses).unwrap_or_else(|error| {
+                warn!(%error, ?addresses, "failed to join their solicited-node groups; the kernel will");
+                Groups::default()
+            });
+            Ok((refused, groups))
+        };
+        let done = spawn_blocking(work).await.context("a thread that changes the host panicked")?;
+        done.context("failed to ask the kernel for the virtual addresses")
+    }
+
+    /// The interface that the addresses go on, made and set up if need be.
+    async fn prepare(&self) -> anyhow::Result<Ground> {
+        let below = self.place.borrow().ifindex;
+        match self.virtual_mac {
+            Some(mac) => {
+                self.settings.impose(&self.interface, Occasion::VirtualMacAbove)?;
+                Ok(Ground { ifindex: mac.hold(&self.handle, below).await?, is_own: true })
+            }
+            None => {
+                // Where nobody may change it, addresses are put back when they have gone with another.
+                if let Err(error) = self.settings.impose(&self.interface, Occasion::VirtualAddresses) {
+                    warn!(interface = self.interface, "virtual addresses may go with others: {error:#}");
+                }
+                Ok(Ground { ifindex: below, is_own: false })
+            }
+        }
+    }
+
+    /// The interface that the addresses are on, if there is one.
+    pub(super) async fn ground(&self) -> anyhow::Result<Option<Ground>> {
+        let below = self.place.borrow().ifindex;
+        match self.virtual_mac {
+            Some(mac) => {
+                let found = mac.find(&self.handle, below).await?;
+                Ok(found.map(|ifindex| Ground { ifindex, is_own: true }))
+            }
+            None => Ok(Some(Ground { ifindex: below, is_own: false })),
+        }
+    }
+
+    /// Takes off all that is held or was to be, whoever put the addresses there: a Backup must not answer for them. Says
+    /// whether it is gone.
+    pub(super) async fn release(&self, done: &mut Done) -> bool {
+        let mut items = self.holdings.borrow().items();
+        items.extend(done.held.iter().filter(|item| !items.contains(item)).copied().collect::<Vec<_>>());
+        let mut is_gone = true;
+        if let Some(mac) = self.virtual_mac {
+            let below = self.place.borrow().ifindex;
+            if let Err(error) = mac.release(&self.handle, below).await {
+                error!("{error:#}; this host goes on answering for the virtual addresses");
+                is_gone = false;
+            }
+            // Addresses and routes went with the interface.
+            items.retain(|item| !is_gone || matches!(item, Item::Rule(_)));
+        }
+        is_gone &= self.remove(&items, done).await;
+        if is_gone {
+            done.held.clear();
+        }
+        is_gone
+    }
+
+    /// Removes `items`; says whether they are gone.
+    pub(super) async fn remove(&self, items: &[Item], done: &mut Done) -> bool {
+        let ground = match self.ground().await {
+            Ok(ground) => ground.unwrap_or(Ground { ifindex: self.place.borrow().ifindex, is_own: true }),
+            Err(error) => {
+                error!("{error:#}");
+                return false;
+            }
+        };
+        // What came last goes first: rules before the routes that they lead to, and of a subnet the address that the others
+        // depend on last.
+        let items: Vec<_> = items.iter().rev().copied().collect();
+        let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
+        let refused = match spawn_blocking(move || netlink::carry_out(&orders)).await {
+            Ok(Ok(refused)) => refused,
+            Ok(Err(error)) => {
+                error!(%error, "failed to ask the kernel to remove virtual addresses; this host goes on answering for them");
+                return false;
+            }
+            Err(panic) => {
+                error!(%panic, "a thread that changes the host panicked");
+                return false;
+            }
+        };
+        let left: Vec<_> = refused.iter().filter(|refused| !Item::is_gone(refused.error)).collect();
+        for Refused { at, error } in &left {
+            if let Some(item) = items.get(*at) {
+                error!(%item, %error, "failed to remove what a virtual router held; this host goes on having it");
+            }
+        }
+        let is_left = |item: &Item| left.iter().any(|refused| items.get(refused.at) == Some(item));
+        done.held.retain(|item| !items.contains(item) || is_left(item));
+        left.is_empty()
+    }
+}
