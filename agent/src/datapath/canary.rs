@@ -56,6 +56,11 @@ impl Canary {
         Self { since: now, expected, had_carrier, lost_carrier_at: None, heard_before: 0 }
     }
 
+    /// Begins to count anew: something was configured in another way, and what was counted for it is forgotten.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        (self.since, self.heard_before) = (now, 0);
+    }
+
     /// Decides by what is known now.
     pub(super) fn poll(&mut self, now: Instant, seen: &Observation) -> Decision {
         if let Some(fault) =
@@ -131,6 +136,17 @@ mod tests {
             Decision::Withdraw(reason) => reason,
             Decision::Watch | Decision::Keep => panic!("{decision:?}"),
         }
+    }
+
+    /// A virtual router that goes takes its counters with it.
+    #[test]
+    fn what_is_forgotten_is_no_blindness() {
+        let mut canary = watch(Some(100));
+        let seen = |heard, counted| Observation { heard, counted, ..QUIET };
+        assert_eq!(canary.poll(at(2_900), &seen(20, 20)), Decision::Watch);
+        canary.begin_anew(at(2_950));
+        assert_eq!(canary.poll(at(3_000), &seen(4, 0)), Decision::Watch);
+        assert_eq!(canary.poll(at(5_950), &seen(20, 19)), Decision::Keep);
     }
 
     #[test]

@@ -172,6 +172,14 @@ impl Port {
         }
     }
 
+    /// Takes in that counters of the interface are about to go.
+    pub(super) fn count_anew(&mut self, now: Instant) {
+        if let Some(watch) = &mut self.watch {
+            (watch.heard, watch.counted) = (0, 0);
+            watch.canary.begin_anew(now);
+        }
+    }
+
     /// Ends the watch. To close a packet socket takes as long as ten adverts may be apart, so another thread does it.
     fn end_watch(&mut self) {
         let Some(watch) = self.watch.take() else { return };

@@ -11,6 +11,7 @@ use vrrp_wire::{
 };
 
 use super::{Datapath, guard::Guard};
+use crate::clock;
 
 impl Datapath {
     /// Tells that the agent lives, and what time it is.
@@ -39,6 +40,9 @@ impl Datapath {
         peers: impl Iterator<Item = PeerKey>,
     ) {
         self.tables.remove_router(key);
+        for port in self.ports.iter_mut().filter(|port| port.scope.ifindex == key.ifindex) {
+            port.count_anew(clock::now());
+        }
         // What cannot be removed concerns an interface on which nothing is judged any more.
         if let Some(guard) = &mut self.guard {
             vips.for_each(|vip| drop(guard.remove_vip(&vip)));
