@@ -44,8 +44,13 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) {
         for address in entry.extra_addresses.value().into_iter().flatten() {
             check_family(entry, family_of(address.value), &address.place, report);
         }
+        let manner = &entry.manner;
+        let has_own_interface = manner.virtual_mac.or(&file.cluster.manner.virtual_mac).value() == Some(&true);
         for route in entry.routes.value().into_iter().flatten() {
             check_route(entry, route, report);
+            if has_own_interface {
+                check_next_hop(route, report);
+            }
         }
         for rule in entry.rules.value().into_iter().flatten() {
             check_rule(entry, rule, report);
@@ -112,6 +117,16 @@ fn check_route(entry: &file::VirtualRouter, route: &file::Route, report: &mut Re
     if let Some(source) = source.filter(|source| !held.any(|address| address.value.addr() == source.value)) {
         let what = format!("{} is no address of this virtual router", source.value);
         report.error(&source.place, Fault::new(what, "give one of addresses or extra_addresses"));
+    }
+}
+
+/// The kernel takes no IPv6 next hop to be on the link of one interface that another interface leads to; every one leads to
+/// link-local addresses.
+fn check_next_hop(route: &file::Route, report: &mut Report<'_>) {
+    let Some(via) = route.via.given() else { return };
+    if matches!(via.value, IpAddr::V6(via) if !via.is_unicast_link_local()) {
+        let what = format!("{} cannot be reached from the interface that virtual_mac = true makes", via.value);
+        report.error(&via.place, Fault::new(what, "give the link-local address of that router, fe80::..."));
     }
 }
 

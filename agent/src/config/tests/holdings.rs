@@ -135,6 +135,19 @@ rules = [
     );
 }
 
+#[test]
+fn an_ipv6_next_hop_above_a_virtual_mac_address_is_link_local() {
+    let keys = |via: &str| format!("virtual_mac = true\nroutes = [{{ to = \"default\", via = \"{via}\" }}]");
+    assert_eq!(
+        mistakes_with(&keys("fd77::1")),
+        [
+            "21: virtual_router \"web-a\": routes 1: via: fd77::1 cannot be reached from the interface that virtual_mac = true makes"
+        ]
+    );
+    assert_eq!(held(&keys("fe80::1"))[1].routes.len(), 1);
+    assert_eq!(held(&keys("10.77.0.1"))[0].routes.len(), 1);
+}
+
 /// The kernel has it once, and the first that is no longer Active would take it from the other.
 #[test]
 fn no_route_and_no_rule_is_of_two_virtual_routers() {
