@@ -1,6 +1,9 @@
 //! What a node takes over with its virtual addresses: hundreds of them, announced at a pace that switches bear, with routes and
 //! rules; what is left when it was killed; and what becomes of it when another program has its hands in it.
 
+#[path = "takeover/change.rs"]
+mod change;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -161,6 +164,7 @@ routes = [
   { to = "default", via = "10.77.0.50", table = 100 },
   { to = "198.51.100.0/24", via = "10.77.0.50", source = "10.77.0.121" },
   { to = "default", via = "fd77::50", table = 100 },
+  { to = "2001:db8:5::/48", via = "fd77::50", source = "fd77::121" },
 ]
 rules = [
   { from = "10.77.0.101", table = 100 },
@@ -169,12 +173,13 @@ rules = [
 ]"#;
 
 /// What of [`HELD`] is on a host: `ip` and what it shows.
-const SHOWN: [(&[&str], &str); 8] = [
+const SHOWN: [(&[&str], &str); 9] = [
     (&["-4", "addr"], "10.77.0.121/24"),
     (&["-6", "addr"], "fd77::121/64"),
     (&["-4", "route", "show", "table", "100"], "default via 10.77.0.50 dev vsw0 proto 112"),
     (&["-4", "route", "show"], "198.51.100.0/24 via 10.77.0.50 dev vsw0 proto 112 src 10.77.0.121"),
     (&["-6", "route", "show", "table", "100"], "default via fd77::50 dev vsw0 proto 112 metric 1024"),
+    (&["-6", "route", "show"], "2001:db8:5::/48 via fd77::50 dev vsw0 proto 112 src fd77::121 metric 1024"),
     (&["-4", "-d", "rule"], "1000:\tfrom 10.77.0.101 lookup 100 proto 112"),
     (&["-4", "-d", "rule"], "900:\tfrom all to 10.77.0.101 lookup 100 proto 112"),
     (&["-6", "-d", "rule"], "1000:\tfrom fd77::101 lookup 100 proto 112"),

@@ -230,7 +230,6 @@ impl Performer {
         }
         if !added.is_empty() {
             self.announce(&added, done);
-            self.go_on_announcing(done);
         }
         self.set_refresh(done);
         if !self.remove(&change.last, done).await {
@@ -266,9 +265,11 @@ impl Performer {
         self.holdings.borrow().announced().collect()
     }
 
-    /// Announces `addresses`, and all that are held repeatedly thereafter.
+    /// Announces `addresses`, beginning at once, and all that are held repeatedly thereafter.
     fn announce(&self, addresses: &[IpNet], done: &mut Done) {
         done.announcements.start(&self.place.borrow(), addresses, Instant::now());
+        // The first frames do not wait for a timer, which counts in milliseconds.
+        self.go_on_announcing(done);
     }
 
     fn set_refresh(&self, done: &mut Done) {

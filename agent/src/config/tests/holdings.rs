@@ -192,7 +192,7 @@ fn extra_addresses_are_nobody_elses() {
         ),
         (
             "10.77.0.2/24",
-            "20: virtual_router \"web-a\": extra_addresses: 10.77.0.2 is the own address of node \"n2\" (line 10)",
+            "20: virtual_router \"web-a\": extra_addresses: 10.77.0.2 is the own address of node \"n2\" (line 11)",
         ),
     ] {
         assert_eq!(mistakes_with(&format!("extra_addresses = [\"{extra}\"]")), [expected]);
