@@ -189,7 +189,7 @@ fn a_backup_stops_in_silence() -> Result<()> {
 #[test]
 fn a_killed_agents_guard_stops_nothing_and_its_successor_cleans_up() -> Result<()> {
     let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig { supervisor: false, ..ClusterConfig::default() })?;
     cluster.start_all()?;
     let vips = Cluster::addresses(0);
     let node = cluster.nodes[0].clone();

@@ -397,8 +397,9 @@ fn a_wrong_checksum_is_refused_by_the_agent() -> Result<()> {
 fn corrupt_adverts_do_not_keep_a_backup_from_taking_over() -> Result<()> {
     let lab = lab!();
     let mut siege = Siege::lay(&lab, 2, "", "learned")?;
-    siege.cluster.take(0)?.process.kill()?;
+    // First the cable: nobody is to hear a goodbye.
     siege.cluster.lan.cut("n1")?;
+    siege.cluster.take(0)?.process.kill()?;
     let wire = siege.wire(1)?;
     for family in FAMILIES {
         let corrupt = Advert { checksum: Checksum::Is(0x0bad), ..siege.advert(0, family, 200) }.frame();

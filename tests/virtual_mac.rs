@@ -50,9 +50,12 @@ fn virtual_mac(address: IpAddr) -> MacAddr {
     if address.is_ipv4() { IPV4_MAC } else { IPV6_MAC }
 }
 
+/// What a killed agent has left stays, for want of a supervisor.
+const UNSUPERVISED: ClusterConfig<'_> = ClusterConfig { supervisor: false, ..VIRTUAL_MAC };
+
 /// Two nodes, n1 Active, the client's probes answered.
-fn running(lab: &Lab) -> Result<(Cluster, [Probe; 2])> {
-    let mut cluster = Cluster::new(lab, 2, &VIRTUAL_MAC)?;
+fn running(lab: &Lab, config: &ClusterConfig<'_>) -> Result<(Cluster, [Probe; 2])> {
+    let mut cluster = Cluster::new(lab, 2, config)?;
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     let probes = cluster.probe(0)?;
@@ -201,7 +204,7 @@ fn nothing_is_announced_before_the_addresses_are_there() -> Result<()> {
 #[test]
 fn answers_are_those_of_a_router() -> Result<()> {
     let lab = lab!();
-    let (cluster, _probes) = running(&lab)?;
+    let (cluster, _probes) = running(&lab, &VIRTUAL_MAC)?;
     let IpAddr::V6(address) = Cluster::addresses(0)[1] else { unreachable!("the second is of IPv6") };
     let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
     let client = Station { mac: cluster.client.mac(), address: cluster.client.link_local().into() };
@@ -230,7 +233,7 @@ fn answers_are_those_of_a_router() -> Result<()> {
 #[test]
 fn the_link_local_address_answers() -> Result<()> {
     let lab = lab!();
-    let (cluster, _probes) = running(&lab)?;
+    let (cluster, _probes) = running(&lab, &VIRTUAL_MAC)?;
     // Of 00-00-5E-00-02-33.
     let address = "fe80::200:5eff:fe00:233".parse()?;
     Probe::start(&cluster.client, address)?.wait_answered(GENEROUS)?;
@@ -244,7 +247,7 @@ fn the_link_local_address_answers() -> Result<()> {
 #[test]
 fn the_mac_address_moves() -> Result<()> {
     let lab = lab!();
-    let (mut cluster, probes) = running(&lab)?;
+    let (mut cluster, probes) = running(&lab, &VIRTUAL_MAC)?;
     ensure!(arp_settings(&cluster.nodes[0])? == ["1", "2"], "{:?}", arp_settings(&cluster.nodes[0])?);
     for (probe, address) in probes.iter().zip(Cluster::addresses(0)) {
         ensure!(cluster.client.neighbour(address)? == Some(virtual_mac(address)));
@@ -303,7 +306,7 @@ fn strict_reverse_path_filtering_is_borne() -> Result<()> {
 #[test]
 fn what_a_killed_run_has_left_is_cleaned_up() -> Result<()> {
     let lab = lab!();
-    let (mut cluster, _probes) = running(&lab)?;
+    let (mut cluster, _probes) = running(&lab, &UNSUPERVISED)?;
     cluster.take(0)?.process.kill()?;
     ensure!(interfaces(&cluster.nodes[0])?.len() == 2 && arp_settings(&cluster.nodes[0])? == ["1", "2"]);
     for family in FAMILIES {
@@ -322,7 +325,7 @@ fn what_a_killed_run_has_left_is_cleaned_up() -> Result<()> {
 #[test]
 fn detach_removes_the_interfaces_of_a_killed_run() -> Result<()> {
     let lab = lab!();
-    let (mut cluster, _probes) = running(&lab)?;
+    let (mut cluster, _probes) = running(&lab, &UNSUPERVISED)?;
     let mut n1 = cluster.take(0)?;
     n1.process.kill()?;
     ensure!(interfaces(&cluster.nodes[0])?.len() == 2 && arp_settings(&cluster.nodes[0])? == ["1", "2"]);
@@ -354,7 +357,7 @@ fn an_interface_of_others_is_left_alone() -> Result<()> {
 #[test]
 fn a_removed_interface_is_made_again() -> Result<()> {
     let lab = lab!();
-    let (cluster, probes) = running(&lab)?;
+    let (cluster, probes) = running(&lab, &VIRTUAL_MAC)?;
     for interface in interfaces(&cluster.nodes[0])? {
         cluster.nodes[0].run("ip", &["link", "del", &interface])?;
     }

@@ -12,7 +12,8 @@ use vrrp_wire::{abi::Router, hmac::Midstates, sequence::from_parts};
 
 use crate::{
     clock,
-    config::{self, AuthMode},
+    config::{self, AuthMode, KeyFile},
+    supervisor::will::Signing,
 };
 
 /// Signs and verifies for all virtual routers of this node.
@@ -20,6 +21,7 @@ use crate::{
 pub struct Authentication {
     mode: AuthMode,
     active_key: Option<KeyId>,
+    files: Vec<KeyFile>,
     keyring: Keyring,
     window: Duration,
     signer: Signer,
@@ -44,6 +46,7 @@ impl Authentication {
         Ok(Self {
             mode: config.mode,
             active_key: config.active_key,
+            files: config.keys.clone(),
             keyring: Keyring::new(keys)?,
             window: config.window,
             signer: kept.map_or_else(Signer::new, |kept| Signer::resume(kept, clock::wall())),
@@ -55,6 +58,7 @@ impl Authentication {
     pub fn change(&mut self, config: &config::Auth, keys: Vec<Key>) -> Result<(), KeyringError> {
         self.keyring = Keyring::new(keys)?;
         (self.mode, self.active_key, self.window) = (config.mode, config.active_key, config.window);
+        self.files.clone_from(&config.keys);
         Ok(())
     }
 
@@ -62,12 +66,6 @@ impl Authentication {
     #[must_use]
     pub fn sent(&self) -> watch::Receiver<Option<Sequence>> {
         self.sent.subscribe()
-    }
-
-    /// The last sequence that was sent.
-    #[must_use]
-    pub fn last_sent(&self) -> Option<Sequence> {
-        *self.sent.borrow()
     }
 
     /// What is signed and what must be.
@@ -80,6 +78,25 @@ impl Authentication {
     #[must_use]
     pub const fn active_key(&self) -> Option<KeyId> {
         self.active_key
+    }
+
+    /// The key that signs and what others need to sign in this node's name; `None` where nothing is signed.
+    #[must_use]
+    pub fn signing(&self) -> Option<(&Key, Signing)> {
+        let id = self.active_key.filter(|_| self.mode.signs())?;
+        let file = self.files.iter().find(|key| key.id == id)?.file.clone();
+        Some((self.keyring.get(id.get())?, Signing { key: id.get(), file, window: self.window }))
+    }
+
+    /// The last sequence that was sent.
+    #[must_use]
+    pub const fn last_sent(&self) -> Option<Sequence> {
+        self.signer.last()
+    }
+
+    /// Takes in that the supervisor has signed with `sequence` in this node's name.
+    pub fn heed(&mut self, sequence: Sequence) {
+        self.signer.heed(sequence);
     }
 
     /// The keys in the form that the guard computes with.

@@ -37,7 +37,7 @@ use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 
 use crate::{
     authentication::Authentication,
-    claims,
+    claims, clock,
     config::{self, Config, Identity},
     datapath::{Datapath, pins},
     desk::Desk,
@@ -65,6 +65,11 @@ use crate::{
     restart::{self, Memory, Successor, adopt},
     router::{VirtualRouter, memory::RouterMemory},
     sequence_file,
+    supervisor::{
+        keeper::Keeper,
+        supervised::{Supervised, Supervisor},
+        vitals::{self, Vitals},
+    },
     watchman::Watchman,
 };
 
@@ -92,6 +97,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
         Some(descriptor) => File::from(adopt(descriptor)?),
         None => lock(instance)?,
     };
+    let vitals = vitals(&config, instance, is_resumed)?;
     let signals = Signals::watch()?;
     restart::take_signals()?;
     let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
@@ -131,8 +137,9 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
         mailbox: mailbox.clone(),
         disturbances,
         settings: Arc::clone(&settings),
+        vitals: Arc::clone(&vitals),
         hired,
-        count: 0,
+        count: memory.routers.iter().map(|router| router.slot() + 1).max().unwrap_or(0),
     };
     let mut sockets = Sockets::default();
     for &(ifindex, is_ipv6, descriptor) in &memory.descriptors.advertisers {
@@ -150,6 +157,12 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     // Who has been trusted to stand is not asked again.
     let signs = config.auth.as_ref().filter(|auth| auth.mode.signs() && !is_resumed);
     let watchman = Watchman::new(signs.map(|auth| auth.clock_grace));
+    let mut supervised = Supervised::new(vitals);
+    let resumed = memory.descriptors.supervisor.map(Supervisor::resume).transpose()?;
+    resumed.iter().for_each(|supervisor| supervised.turn_to(supervisor.clone()));
+    let testaments = supervised.testaments();
+    let custody = Keeper::begin(instance.clone(), mailbox.clone(), testaments, config.supervisor, resumed)
+        .context("failed to watch for the end of child processes")?;
     let about = Snapshot { drained: instance.drained().exists(), ..about(&config) };
     let reactor = Reactor {
         desk,
@@ -163,6 +176,7 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
         places: HashMap::new(),
         process: config.process.clone(),
         lateness: Lateness::new()?,
+        supervised,
     };
     let (elections, guarding) = spawn_elections(reactor)?;
     let (orders, ordered) = mpsc::channel(1);
@@ -196,8 +210,29 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
         // It ends with the election thread, having kept the last sequence.
         let _ = timeout(RELEASE_PATIENCE, kept).await;
     }
+    let outcome = outcome.and(released);
+    if outcome.is_ok() {
+        // Otherwise the supervisor looks after what may be left, as soon as this process is gone.
+        custody.end().await;
+    }
     info!("stopped");
-    outcome.and(released)
+    outcome
+}
+
+/// Makes what the supervisor watches, when that of an earlier run has done its work; a program that `is_resumed` goes on with
+/// what is there.
+fn vitals(config: &Config, instance: &Instance, is_resumed: bool) -> anyhow::Result<Arc<Vitals>> {
+    let path = instance.vitals();
+    if is_resumed {
+        return Ok(Arc::new(Vitals::open(&path).with_context(|| format!("failed to open `{}`", path.display()))?));
+    }
+    let hint = || format!("failed to make `{}`", path.display());
+    if !vitals::wait_for_supervisor(&path, RELEASE_PATIENCE).with_context(hint)? {
+        warn!("the supervisor of an earlier run does not end; it may take addresses from this one");
+    }
+    // None of the earlier run may be carried out for this one.
+    let _ = fs::remove_file(instance.will());
+    Ok(Arc::new(Vitals::create(&path, config.virtual_routers.len()).with_context(hint)?))
 }
 
 /// How adverts are authenticated, if they are: with the keys in their files, after what an earlier run has sent.
@@ -247,7 +282,7 @@ async fn release(hands: Hands) -> anyhow::Result<()> {
 }
 
 /// Makes sure that no other agent runs under this name, for as long as the file is open.
-fn lock(instance: &Instance) -> anyhow::Result<File> {
+pub fn lock(instance: &Instance) -> anyhow::Result<File> {
     let (dir, path) = (instance.run_dir(), instance.lock());
     fs::DirBuilder::new()
         .recursive(true)
@@ -362,11 +397,14 @@ fn build_routers(
     crew: &mut Crew,
     desk: &mut Desk,
 ) -> anyhow::Result<Vec<VirtualRouter>> {
+    // The supervisor goes on until this program's first sign of life.
+    let covered_until = memory.descriptors.supervisor.map(|_| clock::now());
     let build = |entry: &config::VirtualRouter| {
         let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
         let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
         check_mtu(entry, &interface.link, config.auth.is_some())?;
-        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory.router(&entry.identity()))
+        let memory = memory.router(&entry.identity()).map(|router| (router, covered_until));
+        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory)
     };
     config.virtual_routers.iter().map(build).collect()
 }
@@ -420,6 +458,7 @@ pub(crate) fn about(config: &Config) -> Snapshot {
         node: config.node.clone(),
         pid: std::process::id(),
         drained: false,
+        supervisor: None,
         guard: config.guard.mode.to_string(),
         authentication: None,
         send_lateness: LatenessStatus::default(),

@@ -7,12 +7,6 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub struct Instance(Option<String>);
 
 impl Instance {
-    /// Its name, where it is one of several.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-
     /// Directory of the control socket and the lock: `/run/vipd`, or `/run/vipd@NAME`.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {
@@ -35,6 +29,24 @@ impl Instance {
     #[must_use]
     pub fn drained(&self) -> PathBuf {
         self.run_dir().join("drained")
+    }
+
+    /// What the supervisor watches.
+    #[must_use]
+    pub fn vitals(&self) -> PathBuf {
+        self.run_dir().join("vitals")
+    }
+
+    /// How virtual routers are left by who outlives the agent.
+    #[must_use]
+    pub fn will(&self) -> PathBuf {
+        self.run_dir().join("will.json")
+    }
+
+    /// What is typed to name this agent.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<&str> {
+        self.0.as_ref().map_or_else(Vec::new, |name| vec!["--instance", name])
     }
 
     /// Directory of what outlives a run: `/var/lib/vipd`, or `/var/lib/vipd@NAME`.

@@ -26,4 +26,5 @@ pub mod realtime;
 pub mod restart;
 pub mod router;
 pub mod sequence_file;
+pub mod supervisor;
 pub mod watchman;

@@ -151,6 +151,13 @@ pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>
     Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
 }
 
+/// The interfaces of this host: their indices by name.
+pub async fn indices(handle: &Handle) -> anyhow::Result<BTreeMap<String, u32>> {
+    let index = |link: LinkMessage| Some((link_name(&link)?.to_owned(), link.header.index));
+    let indices = handle.link().get().execute().try_filter_map(|link| ready(Ok(index(link))));
+    indices.try_collect().await.context("failed to read the interfaces")
+}
+
 /// Tells `mailbox` of every change since `states`, and `disturbances` whenever what is held may have been removed, for ever.
 /// What is `watched` may change meanwhile.
 pub async fn watch(

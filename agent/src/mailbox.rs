@@ -15,6 +15,7 @@ use crate::{
     reactor::reload::Reload,
     restart::Memory,
     router::handover::{HandoverRequest, PendingHandover},
+    supervisor::supervised::Supervisor,
 };
 
 /// Mail that may wait. Senders wait when it is full; the election thread never does.
@@ -28,7 +29,7 @@ pub enum Mail {
     /// What became of the wish to hold a virtual router's addresses.
     Addresses {
         /// What the [crew](crate::perform::crew) calls it.
-        router: u64,
+        router: u32,
         /// The term as Active that the wish belonged to.
         term: u64,
         /// What went wrong, as a sentence.
@@ -37,7 +38,7 @@ pub enum Mail {
     /// Somebody else has added a virtual address so that it was probed for, and not answered for meanwhile.
     Unfit {
         /// What the [crew](crate::perform::crew) calls the virtual router.
-        router: u64,
+        router: u32,
         /// The address.
         address: IpAddr,
     },
@@ -48,6 +49,8 @@ pub enum Mail {
         /// What became of it.
         done: oneshot::Sender<anyhow::Result<()>>,
     },
+    /// Another supervisor watches this agent.
+    Supervisor(Supervisor),
     /// What is the state of everything?
     Status(oneshot::Sender<Snapshot>),
     /// Why are virtual routers in their states? Those of a name, or all.

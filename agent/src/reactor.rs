@@ -41,6 +41,7 @@ use crate::{
         VirtualRouter,
         handover::{HandoverRequest, PendingHandover},
     },
+    supervisor::{supervised::Supervised, will::Will},
     watchman::Watchman,
 };
 
@@ -93,6 +94,8 @@ pub struct Reactor {
     pub process: config::Process,
     /// How late it has sent.
     pub lateness: Lateness,
+    /// What it has to do with the supervisor.
+    pub supervised: Supervised,
 }
 
 impl Reactor {
@@ -112,6 +115,7 @@ impl Reactor {
         if self.about.drained {
             self.routers.iter_mut().for_each(|router| drop(router.drain(true, &mut self.desk, now)));
         }
+        self.bequeath();
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
         let outcome = self.elect();
         info!("leaving");
@@ -132,6 +136,7 @@ impl Reactor {
             self.wait(beat_at.min(look_at)).context("the election thread cannot wait for events")?;
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
             let now = clock::now();
+            self.heed_supervisor(now);
             let slept = clock::suspended().saturating_sub(suspended);
             if slept >= SUSPENSION_MIN {
                 suspended += slept;
@@ -147,6 +152,10 @@ impl Reactor {
                 return Ok(());
             }
             self.confirm_silence(late, now);
+            if clock::now().since(now) >= hung_after {
+                // This turn was held up in its middle.
+                self.heed_supervisor(now);
+            }
             let due: Vec<_> = self.routers.iter().filter_map(VirtualRouter::adver_at).filter(|&at| at <= now).collect();
             self.routers
                 .iter_mut()
@@ -181,7 +190,30 @@ impl Reactor {
         if let Err(error) = self.desk.datapath.set_heartbeat(heartbeat) {
             self.watchman.once(&format!("the guard is not told that the agent lives: {error:#}"));
         }
+        let sequence = self.desk.authentication.as_ref().and_then(Authentication::last_sent);
+        if let Err(error) = self.supervised.beat(now, sequence) {
+            self.watchman.once(&format!("the supervisor is not told that the agent lives: {error}"));
+        }
         now
+    }
+
+    /// Takes in what the supervisor has done while this thread seemed to hang.
+    fn heed_supervisor(&mut self, now: Instant) {
+        while let Some(relief) = self.supervised.relief() {
+            if let (Some(authentication), Some(sequence)) = (&mut self.desk.authentication, relief.sequence) {
+                authentication.heed(sequence);
+            }
+            for router in self.routers.iter_mut().filter(|router| relief.slots.contains(&router.slot())) {
+                router.relieve(&mut self.desk, now);
+            }
+        }
+    }
+
+    /// Tells the supervisor how virtual routers are left, if that has changed.
+    fn bequeath(&self) {
+        let (key, signing) = self.desk.authentication.as_ref().and_then(Authentication::signing).unzip();
+        let will = Will::new(signing, self.routers.iter().filter_map(VirtualRouter::bequest).collect());
+        self.supervised.bequeath(will, key);
     }
 
     fn look_around(&mut self, now: Instant) {
@@ -203,6 +235,7 @@ impl Reactor {
             .fold(latest, Instant::min);
         let timeout = Some(TimeSpec::from_duration(deadline.since(clock::now())));
         let mut fds: Vec<_> = std::iter::once(self.inbox.as_fd())
+            .chain(self.supervised.fd())
             .chain(self.desk.datapath.fds())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
@@ -284,6 +317,7 @@ impl Reactor {
                         router.note_unfit(address, now);
                     }
                 }
+                Mail::Supervisor(supervisor) => self.supervised.turn_to(supervisor),
                 Mail::Status(asker) => {
                     // An asker that has gone away needs no answer.
                     let _ = asker.send(self.snapshot(now));
@@ -313,13 +347,16 @@ impl Reactor {
     }
 
     /// What the next program in this process is to know.
-    fn remember(&self, now: Instant) -> anyhow::Result<Memory> {
+    fn remember(&mut self, now: Instant) -> anyhow::Result<Memory> {
         let mut memory = Memory::new();
         memory.routers = self.routers.iter().filter_map(|router| router.to_memory(now)).collect();
         memory.sequence = self.desk.authentication.as_ref().and_then(Authentication::last_sent).map(Sequence::get);
         for (ifindex, family, socket) in self.sockets.advertisers() {
             memory.descriptors.advertisers.push((ifindex, family == Family::Ipv6, leave_open(socket)?));
         }
+        // The supervisor is to sign after the last sequence.
+        self.beat();
+        memory.descriptors.supervisor = self.supervised.give_way()?;
         Ok(memory)
     }
 
@@ -367,6 +404,7 @@ impl Reactor {
                 Err(error) => warn!("{error:#}; its virtual routers stay in Fault until the interface changes again"),
             }
         }
+        self.bequeath();
     }
 
     /// Takes the guard off an interface that is gone, or has another name now.
@@ -432,6 +470,7 @@ impl Reactor {
         authentication.change(config, keys)?;
         let midstates = authentication.midstates();
         self.desk.datapath.set_keys(midstates).context("failed to write the map of keys")?;
+        self.bequeath();
         self.routers.iter().try_for_each(|router| router.configure(&mut self.desk))
     }
 
@@ -441,8 +480,16 @@ impl Reactor {
             self.routers.iter().map(|router| router.status(&self.desk.datapath, now)).collect();
         let alarms = self.watchman.alarms().to_vec();
         let authentication = self.desk.authentication.as_ref().map(authentication_status);
-        let send_lateness = self.lateness.status();
-        Snapshot { interfaces, virtual_routers: routers, alarms, authentication, send_lateness, ..self.about.clone() }
+        let (supervisor, send_lateness) = (self.supervised.supervisor(), self.lateness.status());
+        Snapshot {
+            supervisor,
+            interfaces,
+            virtual_routers: routers,
+            alarms,
+            authentication,
+            send_lateness,
+            ..self.about.clone()
+        }
     }
 
     fn interface_status(&self, Interface { link, attachment, .. }: &Interface) -> InterfaceStatus {

@@ -55,6 +55,8 @@ pub struct Descriptors {
     pub control: Option<RawFd>,
     /// The claims on interfaces, by name.
     pub claims: BTreeMap<String, RawFd>,
+    /// The supervisor's process and the line to it.
+    pub supervisor: Option<(i32, RawFd)>,
     /// The sockets that adverts are sent through: index of the interface, whether of IPv6.
     pub advertisers: Vec<(u32, bool, RawFd)>,
 }
@@ -164,9 +166,7 @@ impl Successor {
         if let Some(node) = &origin.identity.node {
             command.arg("--node").arg(node);
         }
-        if let Some(name) = instance.name() {
-            command.arg("--instance").arg(name);
-        }
+        command.args(instance.arguments());
         let program = self.program.display();
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
         let output = timeout(REHEARSAL_PATIENCE, output)

@@ -2,6 +2,7 @@
 //! performed.
 
 mod accept;
+mod bequest;
 mod explain;
 mod guard;
 pub mod handover;
@@ -17,10 +18,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 use vrrp::{
-    Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
+    Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
     election::{Action, Cause, Election, Event, State, StateName, Transition},
     frame,
-    message::{ChecksumForm, Endpoints, Message, version_2},
+    message::{Endpoints, Message},
 };
 use vrrp_wire::{
     abi::{PeerKey, RouterKey},
@@ -94,23 +95,24 @@ struct Heard {
 }
 
 impl VirtualRouter {
-    /// A virtual router in Initialize on `interface`, or as it is in `memory`, with a task of `crew`; the guard knows it when
-    /// this returns.
+    /// A virtual router in Initialize on `interface`, or as it is in `memory`, where somebody has perhaps advertised for it until
+    /// then, with a task of `crew`; the guard knows it when this returns.
     pub fn build(
         config: config::VirtualRouter,
         interface: &Interface,
         sockets: &mut Sockets,
         crew: &mut Crew,
         desk: &mut Desk,
-        memory: Option<&RouterMemory>,
+        memory: Option<(&RouterMemory, Option<Instant>)>,
     ) -> anyhow::Result<Self> {
         let link = &interface.link;
         let announcer = sockets.announcer(link)?;
         let advertiser = sockets.advertiser(link, config.family)?;
-        let reins = crew.hire(&config, place(&config, link, announcer));
+        let known_as = memory.map(|(memory, _)| memory.slot());
+        let reins = crew.hire(&config, place(&config, link, announcer), known_as);
         let mut router = Self::new(config, interface, advertiser, reins);
-        if let Some(memory) = memory {
-            router.resume(memory);
+        if let Some((memory, covered_until)) = memory {
+            router.resume(memory, covered_until);
         }
         router.introduce_peers(&mut desk.datapath)?;
         router.configure(desk)?;
@@ -152,7 +154,7 @@ impl VirtualRouter {
 
     /// What reports of its task call it.
     #[must_use]
-    pub const fn id(&self) -> u64 {
+    pub const fn id(&self) -> u32 {
         self.reins.id
     }
 
@@ -203,6 +205,11 @@ impl VirtualRouter {
     /// Takes in that something keeps it from serving, or no longer does.
     pub fn set_cause(&mut self, cause: Cause, present: bool, desk: &mut Desk, now: Instant) {
         self.handle(if present { Event::Fault(cause) } else { Event::Recovered(cause) }, desk, now);
+    }
+
+    /// Takes in that the supervisor has handed over for it.
+    pub fn relieve(&mut self, desk: &mut Desk, now: Instant) {
+        self.handle(Event::Relieved, desk, now);
     }
 
     /// When [`VirtualRouter::expire`] is due.
@@ -398,15 +405,7 @@ impl VirtualRouter {
         let signature = desk.authentication.as_mut().and_then(Authentication::sign_next);
         for destination in self.destinations() {
             let Some(endpoints) = endpoints(source, destination) else { continue };
-            let form = match self.config.family {
-                Family::Ipv4 => self.config.checksum,
-                Family::Ipv6 => ChecksumForm::PseudoHeader,
-            };
-            let bytes = match (self.config.version, signature) {
-                (Version::V2, _) => version_2::encode(&message, &self.config.authentication),
-                (Version::V3, Some((key, sequence))) => message.encode_signed(&endpoints, form, key, sequence),
-                (Version::V3, None) => message.encode(&endpoints, form),
-            };
+            let bytes = self.dialect().encode(&message, &endpoints, signature);
             if let Some(letter) = self.letter(endpoints, bytes) {
                 desk.outbox.post(letter);
             }

@@ -58,7 +58,7 @@ pub async fn keep(path: impl AsRef<Path>, mut sent: watch::Receiver<Option<Seque
 }
 
 /// Writes the whole file or none of it.
-fn write(path: &Path, sequence: Sequence) -> io::Result<()> {
+pub fn write(path: &Path, sequence: Sequence) -> io::Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, format!("{:016x}\n", sequence.get()))?;
     fs::rename(new, path)

@@ -21,6 +21,8 @@ pub struct ClusterConfig<'a> {
     pub auth: &'a str,
     /// Whether the nodes' MAC addresses are pinned.
     pub pinned: bool,
+    /// Whether agents have a supervisor. Without, what a killed agent has left stays.
+    pub supervisor: bool,
     /// The first of `nodes` of each virtual router; the others follow in turn. web-a prefers the first, and so on.
     pub preferred: &'a [usize],
 }
@@ -34,12 +36,15 @@ impl Default for ClusterConfig<'_> {
 impl ClusterConfig<'_> {
     /// One virtual router, 100 ms, pinned MAC addresses, adverts that are not signed.
     pub const DEFAULT: Self =
-        Self { interval: "100ms", cluster: "", guard: "", auth: "", pinned: true, preferred: &[0] };
+        Self { interval: "100ms", cluster: "", guard: "", auth: "", pinned: true, supervisor: true, preferred: &[0] };
 
     /// The file for a cluster of `nodes` nodes.
     pub fn text(&self, nodes: usize) -> Result<String> {
         let mut text = String::new();
         writeln!(text, "[cluster]\nname = \"test\"\ninterface = \"{}\"", Host::INTERFACE)?;
+        if !self.supervisor {
+            writeln!(text, "supervisor = false")?;
+        }
         writeln!(text, "advertisement_interval = \"{}\"\n{}\n[guard]\n{}", self.interval, self.cluster, self.guard)?;
         if !self.auth.is_empty() {
             writeln!(text, "[auth]\n{}", self.auth)?;

@@ -1,7 +1,7 @@
 //! A child process of a test, with all that it said.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     os::unix::{fs::FileExt, process::CommandExt},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -28,13 +28,46 @@ pub fn print_transcripts(print: bool) {
     PRINT_TRANSCRIPTS.store(print, Ordering::Relaxed);
 }
 
-/// A child process and its children. Killed and reaped when dropped.
+/// How long a process that outlives its parent by design may take to end.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A child process and its children. Killed and reaped when dropped; children with a session of their own end by themselves
+/// then, or are killed as well.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     transcript: File,
     status: Option<ExitStatus>,
+    orphans: Vec<Orphan>,
+}
+
+/// A process by its number and when it was started, by which it is told from a later one of that number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Orphan {
+    pid: i32,
+    started: String,
+}
+
+impl Orphan {
+    fn new(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may have spaces; the 22nd field is the 20th after it.
+        let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
+        Some(Self { pid, started })
+    }
+
+    fn is_running(&self) -> bool {
+        Self::new(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// The children of a process, whatever their group.
+fn children(of: Pid) -> Vec<Orphan> {
+    let threads = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids = lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>());
+    pids.filter_map(Orphan::new).collect()
 }
 
 impl Process {
@@ -45,7 +78,7 @@ impl Process {
         let transcript = File::from(memfd_create(c"transcript", MFdFlags::MFD_CLOEXEC)?);
         command.process_group(0).stdin(Stdio::null()).stdout(transcript.try_clone()?).stderr(transcript.try_clone()?);
         let child = command.spawn().with_context(|| format!("failed to start {command:?}"))?;
-        Ok(Self { name: name.to_owned(), child, transcript, status: None })
+        Ok(Self { name: name.to_owned(), child, transcript, status: None, orphans: Vec::new() })
     }
 
     /// All that it has said so far.
@@ -121,6 +154,7 @@ impl Process {
         if let Some(status) = self.status {
             return Ok(status);
         }
+        self.orphans = children(self.pid());
         let _ = killpg(self.pid(), Signal::SIGKILL);
         let status = self.child.wait().with_context(|| format!("failed to wait for {}", self.name))?;
         self.status = Some(status);
@@ -135,6 +169,13 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let ended = self.finish();
+        for orphan in &self.orphans {
+            let gone = || Ok((!orphan.is_running()).then_some(()));
+            if until("an orphan to end", ORPHAN_PATIENCE, gone).is_err() {
+                eprintln!("{} has left process {}: killed", self.name, orphan.pid);
+                let _ = kill(Pid::from_raw(orphan.pid), Signal::SIGKILL);
+            }
+        }
         if PRINT_TRANSCRIPTS.load(Ordering::Relaxed) {
             eprintln!("--- {} ({ended:?}) said:\n{}---", self.name, self.transcript());
         }

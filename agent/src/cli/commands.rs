@@ -22,6 +22,7 @@ use crate::{
         control::{self, Request},
     },
     restart::Memory,
+    supervisor,
 };
 
 /// Exit status for wrong usage or configuration.
@@ -43,6 +44,11 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),
         Command::Speakers { json, instance } => speakers(json, &instance.get()),
         Command::Keygen { output } => keygen(output.as_deref()),
+        Command::Release { instance } => release(&instance.get()),
+        Command::Supervise { instance } => {
+            supervisor::watch::run(&instance.get())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Detach { instance } => detach(&instance.get()),
     }
 }
@@ -132,6 +138,18 @@ fn order(request: &Request, instance: &Instance) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     for line in control::order(&instance.socket(), request)? {
         writeln!(out, "{line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn release(instance: &Instance) -> anyhow::Result<ExitCode> {
+    let _lock = daemon::lock(instance)?;
+    let released = supervisor::release::release(instance)?;
+    let mut out = io::stdout().lock();
+    match released {
+        None => writeln!(out, "{instance} has left nothing")?,
+        Some(active) if active.is_empty() => writeln!(out, "{instance} was Active nowhere; its addresses are gone")?,
+        Some(active) => writeln!(out, "handed over {}; the addresses are gone", active.join(", "))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -140,6 +140,21 @@ pub enum Command {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Hand over what an agent that was killed has left, and remove its addresses; for ExecStopPost of its service.
+    ///
+    /// The agent's supervisor does the same, unless it was killed with it or is switched off. Refused while the agent runs.
+    Release {
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Watch the agent at the other end of standard input; the agent starts this itself.
+    #[command(hide = true)]
+    Supervise {
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
     /// Remove the pinned maps that a killed agent has left.
     Detach {
         /// Which agent.

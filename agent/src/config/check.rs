@@ -30,6 +30,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     Some(Config {
         cluster: file.cluster.name.value()?.clone(),
         node: node.to_owned(),
+        supervisor: file.cluster.supervisor.or_default(true)?,
         guard: Guard {
             mode: file.guard.mode.or_default(Mode::default())?,
             attach: file.guard.attach.or_default(Attach::default())?,

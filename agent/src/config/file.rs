@@ -47,6 +47,7 @@ pub(super) struct Cluster {
     pub(super) name: Field<String>,
     pub(super) interface: Field<String>,
     pub(super) rfc_pure: Field<bool>,
+    pub(super) supervisor: Field<bool>,
     pub(super) startup_delay: Field<Duration>,
     pub(super) manner: Manner,
 }
@@ -204,6 +205,7 @@ impl Cluster {
             name: table.scalar("name", value::name),
             interface: table.scalar("interface", value::interface),
             rfc_pure: table.scalar("rfc_pure", value::boolean),
+            supervisor: table.scalar("supervisor", value::boolean),
             startup_delay: table.scalar("startup_delay", value::startup_delay),
             manner: Manner::read(table),
         }

@@ -43,6 +43,8 @@ pub struct Config {
     pub cluster: String,
     /// Which node of the file this one is.
     pub node: String,
+    /// Whether another process hands over when the agent is killed or hangs. Default `true`.
+    pub supervisor: bool,
     /// How adverts are judged in the kernel.
     pub guard: Guard,
     /// How the agent's process competes for the host.

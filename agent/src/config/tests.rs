@@ -273,6 +273,19 @@ fn an_entry_overrides_the_cluster_and_the_cluster_the_defaults() {
 }
 
 #[test]
+fn the_supervisor_can_be_switched_off() {
+    assert!(valid(&[]).supervisor);
+    for (text, supervises) in [("true", true), ("false", false)] {
+        let keys = format!("supervisor = {text}\ninterface =");
+        assert_eq!(valid(&[("interface =", &keys)]).supervisor, supervises);
+    }
+    assert_eq!(
+        mistakes(&[("interface =", "supervisor = \"on\"\ninterface =")]),
+        ["3: cluster: supervisor: \"on\" is not a boolean"]
+    );
+}
+
+#[test]
 fn rfc_pure_learns_any_interval() {
     let config = valid(&[("interface =", "rfc_pure = true\ninterface =")]);
     assert_eq!(config.virtual_routers[0].learned_interval_max, None);

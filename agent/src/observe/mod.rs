@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub pid: u32,
     /// Whether the node serves only where nobody else does.
     pub drained: bool,
+    /// Process id of its supervisor; `None` where there is none.
+    pub supervisor: Option<u32>,
     /// What becomes of bad adverts: `enforce` or `observe`.
     pub guard: String,
     /// How adverts are authenticated; `None` where they are not.

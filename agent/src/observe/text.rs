@@ -8,8 +8,13 @@ impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "cluster {}, node {}, vipd {} (pid {}), guard {}",
-            self.cluster, self.node, self.version, self.pid, self.guard
+            "cluster {}, node {}, vipd {} (pid {}, {}), guard {}",
+            self.cluster,
+            self.node,
+            self.version,
+            self.pid,
+            self.supervisor.map_or_else(|| "no supervisor".to_owned(), |pid| format!("supervisor {pid}")),
+            self.guard
         )?;
         if self.drained {
             writeln!(f, "DRAINED: this node serves only where nobody else does; `vipd undrain` ends that")?;

@@ -11,7 +11,11 @@ use nix::{
     sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, sendmmsg},
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
-use vrrp::{Family, message::Endpoints};
+use vrrp::{
+    Family, Version,
+    auth::{Key, Sequence},
+    message::{ChecksumForm, Endpoints, Message, version_2},
+};
 use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6, TTL},
     parse::IP_PROTO_VRRP,
@@ -21,6 +25,33 @@ use super::outbox::Letter;
 
 /// Network control, as every router marks its own protocols. RFC 4594 §3.1.
 const CLASS_SELECTOR_6: u32 = 0xc0;
+
+/// How the adverts of a virtual router are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// Which version of VRRP.
+    pub version: Version,
+    /// What the checksum of adverts of version 3 over IPv4 covers.
+    pub checksum: ChecksumForm,
+    /// What adverts of version 2 carry.
+    pub authentication: version_2::Authentication,
+}
+
+impl Dialect {
+    /// The bytes of `message`, signed where there is something to sign with and the version knows signatures.
+    #[must_use]
+    pub fn encode(&self, message: &Message, endpoints: &Endpoints, signature: Option<(&Key, Sequence)>) -> Vec<u8> {
+        let form = match endpoints.family() {
+            Family::Ipv4 => self.checksum,
+            Family::Ipv6 => ChecksumForm::PseudoHeader,
+        };
+        match (self.version, signature) {
+            (Version::V2, _) => version_2::encode(message, &self.authentication),
+            (Version::V3, Some((key, sequence))) => message.encode_signed(endpoints, form, key, sequence),
+            (Version::V3, None) => message.encode(endpoints, form),
+        }
+    }
+}
 
 /// Sends the adverts of one family on one interface, and is a member of the VRRP group there.
 #[derive(Debug)]
@@ -35,6 +66,19 @@ impl Advertiser {
     /// The socket also keeps the kernel from answering unicast adverts with "protocol unreachable". It receives
     /// nothing: adverts come through the datapath.
     pub fn open(interface: &str, ifindex: u32, family: Family) -> io::Result<Self> {
+        let advertiser = Self::outside(interface, ifindex, family)?;
+        match family {
+            Family::Ipv4 => {
+                let index = InterfaceIndexOrAddress::Index(ifindex);
+                advertiser.socket.join_multicast_v4_n(&GROUP_IPV4, &index)?;
+            }
+            Family::Ipv6 => advertiser.socket.join_multicast_v6(&GROUP_IPV6, ifindex)?,
+        }
+        Ok(advertiser)
+    }
+
+    /// [`Advertiser::open`] without joining the group, which sending does not need.
+    pub fn outside(interface: &str, ifindex: u32, family: Family) -> io::Result<Self> {
         let domain = match family {
             Family::Ipv4 => Domain::IPV4,
             Family::Ipv6 => Domain::IPV6,
@@ -49,14 +93,12 @@ impl Advertiser {
                 socket.set_ttl_v4(u32::from(TTL))?;
                 socket.set_tos_v4(CLASS_SELECTOR_6)?;
                 socket.set_multicast_loop_v4(false)?;
-                socket.join_multicast_v4_n(&GROUP_IPV4, &InterfaceIndexOrAddress::Index(ifindex))?;
             }
             Family::Ipv6 => {
                 socket.set_multicast_hops_v6(u32::from(TTL))?;
                 socket.set_unicast_hops_v6(u32::from(TTL))?;
                 socket.set_tclass_v6(CLASS_SELECTOR_6)?;
                 socket.set_multicast_loop_v6(false)?;
-                socket.join_multicast_v6(&GROUP_IPV6, ifindex)?;
             }
         }
         Ok(Self { socket, ifindex })

@@ -88,8 +88,8 @@ impl Announcements {
     }
 
     /// Refreshes so often from now on. `router` tells virtual routers apart: their refreshes do not coincide.
-    pub fn set_refresh(&mut self, every: Option<Duration>, router: u64, now: Instant) {
-        let slot = u32::try_from(router % u64::from(SLOTS)).unwrap_or_default();
+    pub fn set_refresh(&mut self, every: Option<Duration>, router: u32, now: Instant) {
+        let slot = router % SLOTS;
         self.refresh = every.map(|every| (every, now + every * (SLOTS + slot) / (2 * SLOTS)));
     }
 

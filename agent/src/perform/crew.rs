@@ -12,7 +12,12 @@ use tokio::{
 };
 
 use super::{Performer, Place, Wish, holdings::Holdings, settings::Settings};
-use crate::{config, link::Removals, mailbox::Mailbox};
+use crate::{
+    config,
+    link::Removals,
+    mailbox::Mailbox,
+    supervisor::vitals::{Standing, Vitals},
+};
 
 /// A task, which ends when its virtual router is gone and the addresses are off.
 pub type Hand = JoinHandle<anyhow::Result<()>>;
@@ -30,34 +35,40 @@ pub struct Crew {
     pub disturbances: watch::Receiver<Removals>,
     /// What interfaces must do while addresses are held on them.
     pub settings: Arc<Settings>,
+    /// What the supervisor watches.
+    pub vitals: Arc<Vitals>,
     /// Who waits for the end of every task.
     pub hired: mpsc::UnboundedSender<Hand>,
-    /// How many were hired.
-    pub count: u64,
+    /// The number of the next one.
+    pub count: u32,
 }
 
 /// How a virtual router reaches its task.
 #[derive(Debug)]
 pub struct Reins {
-    /// Which task, in its reports.
-    pub id: u64,
+    /// Which task, in its reports and in the vitals.
+    pub id: u32,
     /// What is wanted of the addresses.
     pub wishes: watch::Sender<Wish>,
     /// Where they go.
     pub places: watch::Sender<Place>,
     /// What is held.
     pub holdings: watch::Sender<Holdings>,
+    /// Where the supervisor reads whether it is Active.
+    pub standing: Standing,
 }
 
 impl Crew {
-    /// Starts the task of a virtual router.
-    pub fn hire(&mut self, config: &config::VirtualRouter, place: Place) -> Reins {
-        self.count += 1;
+    /// Starts the task of a virtual router, under the number that it had in the program before, if there was one.
+    pub fn hire(&mut self, config: &config::VirtualRouter, place: Place, known_as: Option<u32>) -> Reins {
+        let id = known_as.unwrap_or(self.count);
+        self.count = self.count.max(id) + 1;
+        let standing = Standing::new(Arc::clone(&self.vitals), id);
         let (wishes, followed) = watch::channel(Wish::default());
         let (places, place) = watch::channel(place);
         let (holdings, held) = watch::channel(config.holdings());
         let performer = Performer {
-            router: self.count,
+            router: id,
             holdings: held,
             virtual_mac: config.virtual_mac(),
             interface: config.interface.clone(),
@@ -66,10 +77,11 @@ impl Crew {
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
             mailbox: self.mailbox.clone(),
+            standing: standing.clone(),
         };
         // Nobody waits any more only when the agent is ending.
         let _ = self.hired.send(self.runtime.spawn(performer.run(followed)));
-        Reins { id: self.count, wishes, places, holdings }
+        Reins { id, wishes, places, holdings, standing }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::{address, netlink::Order, route::Route, rule::Rule};
 
@@ -63,7 +64,8 @@ pub struct Change {
 }
 
 /// One thing that is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Item {
     /// A virtual address.
     Address(IpNet),

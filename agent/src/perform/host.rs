@@ -10,7 +10,6 @@ use super::{
     Done, Performer, Wish,
     groups::Groups,
     holdings::{Ground, Item},
-    is_latest,
     netlink::{self, Order, Refused},
     settings::Occasion,
 };
@@ -26,7 +25,7 @@ impl Performer {
         wishes: &watch::Receiver<Wish>,
         done: &mut Done,
     ) -> bool {
-        if !is_latest(term, wishes) {
+        if !self.is_wanted(term, wishes) {
             done.end(None);
             return false;
         }

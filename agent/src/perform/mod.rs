@@ -47,6 +47,7 @@ use self::{
 use crate::{
     link::Removals,
     mailbox::{Mail, Mailbox},
+    supervisor::vitals::Standing,
 };
 
 /// The mark on everything that vipd adds: VRRP's protocol number, as the protocol of addresses, routes and rules.
@@ -99,7 +100,7 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Performer {
     /// What its reports call the virtual router.
-    pub router: u64,
+    pub router: u32,
     /// What it holds while it is Active. A change counts at once: what is new is added before what is gone is removed.
     pub holdings: watch::Receiver<Holdings>,
     /// The Virtual Router MAC Address, if the addresses have that, on an interface of their own.
@@ -116,6 +117,8 @@ pub struct Performer {
     pub handle: Handle,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
+    /// Says whether the supervisor has handed over, because the election thread hangs.
+    pub standing: Standing,
 }
 
 /// What a [`Performer`] has done so far.
@@ -204,7 +207,7 @@ impl Performer {
             }
             self.remove(&change.last, done).await;
         }
-        if done.wish != Some(wish) && is_latest(term, wishes) {
+        if done.wish != Some(wish) && self.is_wanted(term, wishes) {
             // What waits to be sent may say something else.
             done.announcements.drop_frames();
             self.announce(&self.announced(), done);
@@ -221,7 +224,7 @@ impl Performer {
     /// Takes over other holdings: adds and announces what is new, then removes what is gone.
     async fn adopt(&mut self, wishes: &watch::Receiver<Wish>, done: &mut Done) {
         let holdings = self.holdings.borrow_and_update().clone();
-        let Some(term) = done.held_term().filter(|&term| is_latest(term, wishes)) else { return };
+        let Some(term) = done.held_term().filter(|&term| self.is_wanted(term, wishes)) else { return };
         let change = holdings.change(&done.held);
         let added: Vec<_> = change.added.iter().filter_map(Item::address).collect();
         debug!(?change, "other holdings");
@@ -277,7 +280,16 @@ impl Performer {
         done.announcements.set_refresh(every, self.router, Instant::now());
     }
 
+    /// Whether everything is still to be held in `term`: the election wants it, and nobody has handed over for it.
+    fn is_wanted(&self, term: u64, wishes: &watch::Receiver<Wish>) -> bool {
+        is_latest(term, wishes) && self.standing.is_active()
+    }
+
     fn go_on_announcing(&self, done: &mut Done) {
+        if !self.standing.is_active() {
+            done.announcements = Announcements::default();
+            return;
+        }
         let addresses = self.announced();
         if let Err(error) = done.announcements.go_on(&self.place.borrow(), &addresses, Instant::now()) {
             warn!(%error, ?addresses, "failed to announce virtual addresses");

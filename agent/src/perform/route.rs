@@ -12,6 +12,7 @@ use rtnetlink::{
         route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType},
     },
 };
+use serde::{Deserialize, Serialize};
 use vrrp::Family;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
 pub const MAIN_TABLE: u32 = 254;
 
 /// A route through the interface of the virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Route {
     /// Where it leads; a prefix length of 0 for everywhere.
     pub to: IpNet,

@@ -17,9 +17,10 @@ use super::{
     netlink::{self, Order},
     route::family,
 };
+use serde::{Deserialize, Serialize};
 
 /// Which packets are routed by which table. At least one of `from` and `to` is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rule {
     /// Those that come from there.
     pub from: Option<IpNet>,

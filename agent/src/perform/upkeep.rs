@@ -11,7 +11,7 @@ use tracing::warn;
 use super::{
     Done, Performer, Wish, address,
     holdings::{Ground, Item},
-    is_latest, names, route, rule,
+    names, route, rule,
 };
 use crate::mailbox::Mail;
 
@@ -32,7 +32,7 @@ impl Performer {
     /// Looks whether everything that should be held is there, and mends what is not.
     pub(super) async fn look(&self, wishes: &watch::Receiver<Wish>, done: &mut Done) {
         done.look_at = None;
-        let Some(term) = done.held_term().filter(|&term| is_latest(term, wishes)) else { return };
+        let Some(term) = done.held_term().filter(|&term| self.is_wanted(term, wishes)) else { return };
         let amiss = match self.survey().await {
             Ok(amiss) => amiss,
             Err(error) => {
@@ -43,7 +43,7 @@ impl Performer {
         };
         let mut items = amiss.missing.clone();
         items.extend(amiss.unfit.iter().map(|(item, _)| *item));
-        if items.is_empty() || !is_latest(term, wishes) {
+        if items.is_empty() || !self.is_wanted(term, wishes) {
             return;
         }
         self.blame(&amiss.missing, done.held_since);

@@ -57,6 +57,7 @@ impl Reactor {
         self.routers.sort_by_key(|router| reload.order.iter().position(|identity| *identity == router.identity()));
         self.places = places(&self.routers);
         self.about = Snapshot { drained: self.about.drained, ..reload.about };
+        self.bequeath();
         outcome
     }
 

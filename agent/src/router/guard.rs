@@ -88,8 +88,13 @@ impl VirtualRouter {
     }
 
     /// Tells the guard the role before anything else follows from it: it lets no ARP out for a router that is not Active.
+    /// The supervisor too, which hands over for nobody else.
     pub(super) fn tell_guard(&self, desk: &mut Desk) {
-        if let Err(error) = desk.datapath.set_role(self.key, self.role()) {
+        let role = self.role();
+        if let Err(error) = self.reins.standing.set_active(role.active != 0) {
+            error!(router = %self.name(), %error, "the supervisor is not told the role");
+        }
+        if let Err(error) = desk.datapath.set_role(self.key, role) {
             error!(router = %self.name(), "{error:#}; the fence may keep the virtual addresses from being announced");
         }
     }

@@ -17,6 +17,7 @@ pub struct RouterMemory {
     interface: String,
     is_ipv6: bool,
     vrid: u8,
+    slot: u32,
     role: RoleMemory,
     stands_aside: bool,
     since_ns: u64,
@@ -58,13 +59,19 @@ impl RouterMemory {
             == (identity.interface.as_str(), identity.family, identity.vrid.get())
     }
 
+    /// Where its role is in the vitals.
+    #[must_use]
+    pub const fn slot(&self) -> u32 {
+        self.slot
+    }
+
     /// Whether this node serves its addresses.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         matches!(self.role, RoleMemory::Active { .. })
     }
 
-    fn election(&self, parameters: Parameters) -> Election {
+    fn election(&self, parameters: Parameters, covered_until: Option<Instant>) -> Election {
         let at = Instant::from_nanos;
         let role = match self.role {
             RoleMemory::Backup { active_down_at_ns, active_adver_interval_ns, expects, preempts_at_ns } => {
@@ -81,7 +88,7 @@ impl RouterMemory {
             }
             RoleMemory::Active { adver_at_ns, replies_left, announced_at_ns, rival_silent_at_ns } => {
                 Role::Active(Active {
-                    adver_at: at(adver_at_ns),
+                    adver_at: covered_until.map_or(at(adver_at_ns), |until| until.max(at(adver_at_ns))),
                     replies_left,
                     announced_at: at(announced_at_ns),
                     rival_silent_at: rival_silent_at_ns.map(at),
@@ -119,6 +126,7 @@ impl VirtualRouter {
             interface: self.config.interface.clone(),
             is_ipv6: self.config.family == Family::Ipv6,
             vrid: self.config.vrid.get(),
+            slot: self.slot(),
             role,
             stands_aside: self.election.stands_aside(),
             since_ns: self.since(now).as_nanos(),
@@ -127,9 +135,10 @@ impl VirtualRouter {
         })
     }
 
-    /// Goes on where the program before stopped. An Active Router has its addresses still; its task makes sure of that.
-    pub(super) fn resume(&mut self, memory: &RouterMemory) {
-        self.election = memory.election(*self.election.parameters());
+    /// Goes on where the program before stopped. An Active Router has its addresses still; its task makes sure of that. With
+    /// `covered_until` somebody has advertised for it until then.
+    pub(super) fn resume(&mut self, memory: &RouterMemory, covered_until: Option<Instant>) {
+        self.election = memory.election(*self.election.parameters(), covered_until);
         self.tally = memory.tally;
         self.resumed = Some((Instant::from_nanos(memory.since_ns), memory.reason.clone()));
         if memory.is_active() {
@@ -163,6 +172,7 @@ mod tests {
                 interface: "vsw0".to_owned(),
                 is_ipv6: true,
                 vrid: 51,
+                slot: 0,
                 role: serde_json::from_str(role).unwrap(),
                 stands_aside: true,
                 since_ns: 1,
@@ -170,9 +180,11 @@ mod tests {
                 tally: Tally::default(),
             };
             assert_eq!(serde_json::to_string(&memory.role).unwrap(), role);
-            let election = memory.election(parameters);
+            let election = memory.election(parameters, None);
             assert_eq!(election.deadline(), Some(Instant::from_nanos(deadline)));
             assert!(election.stands_aside());
+            let covered = memory.election(parameters, Some(Instant::from_nanos(8)));
+            assert_eq!(covered.deadline(), Some(Instant::from_nanos(deadline.max(8))));
         }
     }
 }

@@ -80,6 +80,12 @@ impl Key {
         Midstates::new(self.secret.as_slice())
     }
 
+    /// The secret, filled up with zeros, which make no other key of it; for another process that signs in our name.
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        self.secret.as_slice()
+    }
+
     pub(super) fn hmac(&self) -> Hmac<Sha256> {
         Hmac::new((&**self.secret).into())
     }

@@ -121,6 +121,8 @@ impl Clock {
 const SECOND: u64 = 1 << 32;
 /// More adverts than anybody sends in that time.
 const COUNTED_IN_A_SECOND: u64 = 1 << 20;
+/// More adverts than anybody sends between two notes of the last sequence: a quarter of a millisecond, as a difference.
+const COUNTED_IN_A_TURN: u64 = 1 << 20;
 
 /// Gives every advert of one sender a sequence above the last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -156,6 +158,19 @@ impl Signer {
         let is_far_ahead = matches!(kept.skew(now), Skew::Ahead(distance) if distance >= Duration::from_secs(1));
         let unkept = if is_far_ahead { COUNTED_IN_A_SECOND } else { SECOND };
         Self { last: Some(Sequence(kept.0.wrapping_add(unkept))), before_jump: None }
+    }
+
+    /// A sender that signs in the name of another one, which noted `noted` less than a turn before its last advert.
+    #[must_use]
+    pub const fn after(noted: Sequence) -> Self {
+        Self { last: Some(Sequence(noted.0.wrapping_add(COUNTED_IN_A_TURN))), before_jump: None }
+    }
+
+    /// Takes in that another sender has signed with `used` in this one's name.
+    pub fn heed(&mut self, used: Sequence) {
+        if self.last.is_none_or(|last| used.is_after(last)) {
+            self.last = Some(used);
+        }
     }
 
     /// The last sequence that was given, to be kept for [`Signer::resume`].

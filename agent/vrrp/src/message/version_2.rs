@@ -63,6 +63,12 @@ impl Password {
         bytes.get_mut(..text.len())?.copy_from_slice(text);
         Some(Self(bytes))
     }
+
+    /// The password that adverts with this authentication data carry.
+    #[must_use]
+    pub const fn from_data(data: [u8; AUTH_DATA_LEN]) -> Self {
+        Self(data)
+    }
 }
 
 impl PartialEq for Password {

@@ -177,3 +177,28 @@ fn sequences_grow_across_the_wrap() {
     assert_eq!(last, Sequence::new(0));
     assert_eq!(signer.next(&at(before(wrap, Duration::from_millis(100)))), issued(1));
 }
+
+/// Who signs in the name of a sender that hangs or is gone is above it, and as close to the clock as it can be.
+#[test]
+fn another_sender_in_its_name_signs_above_it() {
+    let cases = [
+        ("a second ago", Sequence::new(NOW_BITS - SECOND), NOW_BITS),
+        ("now", Sequence::new(NOW_BITS), NOW_BITS + 0x10_0001),
+        ("a second ahead", Sequence::new(NOW_BITS + SECOND), NOW_BITS + SECOND + 0x10_0001),
+    ];
+    for (case, noted, expected) in cases {
+        assert_eq!(Signer::after(noted).next(&at(NOW)), issued(expected), "{case}");
+    }
+}
+
+#[test]
+fn a_sender_that_wakes_goes_on_above_who_signed_in_its_name() {
+    for (used, expected) in [(NOW_BITS + 7, NOW_BITS + 8), (NOW_BITS - 7, NOW_BITS + 1)] {
+        let mut signer = after(Sequence::new(NOW_BITS));
+        signer.heed(Sequence::new(used));
+        assert_eq!(signer.next(&at(NOW)), issued(expected));
+    }
+    let mut signer = Signer::new();
+    signer.heed(Sequence::new(NOW_BITS));
+    assert_eq!(signer.next(&at(NOW)), issued(NOW_BITS + 1));
+}

@@ -1,0 +1,271 @@
+//! Leaves virtual routers in the name of an agent that cannot: says goodbye, and takes their addresses off.
+//!
+//! Everything that takes long is done beforehand: sockets are open, the key is known. What is left is a system call for each
+//! socket and source, and one for each address.
+
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use rtnetlink::Handle;
+use tokio::runtime::{Builder, Runtime};
+use tracing::{info, warn};
+use vrrp::{
+    Centiseconds, Family, Priority, Version,
+    auth::{Clock, Key, Sequence, Signer},
+    frame,
+    message::Message,
+};
+use vrrp_wire::abi::RouterKey;
+
+use super::{
+    vitals::Vitals,
+    will::{Bequest, Will},
+};
+use crate::{
+    clock,
+    instance::Instance,
+    perform::{
+        advertise::{Advertiser, endpoints},
+        announce::Announcer,
+        holdings::{Ground, Item},
+        netlink::{self, Refused},
+        outbox::{Letter, Outbox, Way},
+        settings::Settings,
+        sweep::{self, Held},
+        virtual_mac::VirtualMac,
+    },
+    sequence_file,
+};
+
+/// Who leaves virtual routers, and what it takes.
+pub struct Handover {
+    bequests: Vec<Bequest>,
+    key: Option<Key>,
+    window: Duration,
+    sequence_file: PathBuf,
+    settings: PathBuf,
+    open: Open,
+    outbox: Outbox,
+    runtime: Runtime,
+    handle: Handle,
+}
+
+/// The sockets that goodbyes are said through; as few as the agent has.
+#[derive(Default)]
+struct Open {
+    advertisers: HashMap<(u32, Family), Arc<Advertiser>>,
+    announcers: HashMap<u32, Arc<Announcer>>,
+}
+
+impl Handover {
+    /// One with nothing to leave yet, for the agent `instance`.
+    pub fn new(instance: &Instance) -> anyhow::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
+        let connect = || -> io::Result<Handle> {
+            let _inside = runtime.enter();
+            let (connection, handle, _) = rtnetlink::new_connection()?;
+            runtime.spawn(connection);
+            Ok(handle)
+        };
+        let handle = connect().context("failed to open a netlink socket")?;
+        Ok(Self {
+            bequests: Vec::new(),
+            key: None,
+            window: Duration::ZERO,
+            sequence_file: instance.sequence(),
+            settings: instance.settings(),
+            open: Open::default(),
+            outbox: Outbox::default(),
+            runtime,
+            handle,
+        })
+    }
+
+    /// The runtime that its requests to the kernel run on.
+    #[must_use]
+    pub const fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// For requests to the kernel, on that runtime.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What there is to leave.
+    #[must_use]
+    pub fn bequests(&self) -> &[Bequest] {
+        &self.bequests
+    }
+
+    /// Makes ready for `will`, signing with `key`. Where a socket cannot be had, its virtual routers are left without a word.
+    pub fn adopt(&mut self, will: Will, key: Option<Key>) {
+        let open = std::mem::take(&mut self.open);
+        for bequest in &will.bequests {
+            if let Err(error) = self.open(bequest, &open) {
+                warn!(router = bequest.name, %error, "there will be no goodbye of it: no socket to say it through");
+            }
+        }
+        self.window = will.signing.as_ref().map_or(Duration::ZERO, |signing| signing.window);
+        (self.bequests, self.key) = (will.bequests, key.filter(|_| will.signing.is_some()));
+    }
+
+    /// Opens what says goodbye for `bequest`, or takes it over from what is open.
+    fn open(&mut self, bequest: &Bequest, open: &Open) -> io::Result<()> {
+        let (Some(family), ifindex) = (bequest.family(), bequest.ifindex) else { return Ok(()) };
+        if bequest.source_mac.is_some() {
+            if let Entry::Vacant(entry) = self.open.announcers.entry(ifindex) {
+                let known = open.announcers.get(&ifindex).cloned();
+                entry.insert(known.map_or_else(|| Announcer::open(ifindex).map(Arc::new), Ok)?);
+            }
+        } else if let Entry::Vacant(entry) = self.open.advertisers.entry((ifindex, family)) {
+            let known = open.advertisers.get(&(ifindex, family)).cloned();
+            let new = || Advertiser::outside(&bequest.interface, ifindex, family).map(Arc::new);
+            entry.insert(known.map_or_else(new, Ok)?);
+        }
+        Ok(())
+    }
+
+    /// Says goodbye for each of `leaving`, of which `vitals` tell when the agent lived last. Returns the last sequence that
+    /// was signed with.
+    ///
+    /// As an agent that leaves in good order does, it first tells the shortest interval. Not so where another router may have
+    /// taken over already: an advert of this priority might make it give way once more.
+    pub fn say_goodbye(&mut self, leaving: &[Bequest], vitals: &Vitals) -> Option<Sequence> {
+        let silent_for = clock::now().since(vitals.last_beat());
+        let mut signer = vitals.sequence().map_or_else(Signer::new, Signer::after);
+        for bequest in leaving {
+            if bequest.version != Version::V2.number() && silent_for < bequest.untaken_for {
+                self.post(bequest, bequest.priority(), Centiseconds::MIN, &mut signer);
+            }
+            self.post(bequest, None, Centiseconds::MIN, &mut signer);
+        }
+        self.send();
+        self.key.as_ref().and(signer.last())
+    }
+
+    /// Sends a regular advert of each of `covered`, in the name of an agent that is about to go on.
+    pub fn cover(&mut self, covered: &[Bequest], signer: &mut Signer) {
+        for bequest in covered {
+            self.post(bequest, bequest.priority(), bequest.interval(), signer);
+        }
+        self.send();
+    }
+
+    fn send(&mut self) {
+        self.outbox.flush();
+        for outcome in self.outbox.outcomes() {
+            if let Err(error) = outcome.result {
+                warn!(vrid = outcome.router.vrid, destination = %outcome.destination, %error, "failed to send an advert");
+            }
+        }
+    }
+
+    fn post(&mut self, bequest: &Bequest, priority: Option<Priority>, interval: Centiseconds, signer: &mut Signer) {
+        let (Some(source), Some(family), Some(vrid)) = (bequest.source, bequest.family(), bequest.vrid()) else {
+            return;
+        };
+        let message =
+            Message { vrid, priority, max_advertise_interval: interval, addresses: bequest.addresses.clone() };
+        let clock = Clock { now: clock::wall(), window: self.window };
+        let signature = self.key.as_ref().map(|key| (key, signer.next(&clock).sequence));
+        for &destination in &bequest.destinations {
+            let Some(endpoints) = endpoints(source, destination) else { continue };
+            let bytes = bequest.dialect().encode(&message, &endpoints, signature);
+            let letter =
+                |way, bytes| Letter { router: RouterKey::new(bequest.ifindex, family, vrid), way, endpoints, bytes };
+            let posted = match bequest.source_mac() {
+                Some(mac) => self.open.announcers.get(&bequest.ifindex).map(|announcer| {
+                    letter(Way::Frame(Arc::clone(announcer)), frame::multicast(mac, &endpoints, &bytes))
+                }),
+                None => self
+                    .open
+                    .advertisers
+                    .get(&(bequest.ifindex, family))
+                    .map(|advertiser| letter(Way::Socket(Arc::clone(advertiser)), bytes)),
+            };
+            if let Some(letter) = posted {
+                self.outbox.post(letter);
+            }
+        }
+    }
+
+    /// Takes what `bequest` has on the host off it, the addresses of an owner excepted.
+    pub fn remove_items(&self, bequest: &Bequest) {
+        let (router, ifindex) = (&bequest.name, bequest.ifindex);
+        let mut items = bequest.items.clone();
+        if bequest.virtual_mac
+            && let (Some(family), Some(vrid)) = (bequest.family(), bequest.vrid())
+        {
+            match self.runtime.block_on(VirtualMac { family, vrid }.release(&self.handle, ifindex)) {
+                // Addresses and routes go with their interface.
+                Ok(()) => items.retain(|item| matches!(item, Item::Rule(_))),
+                Err(error) => warn!(router, "{error:#}; this host goes on answering for the virtual addresses"),
+            }
+        }
+        // What came last goes first.
+        items.reverse();
+        let ground = Ground { ifindex, is_own: bequest.virtual_mac };
+        let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
+        match netlink::carry_out(&orders) {
+            Ok(refused) => {
+                for Refused { at, error } in refused.into_iter().filter(|refused| !Item::is_gone(refused.error)) {
+                    if let Some(item) = items.get(at) {
+                        warn!(router, %item, %error, "failed to remove what a virtual router held; this host goes on having it");
+                    }
+                }
+            }
+            Err(error) => warn!(router, %error, "failed to ask the kernel to remove virtual addresses"),
+        }
+    }
+
+    /// Leaves what an agent that is gone has left: a goodbye for the virtual routers that were Active, and then nothing of any
+    /// of them is on the host, whatever its role was.
+    ///
+    /// Afterwards the vitals say that none is Active, so that nobody does it again.
+    pub fn settle(&mut self, vitals: &Vitals) {
+        let active: Vec<_> = self.bequests.iter().filter(|bequest| vitals.is_active(bequest.slot)).cloned().collect();
+        let sequence = self.say_goodbye(&active, vitals);
+        for bequest in &active {
+            self.remove_items(bequest);
+            clear(bequest, vitals);
+            info!(router = bequest.name, "handed over for the agent, which is gone");
+        }
+        self.sweep();
+        if let Some(sequence) = sequence
+            && let Err(error) = sequence_file::write(&self.sequence_file, sequence)
+        {
+            warn!(%error, "failed to write `{}`", self.sequence_file.display());
+        }
+    }
+
+    /// Removes what is left besides the addresses of Active Routers: those that were just being removed, and what the host
+    /// was forbidden for the sake of a Virtual Router MAC Address.
+    fn sweep(&self) {
+        let mut interfaces: Vec<_> = self.bequests.iter().map(|bequest| bequest.ifindex).collect();
+        interfaces.sort_unstable();
+        interfaces.dedup();
+        for ifindex in interfaces {
+            let (configured, held) = (BTreeSet::new(), Held::default());
+            let swept = sweep::interface(&self.handle, ifindex, &configured, &held);
+            if let Err(error) = self.runtime.block_on(swept) {
+                warn!("{error:#}");
+            }
+        }
+        Settings::new(self.settings.clone()).restore();
+    }
+}
+
+/// Notes that the virtual router is not Active any more.
+pub(super) fn clear(bequest: &Bequest, vitals: &Vitals) {
+    if let Err(error) = vitals.set_active(bequest.slot, false) {
+        warn!(router = bequest.name, %error, "failed to note that it was handed over");
+    }
+}
