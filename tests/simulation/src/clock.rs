@@ -25,20 +25,38 @@ pub(crate) struct Clock {
     pub(crate) drift_ppm: i32,
     /// How far the wall clock is ahead, in nanoseconds.
     pub(crate) wall_ahead: i64,
+    /// How long it has stood still so far.
+    pub(crate) stood: Time,
+    /// Since when it stands still.
+    pub(crate) stands_since: Option<Time>,
 }
 
 impl Clock {
     /// CLOCK_MONOTONIC at `time`.
     pub(crate) fn monotonic(&self, time: Time) -> Instant {
-        let drift = i128::from(time) * i128::from(self.drift_ppm) / 1_000_000;
-        let shown = i128::from(self.boot) + i128::from(time) + drift;
+        let counted = self.stands_since.unwrap_or(time).saturating_sub(self.stood);
+        let drift = i128::from(counted) * i128::from(self.drift_ppm) / 1_000_000;
+        let shown = i128::from(self.boot) + i128::from(counted) + drift;
         Instant::from_nanos(u64::try_from(shown).unwrap_or(0))
     }
 
-    /// The first moment at which CLOCK_MONOTONIC shows `instant` or more.
+    /// CLOCK_MONOTONIC stands still while the host is suspended. The other one is kept by a battery.
+    pub(crate) const fn stop(&mut self, time: Time) {
+        self.stands_since = Some(time);
+    }
+
+    /// It goes on, after so long.
+    pub(crate) fn go_on(&mut self, time: Time) -> Duration {
+        let span = time - self.stands_since.take().unwrap_or(time);
+        self.stood += span;
+        Duration::from_nanos(span)
+    }
+
+    /// The first moment at which CLOCK_MONOTONIC, which runs, shows `instant` or more.
     pub(crate) fn time(&self, instant: Instant) -> Time {
         let counted = i128::from(instant.as_nanos()) - i128::from(self.boot);
-        let mut time = Time::try_from(counted * 1_000_000 / i128::from(1_000_000 + self.drift_ppm)).unwrap_or(0);
+        let counted = Time::try_from(counted * 1_000_000 / i128::from(1_000_000 + self.drift_ppm)).unwrap_or(0);
+        let mut time = counted + self.stood;
         while self.monotonic(time) < instant {
             time += 1;
         }

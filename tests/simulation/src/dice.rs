@@ -17,6 +17,8 @@ pub(crate) enum Stream {
     Turns,
     /// What an attacker does.
     Attacker,
+    /// What is done to routers on purpose.
+    Upkeep,
 }
 
 /// The numbers of `seed` for `stream`.

@@ -1,9 +1,11 @@
 //! A host: the kernel's half, and a daemon that drives the real election as vipd's election thread does.
 
+mod upkeep;
+
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use vrrp::{
-    Centiseconds, Family, Instant, MacAddr, Priority, Version, Vrid,
+    Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Version, Vrid,
     auth::{self, Key, KeyId, Keyring, Sequence, Signed, Signer},
     election::{Action, Advert, Cause, Election, Event, State, StateName, Transition},
     frame,
@@ -34,8 +36,10 @@ pub(crate) enum Effect {
     /// A frame leaves.
     Send {
         frame: Vec<u8>,
-        priority: u8,
+        said: Said,
     },
+    /// The address is announced again.
+    Announce,
     /// The address is to be put on the interface, or taken from it, for this term.
     Hold {
         term: u64,
@@ -63,14 +67,24 @@ pub(crate) enum Effect {
     },
 }
 
+/// What an advert says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    /// 0: the sender leaves.
+    pub(crate) priority: u8,
+    pub(crate) interval: Time,
+    /// It was sent because of another one.
+    pub(crate) is_answer: bool,
+}
+
 /// How an advert came to the election.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) provenance: Provenance,
     /// Only its stamp was left.
     pub(crate) by_stamp: bool,
-    /// An advert was sent in answer.
-    pub(crate) is_answered: bool,
+    /// Adverts that were sent in answer.
+    pub(crate) answers: usize,
 }
 
 /// What becomes of the daemon.
@@ -78,6 +92,8 @@ pub(crate) struct Heard {
 pub(crate) enum Life {
     Running,
     Frozen,
+    /// With its host, whose clock stands still.
+    Suspended,
     Gone,
 }
 
@@ -108,8 +124,10 @@ pub(crate) struct Host {
     pub(crate) wish: Wish,
     /// Keys that are accepted, and the one that signs.
     pub(crate) keys: (Vec<u8>, u8),
-    /// Priority of the configuration as it was last read.
-    pub(crate) priority: Priority,
+    /// The configuration as it was last read.
+    pub(crate) configured: Parameters,
+    /// What the daemon hears of before anything else when it runs again.
+    news: Vec<Event>,
     version: Version,
     auth: Auth,
     keyring: Option<Keyring>,
@@ -152,7 +170,8 @@ impl Host {
             failures: 0,
             wish: Wish::default(),
             keys: (vec![1], 1),
-            priority: router.parameters.priority,
+            configured: router.parameters,
+            news: Vec::new(),
             version: scenario.version,
             auth: scenario.auth,
             keyring: None,
@@ -174,6 +193,16 @@ impl Host {
 
     pub(crate) fn is_running(&self) -> bool {
         self.life == Life::Running && self.has_power
+    }
+
+    /// What its daemon goes by.
+    pub(crate) const fn parameters(&self) -> &Parameters {
+        self.election.parameters()
+    }
+
+    /// Its interval.
+    pub(crate) fn interval(&self) -> Time {
+        nanoseconds(self.parameters().advertisement_interval.duration())
     }
 
     /// Whether it is Active and knows what happens to it.
@@ -215,7 +244,8 @@ impl Host {
         self.heard.clear();
         let wall = self.clock.wall(time);
         self.signer = self.signer.last().map_or_else(Signer::new, |kept| Signer::resume(kept, wall));
-        self.election = Election::new(vrrp::Parameters { priority: self.priority, ..self.router.parameters });
+        self.election = Election::new(self.configured);
+        self.news.clear();
         let mut effects = self.handle(Event::PrimaryAddress(self.router.address), time);
         self.knows_link = true;
         effects.extend(self.heed_link(time));
@@ -264,8 +294,12 @@ impl Host {
             return Vec::new();
         }
         self.kernel.beat_at = self.now(time);
+        let mut effects = Vec::new();
+        for event in std::mem::take(&mut self.news) {
+            effects.extend(self.handle(event, time));
+        }
         let was_due = self.is_takeover_due(time);
-        let mut effects = self.receive(time);
+        effects.extend(self.receive(time));
         if was_due && self.state() == StateName::Backup && !self.is_takeover_due(time) {
             effects.push(Effect::Saved { by_stamp: false });
         }
@@ -313,8 +347,8 @@ impl Host {
         let before = *self.election.state();
         let consequences = self.handle(Event::Advert(advert), time);
         let after = *self.election.state();
-        let is_answered = consequences.iter().any(|effect| matches!(effect, Effect::Send { .. }));
-        let heard = Heard { provenance, by_stamp, is_answered };
+        let answers = consequences.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
+        let heard = Heard { provenance, by_stamp, answers };
         let mut effects = vec![Effect::Hear { advert, before, after, heard }];
         effects.extend(consequences);
         effects
@@ -353,7 +387,7 @@ impl Host {
         if self.version == Version::V2 {
             let (message, found) = version_2::decode(&record.message).ok()?;
             let is_ours = found == authentication(self.auth)
-                && message.max_advertise_interval == self.router.parameters.advertisement_interval;
+                && message.max_advertise_interval == self.parameters().advertisement_interval;
             return is_ours.then_some((message, None));
         }
         let endpoints = endpoints(source);
@@ -374,9 +408,16 @@ impl Host {
 
     fn handle(&mut self, event: Event, time: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let is_answer = matches!(event, Event::Advert(_));
         for action in self.election.handle(event, self.now(time)) {
             match action {
-                Action::Advertise(priority) => effects.extend(self.advertise(priority, time)),
+                Action::Hasten(priority) => {
+                    effects.extend(self.advertise(Some(priority), Centiseconds::MIN, is_answer, time));
+                }
+                Action::Advertise(priority) => {
+                    let interval = self.parameters().advertisement_interval;
+                    effects.extend(self.advertise(priority, interval, is_answer, time));
+                }
                 Action::TakeAddresses => {
                     self.tell_kernel(time);
                     self.wish = Wish { term: self.wish.term + 1, holds: true };
@@ -387,7 +428,7 @@ impl Host {
                     self.wish = Wish { term: self.wish.term + 1, holds: false };
                     effects.push(Effect::Release { term: self.wish.term });
                 }
-                Action::Announce => {}
+                Action::Announce => effects.push(Effect::Announce),
                 Action::Report(transition) => effects.push(Effect::Report(transition)),
             }
         }
@@ -397,17 +438,23 @@ impl Host {
     fn tell_kernel(&mut self, time: Time) {
         self.kernel.beat_at = self.now(time);
         self.kernel.role = Role {
-            stale_after_ns: nanoseconds(self.router.parameters.hung_after()),
+            stale_after_ns: nanoseconds(self.parameters().hung_after()),
             active: u32::from(self.state() == StateName::Active),
             ..Role::default()
         };
     }
 
-    fn advertise(&mut self, priority: Option<Priority>, time: Time) -> Option<Effect> {
+    fn advertise(
+        &mut self,
+        priority: Option<Priority>,
+        interval: Centiseconds,
+        is_answer: bool,
+        time: Time,
+    ) -> Option<Effect> {
         let message = Message {
             vrid: Vrid::new(VRID)?,
             priority,
-            max_advertise_interval: self.router.parameters.advertisement_interval,
+            max_advertise_interval: interval,
             addresses: vec![self.kernel.vip],
         };
         let endpoints = endpoints(self.router.address);
@@ -422,7 +469,8 @@ impl Host {
             (Version::V3, None) => message.encode(&endpoints, ChecksumForm::PseudoHeader),
         };
         let frame = frame::multicast(mac(self.number), &endpoints, &bytes);
-        Some(Effect::Send { frame, priority: priority.map_or(0, Priority::get) })
+        let priority = priority.map_or(0, Priority::get);
+        Some(Effect::Send { frame, said: Said { priority, interval: nanoseconds(interval.duration()), is_answer } })
     }
 
     fn family(&self) -> Family {

@@ -20,13 +20,16 @@ use std::{
 
 use vrrp::{
     Centiseconds, Instant, Parameters, Priority, Version,
-    election::{Action, Active, Advert, Backup, Election, Event, Reason, State, StateName},
+    election::{Action, Active, Advert, Backup, Election, Event, Expects, Reason, State, StateName},
 };
 
 /// Routers of the model.
 pub const ROUTERS: usize = 3;
 /// The advertisement interval, and the step of time.
 const INTERVAL_CS: u16 = 100;
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The interval that a router says before it leaves: far less than the step of time.
+const HASTE: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks that a message takes at most.
 const AGE_MAX: u8 = 1;
@@ -82,6 +85,8 @@ pub struct Flight {
     from: usize,
     to: usize,
     priority: Option<Priority>,
+    /// It says the shortest interval.
+    is_hasty: bool,
     age: u8,
 }
 
@@ -110,13 +115,27 @@ struct Router {
     election: Election,
     is_up: bool,
     holds_addresses: bool,
+    /// The timer that is to announce the addresses did something else.
+    is_astray: bool,
+}
+
+impl Router {
+    fn new(setup: Setup, number: usize) -> Self {
+        Self { election: election(setup, number), is_up: false, holds_addresses: false, is_astray: false }
+    }
+
+    /// Whether its timer fires that does nothing but announce.
+    fn announces(&self, now: Instant) -> bool {
+        let State::Active(active) = *self.election.state() else { return false };
+        self.is_up && active.adver_at > now && active.rival_silent_at.is_some_and(|at| at <= now)
+    }
 }
 
 impl Lan {
     /// All three have just started.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let router = |number: usize| Router { election: election(setup, number), is_up: false, holds_addresses: false };
+        let router = |number| Router::new(setup, number);
         let mut lan = Self {
             now: Instant::from_nanos(1_000_000_000_000),
             routers: [router(0), router(1), router(2)],
@@ -203,11 +222,19 @@ impl Lan {
             Step::Tick => {
                 self.now = self.now + TICK;
                 self.flights.iter_mut().for_each(|flight| flight.age += 1);
+                self.announce();
                 self.spans.contested += u8::from(self.active().len() > 1);
                 let is_vacant = self.active().is_empty() && self.routers.iter().any(|router| router.is_up);
                 self.spans.vacant += u8::from(is_vacant);
                 Vec::new()
             }
+        }
+    }
+
+    /// Announcements come in time, and make no difference to anybody's adverts.
+    fn announce(&mut self) {
+        for router in self.routers.iter_mut().filter(|router| router.announces(self.now)) {
+            router.is_astray |= router.election.handle(Event::Timer, self.now) != [Action::Announce];
         }
     }
 
@@ -221,7 +248,7 @@ impl Lan {
     }
 
     fn start(&mut self, setup: Setup, number: usize) -> Vec<(usize, Reason)> {
-        self.routers[number] = Router { election: election(setup, number), is_up: true, holds_addresses: false };
+        self.routers[number] = Router { is_up: true, ..Router::new(setup, number) };
         self.spans = Spans::default();
         let mut reasons = self.handle(number, Event::PrimaryAddress(address(number)));
         reasons.extend(self.handle(number, Event::Startup));
@@ -248,7 +275,7 @@ impl Lan {
         let advert = Advert {
             source: address(flight.from),
             priority: flight.priority,
-            max_advertise_interval: Duration::from_millis(10) * u32::from(INTERVAL_CS),
+            max_advertise_interval: if flight.is_hasty { HASTE } else { INTERVAL },
             received_at: self.now,
         };
         self.handle(flight.to, Event::Advert(advert))
@@ -258,11 +285,8 @@ impl Lan {
         let mut reasons = Vec::new();
         for action in self.routers[number].election.handle(event, self.now) {
             match action {
-                Action::Advertise(priority) => {
-                    let others = (0..ROUTERS).filter(|&to| to != number);
-                    self.flights.extend(others.map(|to| Flight { from: number, to, priority, age: 0 }));
-                    self.flights.sort_unstable();
-                }
+                Action::Advertise(priority) => self.send(number, priority, false),
+                Action::Hasten(priority) => self.send(number, Some(priority), true),
                 Action::TakeAddresses => self.routers[number].holds_addresses = true,
                 Action::ReleaseAddresses => self.routers[number].holds_addresses = false,
                 Action::Announce => {}
@@ -270,6 +294,12 @@ impl Lan {
             }
         }
         reasons
+    }
+
+    fn send(&mut self, from: usize, priority: Option<Priority>, is_hasty: bool) {
+        let others = (0..ROUTERS).filter(|&to| to != from);
+        self.flights.extend(others.map(|to| Flight { from, to, priority, is_hasty, age: 0 }));
+        self.flights.sort_unstable();
     }
 
     fn is_due(&self, number: usize) -> bool {
@@ -311,18 +341,24 @@ impl Hash for Lan {
 
 /// A state with its times as differences from now, in nanoseconds, and all else that runs in it and matters to the future.
 ///
-/// When an Active Router last announced its addresses does not: announcements are no adverts. Of adverts of lower priority
-/// a Backup asks only whether the time to bear them is over.
+/// What an Active Router has to announce, and when, does not: announcements are no adverts, and their timer does nothing else,
+/// which is looked at whenever it fires. Of adverts of lower priority a Backup asks only whether the time to bear them is
+/// over. Nobody hands over here, so that nobody stands aside.
 fn relative(state: State, now: Instant) -> (StateName, i128, i128, i128, i128) {
     let until = |instant: Instant| i128::from(instant.as_nanos()) - i128::from(now.as_nanos());
     match state {
         State::Initialize(_) | State::Fault { .. } => (state.name(), 0, 0, 0, 0),
-        State::Backup(Backup { active_down_at, active_adver_interval, active_left, preempts_at }) => {
+        State::Backup(Backup { active_down_at, active_adver_interval, expects, preempts_at }) => {
             let interval = i128::try_from(active_adver_interval.as_nanos()).unwrap_or(i128::MAX);
             let patience = preempts_at.map_or(-1, |at| until(at).max(0));
-            (state.name(), until(active_down_at), i128::from(active_left), interval, patience)
+            let expects = match expects {
+                Expects::Advert => 0,
+                Expects::Turn => 1,
+                Expects::Successor => 2,
+            };
+            (state.name(), until(active_down_at), expects, interval, patience)
         }
-        State::Active(Active { adver_at, replies_left, announced_at: _ }) => {
+        State::Active(Active { adver_at, replies_left, announced_at: _, rival_silent_at: _ }) => {
             (state.name(), until(adver_at), i128::from(replies_left), 0, 0)
         }
     }

@@ -5,13 +5,16 @@
 //! - I2: the virtual address is on an interface where the router is Active and nowhere else, and only such a host answers
 //!   for it, except for one whose daemon is dead and whom nobody has replaced.
 //! - I3: what is no advert of a router of this LAN changes neither state nor timer.
-//! - I4: an Active Router that runs advertises in every interval, and never floods.
+//! - I4: an Active Router that runs advertises in every interval, and never floods. It leaves in good order, says a last word
+//!   to a better one, and gives way without a word when it was silent for so long that another one has taken over.
 
 mod address;
 mod adverts;
 mod agreement;
 mod forgery;
+mod manners;
 mod takeover;
+mod upkeep;
 
 use std::{collections::VecDeque, fmt};
 
@@ -20,10 +23,10 @@ use vrrp::{
     election::{Advert, StateName, Transition},
 };
 
-use self::agreement::Loss;
+use self::{agreement::Loss, manners::Manners, upkeep::Owed};
 use crate::{
     clock::Time,
-    host::Host,
+    host::{Host, Said},
     kernel::Arrival,
     scenario::{Happening, Scenario},
     summary::Summary,
@@ -93,6 +96,13 @@ struct Record {
     is_left_again: bool,
     /// An advert arrived while the daemon did not run.
     heard_unattended: bool,
+    manners: Manners,
+    owes_by: Option<Owed>,
+    /// It has handed over, waits for a router to take over, and preempts nobody.
+    stands_aside: bool,
+    expects_successor: bool,
+    /// When somebody has last asked it to hand over.
+    asked_at: Option<Time>,
 }
 
 /// Watches a run.
@@ -100,8 +110,8 @@ struct Record {
 pub(crate) struct Oracle {
     scenario: Scenario,
     records: Vec<Record>,
-    /// Priority of every advert that was sent.
-    said: Vec<Vec<u8>>,
+    /// Every advert that was sent.
+    said: Vec<Vec<Said>>,
     /// All is well, and stays so.
     is_settled: bool,
     loss: Option<Loss>,
@@ -182,7 +192,7 @@ impl Oracle {
         }
         record.seen.iter_mut().for_each(|number| *number = 0);
         (record.active_since, record.address_wrong_since, record.due) = (None, None, None);
-        record.has_left = false;
+        (record.has_left, record.stands_aside, record.manners) = (false, false, Manners::default());
     }
 
     /// A frame has come to a host, whose kernel has judged it.
@@ -212,13 +222,16 @@ impl Oracle {
         if !arrival.is_lost {
             record.seen[from] = record.seen[from].max(number);
         }
-        let Some(&priority) = usize::try_from(number - 1).ok().and_then(|place| self.said[from].get(place)) else {
+        let Some(&said) = usize::try_from(number - 1).ok().and_then(|place| self.said[from].get(place)) else {
             return violated(now, || format!("an advert of host {} that it has not sent", from + 1));
         };
-        let said = self.scenario.routers[from].interval();
-        record.note_unattended(host, priority, said, now);
+        record.note_unattended(host, said, now);
+        if arrival.is_lost && said.priority < host.parameters().priority.get() {
+            // The same with one of the same router, which has other parameters since.
+            record.due = Some((Instant::from_nanos(0), true));
+        }
         if host.state() == StateName::Backup && (is_news || !self.scenario.auth.signs()) {
-            record.refresh(host.election.parameters(), priority, said, host.now(now));
+            record.refresh(host.parameters(), said, host.now(now));
         }
         Ok(())
     }
@@ -236,6 +249,7 @@ impl Oracle {
         }
         let there = &hosts[host];
         self.check_cause(host, transition, there, now)?;
+        self.owe_announcement(host, transition, now, hosts);
         self.records[host].turn(transition, there, now);
         if let Some(loss) = self.loss.as_mut().filter(|_| transition.to == StateName::Active) {
             loss.first.get_or_insert((host, now));
@@ -257,6 +271,8 @@ impl Oracle {
                 self.check_contest(one, other, now, hosts, network)?;
             }
             self.check_adverts(one, now, there)?;
+            self.check_end_of_term(one, now, there)?;
+            self.check_announcement(one, now, there, network)?;
             self.check_address(one, now, there)?;
             self.check_answers(one, now, there)?;
         }

@@ -1,5 +1,7 @@
 //! What a seed stands for: the routers of a LAN, and the faults that happen to them.
 
+mod upkeep;
+
 use std::{net::IpAddr, time::Duration};
 
 use rand::{Rng, RngExt, seq::IndexedRandom};
@@ -39,10 +41,6 @@ pub(crate) struct Router {
 impl Router {
     pub(crate) fn interval(&self) -> Time {
         nanoseconds(self.parameters.advertisement_interval.duration())
-    }
-
-    pub(crate) fn priority(&self) -> u8 {
-        self.parameters.priority.get()
     }
 }
 
@@ -90,10 +88,31 @@ pub(crate) enum Happening {
     Start {
         host: usize,
     },
-    /// The configuration is read again: the daemon goes on with this priority.
+    /// The configuration is read again: the daemon starts anew with this priority.
     Reload {
         host: usize,
         priority: Priority,
+    },
+    /// The same, and the daemon goes on with this priority and this interval.
+    Reconfigure {
+        host: usize,
+        priority: Priority,
+        interval: Centiseconds,
+    },
+    /// Another router is to serve.
+    HandOver {
+        host: usize,
+    },
+    /// It may preempt again.
+    Reclaim {
+        host: usize,
+    },
+    /// The host does nothing, hears nothing, and its clock stands still.
+    Suspend {
+        host: usize,
+    },
+    Resume {
+        host: usize,
     },
     /// The host is without power.
     PowerLoss {
@@ -135,12 +154,25 @@ pub(crate) enum Happening {
     Calm,
     /// What must have become of the calm by now has.
     Settled,
-    /// The Active Router loses power, or stops in order.
+    /// The Active Router is lost.
     LoseActive {
-        in_order: bool,
+        how: Loss,
     },
     /// Another one stands in for it by now.
     Replaced,
+}
+
+/// How an Active Router is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Its host loses power.
+    Dies,
+    /// It stops in order.
+    Stops,
+    /// It hands over on request.
+    HandsOver,
+    /// It hangs, and its supervisor leaves in its name.
+    IsRelieved,
 }
 
 /// A LAN and its history.
@@ -156,13 +188,15 @@ pub(crate) struct Scenario {
     pub(crate) delay: Time,
     /// The longest that a daemon takes to act on what it knows.
     pub(crate) latency: Time,
+    /// A daemon that hangs is made to leave by its supervisor.
+    pub(crate) is_supervised: bool,
     pub(crate) happenings: Vec<(Time, Happening)>,
 }
 
 impl Scenario {
     /// What `seed` stands for.
     pub(crate) fn new(seed: u64) -> Self {
-        let dice = &mut dice(seed, Stream::Scenario);
+        let (dice, upkeep) = (&mut dice(seed, Stream::Scenario), &mut dice(seed, Stream::Upkeep));
         let version = if dice.random_ratio(1, 4) { Version::V2 } else { Version::V3 };
         let family = if version == Version::V3 && dice.random() { Family::Ipv6 } else { Family::Ipv4 };
         let auth = match version {
@@ -179,12 +213,15 @@ impl Scenario {
             routers,
             delay: shortest / 50,
             latency: (shortest / 50).min(LATENCY_MAX),
+            is_supervised: upkeep.random_ratio(1, 3),
             happenings: Vec::new(),
         };
         let mut at = 0;
         for _ in 0..dice.random_range(1..=3) {
+            let begins = at;
             at = scenario.storm(at, dice);
-            at = scenario.calm(at, dice);
+            scenario.upkeep(begins, at, upkeep);
+            at = scenario.calm(at, dice, upkeep);
         }
         scenario.happenings.sort_by_key(|&(at, _)| at);
         scenario
@@ -239,7 +276,7 @@ impl Scenario {
         begins + span
     }
 
-    fn calm(&mut self, begins: Time, dice: &mut impl Rng) -> Time {
+    fn calm(&mut self, begins: Time, dice: &mut impl Rng, upkeep: &mut impl Rng) -> Time {
         self.happenings.push((begins, Happening::Calm));
         let settled = begins + self.settling();
         self.happenings.push((settled, Happening::Settled));
@@ -251,7 +288,13 @@ impl Scenario {
         if dice.random_ratio(1, 4) {
             return at;
         }
-        self.happenings.push((at, Happening::LoseActive { in_order: dice.random() }));
+        let how = match (dice.random(), upkeep.random_ratio(1, 3)) {
+            (true, true) => Loss::HandsOver,
+            (true, false) => Loss::Stops,
+            (false, true) if self.is_supervised => Loss::IsRelieved,
+            (false, _) => Loss::Dies,
+        };
+        self.happenings.push((at, Happening::LoseActive { how }));
         let replaced = at + self.settling();
         self.happenings.push((replaced, Happening::Replaced));
         replaced
@@ -366,6 +409,8 @@ fn routers(version: Version, family: Family, dice: &mut impl Rng) -> Vec<Router>
                 boot: dice.random_range(1..1 << 50),
                 drift_ppm: dice.random_range(-500..=500),
                 wall_ahead: dice.random_range(-50_000_000..=50_000_000),
+                stood: 0,
+                stands_since: None,
             };
             Router { address: address(family, number), parameters, clock }
         })

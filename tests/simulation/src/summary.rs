@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::AddAssign};
 
+use vrrp::election::Reason;
+
 use crate::attacker::Forgery;
 
 macro_rules! counts {
@@ -38,8 +40,20 @@ counts! {
     replaced_in_order => "I1: Active Routers replaced that left",
     /// I1: Active Routers that died and were replaced in time, by the best.
     replaced_after_death => "I1: Active Routers replaced that died",
+    /// I1: Active Routers that handed over on request and were replaced in time, by the best.
+    replaced_on_request => "I1: Active Routers replaced that handed over",
+    /// I1: Active Routers that hung, were made to leave, and were replaced in time, by the best.
+    replaced_after_relief => "I1: Active Routers replaced that were relieved",
     /// I1: routers that were Active and gave way to a better one.
     yields => "I1: contests that ended",
+    /// I1: routers that were silent for too long and gave way to whoever had taken over.
+    were_silent => "I1: silent routers that gave way",
+    /// I1: routers that had been suspended for too long and gave way.
+    have_slept => "I1: suspended routers that gave way",
+    /// I1: routers that were relieved, and gave way.
+    were_relieved => "I1: relieved routers that gave way",
+    /// I1: routers that handed over in vain, and are Active again.
+    not_taken => "I1: handovers that nobody took",
     /// I1: looks at two Active Routers that hear each other.
     contested => "I1: looks at two Active Routers that hear each other",
     /// I1: takeovers whose time was judged.
@@ -94,6 +108,14 @@ counts! {
     replayed => "I3: refused: signed, and seen before",
     /// Forgeries that were refused, by kind.
     damaged => "I3: refused: damaged",
+    /// I2: rivals that gave way, and who won announced the address.
+    announced => "I2: announcements after a contest",
+    /// I4: routers that said a last word to a better one.
+    last_words => "I4: last words to a better router",
+    /// I4: goodbyes after the shortest interval.
+    hastened => "I4: goodbyes after the shortest interval",
+    /// I4: Backups that heard both, and whose wait was judged.
+    turns => "I4: waits of those who heard both",
     /// I4: spans between two adverts of an Active Router that were judged.
     spans => "I4: spans between adverts",
     /// I4: adverts out of turn.
@@ -103,6 +125,25 @@ counts! {
 }
 
 impl Summary {
+    pub(crate) const fn count(&mut self, reason: &Reason) {
+        let count = match reason {
+            Reason::BetterRouter { .. } => &mut self.yields,
+            Reason::WasSilent { .. } => &mut self.were_silent,
+            Reason::Slept => &mut self.have_slept,
+            Reason::Relieved => &mut self.were_relieved,
+            Reason::NotTaken => &mut self.not_taken,
+            Reason::Startup
+            | Reason::Shutdown
+            | Reason::AddressOwner
+            | Reason::ActiveSilent
+            | Reason::ActiveLeft
+            | Reason::HandedOver
+            | Reason::Fault(_)
+            | Reason::Recovered(_) => return,
+        };
+        *count += 1;
+    }
+
     pub(crate) const fn refuse(&mut self, forgery: Forgery) {
         let count = match forgery {
             Forgery::Stranger => &mut self.stranger,

@@ -15,7 +15,7 @@ use crate::{
     attacker::{Attacker, Forgery},
     clock::Time,
     dice::{Stream, dice},
-    host::{Effect, Host, Life},
+    host::{Effect, Host, Life, Said},
     kernel::Provenance,
     network::Network,
     oracle::{Oracle, Violation},
@@ -62,6 +62,8 @@ enum Due {
     },
     /// The address must have followed the state.
     FollowUp(usize),
+    /// A supervisor looks after its daemon.
+    Relief(usize),
     Happening(Happening),
     Forgery {
         left: u32,
@@ -193,6 +195,7 @@ impl<'t> World<'t> {
                 }
                 Ok(())
             }
+            Due::Relief(host) => self.relieve(host),
             Due::FollowUp(host) => {
                 self.beat();
                 self.oracle.follow_up(host, self.now, &self.hosts[host])
@@ -215,7 +218,7 @@ impl<'t> World<'t> {
 
     fn arrive(&mut self, delivery: &Delivery) -> Result<(), Violation> {
         let host = &mut self.hosts[delivery.to];
-        if !host.has_power || !host.is_linked {
+        if !host.has_power || !host.is_linked || host.life == Life::Suspended {
             return Ok(());
         }
         self.summary.frames += 1;
@@ -246,8 +249,12 @@ impl<'t> World<'t> {
     fn perform(&mut self, host: usize, effects: Vec<Effect>) -> Result<(), Violation> {
         for effect in effects {
             match effect {
-                Effect::Send { frame, priority } => self.send(host, &frame, priority)?,
-                Effect::Hold { term } => self.change_address(host, term, true),
+                Effect::Send { frame, said } => self.send(host, &frame, said)?,
+                Effect::Announce => self.announce(host),
+                Effect::Hold { term } => {
+                    self.announce(host);
+                    self.change_address(host, term, true);
+                }
                 Effect::Release { term } => self.change_address(host, term, false),
                 Effect::Report(transition) => {
                     self.summary.transitions += 1;
@@ -282,7 +289,7 @@ impl<'t> World<'t> {
         match there.life {
             Life::Gone => Ok(()),
             // It goes on when the daemon does.
-            Life::Frozen => {
+            Life::Frozen | Life::Suspended => {
                 self.wishes[host].push((term, holds));
                 Ok(())
             }
@@ -293,12 +300,13 @@ impl<'t> World<'t> {
         }
     }
 
-    fn send(&mut self, from: usize, frame: &[u8], priority: u8) -> Result<(), Violation> {
+    fn send(&mut self, from: usize, frame: &[u8], said: Said) -> Result<(), Violation> {
         self.sent[from] += 1;
         let number = self.sent[from];
-        self.say(|| format!("host {} sends {number}, priority {priority}", from + 1));
+        let Said { priority, interval, .. } = said;
+        self.say(|| format!("host {} sends {number}, priority {priority}, {}", from + 1, Milliseconds(interval)));
         let origin = Some((from, self.sent[from]));
-        self.oracle.sent(from, priority, self.now, &self.hosts)?;
+        self.oracle.sent(from, said, self.now, &self.hosts)?;
         self.attacker.overhear(frame, (from, self.sent[from]));
         if !self.hosts[from].is_linked {
             return Ok(());
@@ -310,6 +318,11 @@ impl<'t> World<'t> {
             }
         }
         Ok(())
+    }
+
+    fn announce(&mut self, host: usize) {
+        self.say(|| format!("host {} announces the address", host + 1));
+        self.oracle.announced(host, self.now);
     }
 
     fn say(&mut self, what: impl FnOnce() -> String) {

@@ -41,10 +41,13 @@ impl Election {
                 self.state = State::Backup(self.heard(backup.active_adver_interval, now, None));
                 Vec::new()
             }
-            State::Active(_) if !self.parameters.is_owner() && span > self.longest_silence() => {
-                self.give_up(Reason::Slept, now)
+            State::Active(active) => {
+                // Peers have counted on: its silence began before the suspension, and is not over with it.
+                let active = Active { adver_at: active.adver_at - span, ..active };
+                self.state = State::Active(active);
+                if self.was_silent(active, now) { self.give_up(Reason::Slept, now) } else { Vec::new() }
             }
-            State::Initialize(_) | State::Active(_) | State::Fault { .. } => Vec::new(),
+            State::Initialize(_) | State::Fault { .. } => Vec::new(),
         }
     }
 

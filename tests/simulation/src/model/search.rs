@@ -5,9 +5,9 @@ use std::{
     fmt::Write,
 };
 
-use vrrp::election::{Reason, State, StateName};
+use vrrp::election::{Backup, Expects, Reason, State, StateName};
 
-use super::{AGE_MAX, Lan, ROUTERS, Setup, Step, expect, future::Futures};
+use super::{AGE_MAX, HASTE, Lan, ROUTERS, Setup, Step, expect, future::Futures};
 
 /// Ticks for which two may be Active although nothing is lost: two intervals.
 const CONTESTED_MAX: u8 = 8;
@@ -83,6 +83,16 @@ fn check(lan: &Lan, setup: Setup) -> Result<(), String> {
         if router.is_up && (!runs || router.election.deadline().is_none()) {
             return Err(format!("router {number} does nothing any more"));
         }
+        if router.is_astray {
+            return Err(format!("router {number} does more than to announce the addresses"));
+        }
+        if let State::Backup(backup) = *router.election.state()
+            && backup.expects == Expects::Turn
+            && is_hasty(backup)
+            && backup.active_down_at > lan.now + HASTE
+        {
+            return Err(format!("router {number} has heard the shortest interval and waits longer"));
+        }
     }
     if lan.spans.contested > CONTESTED_MAX {
         return Err(format!("routers {:?} are Active for {} ticks", lan.active(), lan.spans.contested));
@@ -109,18 +119,23 @@ fn vacant_max(lan: &Lan, setup: Setup) -> u8 {
 /// While nothing was lost, and nobody came, a Backup takes over only when the better ones are to do so as well.
 ///
 /// Skew_Time is what sees to that, as long as it differs by more than the time that a message takes. A better one for which
-/// the last advert of the Active Router has overtaken its goodbye does not know that it has left.
+/// the last advert of the Active Router has overtaken its goodbye does not know that it has left. Among those who have heard
+/// the shortest interval it differs by milliseconds, which are the matter of the simulation.
 fn check_takeover(lan: &Lan, setup: Setup, router: usize, reason: Reason) -> Result<(), String> {
     let is_takeover = matches!(reason, Reason::ActiveSilent | Reason::ActiveLeft);
     let down = (0..ROUTERS).filter(|&number| !lan.routers[number].is_up).count();
     let is_first_end = usize::from(setup.budget.ends - lan.budget.ends) == down;
-    if !is_takeover || !is_first_end || lan.budget.lost != setup.budget.lost {
+    let hurries = matches!(*lan.routers[router].election.state(), State::Backup(backup) if is_hasty(backup));
+    if !is_takeover || hurries || !is_first_end || lan.budget.lost != setup.budget.lost {
         return Ok(());
     }
     let is_passed_over = |number: usize| {
         let is_better = setup.priorities[number] >= setup.priorities[router].saturating_add(DISTINCT);
         let waits = match *lan.routers[number].election.state() {
-            State::Backup(backup) => !lan.is_due(number) && (backup.active_left || reason == Reason::ActiveSilent),
+            State::Backup(backup) => {
+                let knows = backup.expects == Expects::Turn || reason == Reason::ActiveSilent;
+                !lan.is_due(number) && !is_hasty(backup) && knows
+            }
             State::Initialize(_) | State::Active(_) | State::Fault { .. } => false,
         };
         is_better && lan.routers[number].is_up && waits
@@ -129,6 +144,11 @@ fn check_takeover(lan: &Lan, setup: Setup, router: usize, reason: Reason) -> Res
         Some(better) => Err(format!("router {router} takes over before router {better}")),
         None => Ok(()),
     }
+}
+
+/// Whether it has learned the interval that is said before a goodbye.
+fn is_hasty(backup: Backup) -> bool {
+    backup.active_adver_interval == HASTE
 }
 
 /// A hash that tells states apart: with 128 bits, a billion of them collide once in 10²⁰ searches.
@@ -165,6 +185,11 @@ const fn name(reason: Reason) -> &'static str {
         Reason::ActiveSilent => "ActiveSilent",
         Reason::ActiveLeft => "ActiveLeft",
         Reason::BetterRouter { .. } => "BetterRouter",
+        Reason::WasSilent { .. } => "WasSilent",
+        Reason::Slept => "Slept",
+        Reason::Relieved => "Relieved",
+        Reason::HandedOver => "HandedOver",
+        Reason::NotTaken => "NotTaken",
         Reason::Fault(_) => "Fault",
         Reason::Recovered(_) => "Recovered",
     }

@@ -7,7 +7,7 @@ use vrrp::election::StateName;
 use super::{Oracle, Record, Violation, violated};
 use crate::{
     clock::Time,
-    host::{Host, Life},
+    host::{Host, Life, Said},
 };
 
 impl Oracle {
@@ -31,7 +31,7 @@ impl Oracle {
         let is_wrong = match there.life {
             Life::Running => there.has_power && holds != (there.state() == StateName::Active),
             // A frozen daemon's wishes wait as well.
-            Life::Frozen => false,
+            Life::Frozen | Life::Suspended => false,
             Life::Gone => record.has_left && holds,
         };
         if !is_wrong {
@@ -50,7 +50,7 @@ impl Oracle {
 
     pub(super) fn check_answers(&mut self, host: usize, now: Time, there: &Host) -> Result<(), Violation> {
         let record = &self.records[host];
-        if !there.has_power {
+        if !there.has_power || there.life == Life::Suspended {
             return Ok(());
         }
         let answers = there.kernel.answers(there.now(now));
@@ -80,15 +80,16 @@ impl Oracle {
 
 impl Record {
     /// A peer is heard whose adverts the daemon of this host cannot take in for now.
-    pub(super) fn note_unattended(&mut self, host: &Host, priority: u8, said: Time, now: Time) {
+    pub(super) fn note_unattended(&mut self, host: &Host, said: Said, now: Time) {
         if host.is_running() {
             return;
         }
-        let halves = if host.router.parameters.down_timer_adverts < 3 { 3 } else { 5 };
-        let stale_after = (host.router.interval() * halves / 2).min(2_000_000_000);
+        let Said { priority, interval, .. } = said;
+        let halves = if host.parameters().down_timer_adverts < 3 { 3 } else { 5 };
+        let stale_after = (host.interval() * halves / 2).min(2_000_000_000);
         let is_stale = host.now(now).since(host.kernel.beat_at) > Duration::from_nanos(stale_after);
         let is_replaced = is_stale && self.replaced.is_some_and(|(at, interval)| now <= at + 3 * interval);
         self.is_left_again = priority == 0 && (is_replaced || self.is_left_again);
-        self.replaced = (is_stale && priority > 0 && host.kernel.role.active != 0).then_some((now, said));
+        self.replaced = (is_stale && priority > 0 && host.kernel.role.active != 0).then_some((now, interval));
     }
 }

@@ -2,15 +2,12 @@
 //!
 //! Nothing is said about the phase: after it was held up, an Active Router may go on with its old one or a new one.
 
-use vrrp::{
-    Version,
-    election::{Advert, State, StateName},
-};
+use vrrp::election::StateName;
 
 use super::{Oracle, Violation, violated};
 use crate::{
     clock::Time,
-    host::{Heard, Host},
+    host::{Host, Said},
     world::Milliseconds,
 };
 
@@ -23,6 +20,8 @@ const MANY: usize = 10;
 const IN_ONE: usize = 1 + 2 * ANSWERS;
 /// Adverts in ten intervals: eleven in turn, and the answers around them.
 const IN_MANY: usize = MANY + 1 + (MANY + 2) * ANSWERS;
+/// A last word to a better router, or the two adverts of one that leaves.
+const PARTING: usize = 2;
 /// What a router that goes on after it was held up may send on top: one advert in turn and its answers.
 const AT_ONCE: usize = 1 + ANSWERS;
 
@@ -31,11 +30,12 @@ const CLOCKS_DIFFER: u64 = 50_000_000;
 
 impl Oracle {
     /// A host sends an advert.
-    pub(crate) fn sent(&mut self, host: usize, priority: u8, now: Time, hosts: &[Host]) -> Result<(), Violation> {
+    pub(crate) fn sent(&mut self, host: usize, said: Said, now: Time, hosts: &[Host]) -> Result<(), Violation> {
         self.check_adverts(host, now, &hosts[host])?;
-        self.check_sender(host, priority, now, &hosts[host])?;
-        self.said[host].push(priority);
-        let interval = hosts[host].router.interval();
+        self.check_sender(host, said.priority, now, &hosts[host])?;
+        self.check_manners(host, said, now, &hosts[host])?;
+        self.said[host].push(said);
+        let interval = hosts[host].interval();
         self.records[host].clock.was_wrong &= hosts[host].clock.wall_ahead.unsigned_abs() > CLOCKS_DIFFER;
         let (judged, record) = (&mut self.judged, &mut self.records[host]);
         let is_answer = record.sent.back().is_some_and(|&last| now < last + interval * 9 / 10);
@@ -50,7 +50,7 @@ impl Oracle {
         }
         let in_one = sent.iter().rev().take_while(|&&at| now < at + interval * 9 / 10).count();
         let held_up = if now < record.met_at + interval { AT_ONCE } else { 0 };
-        if in_one > IN_ONE + held_up {
+        if in_one > IN_ONE + PARTING + held_up {
             return violated(now, || format!("I4: host {} has sent {in_one} adverts in one interval", host + 1));
         }
         let in_many = sent.len();
@@ -70,35 +70,13 @@ impl Oracle {
         violated(now, || format!("I4: host {} is not Active and advertises priority {priority}", host + 1))
     }
 
-    /// An Active Router answers who loses to it, and who leaves, at once, unless it has done so too often. Version 2 answers
-    /// only who leaves, and its owner nobody. RFC 9568 §6.4.3, RFC 3768 §6.4.3.
-    pub(super) fn check_answer(
-        host: usize,
-        advert: &Advert,
-        (before, after): (State, State),
-        heard: Heard,
-        there: &Host,
-        now: Time,
-    ) -> Result<(), Violation> {
-        let (State::Active(active), State::Active(_)) = (before, after) else { return Ok(()) };
-        let parameters = there.election.parameters();
-        let must_answer = match parameters.version {
-            Version::V3 => true,
-            Version::V2 => advert.priority.is_none() && parameters.priority.get() != 255,
-        };
-        if !must_answer || active.replies_left == 0 || heard.is_answered {
-            return Ok(());
-        }
-        violated(now, || format!("I4: host {} does not answer {advert:?}", host + 1))
-    }
-
     pub(super) fn check_adverts(&mut self, host: usize, now: Time, there: &Host) -> Result<(), Violation> {
         let record = &self.records[host];
         let Some(active_since) = record.active_since.filter(|_| there.is_running() && there.is_linked) else {
             return Ok(());
         };
         let last = record.sent.back().copied().unwrap_or(0).max(active_since).max(record.met_at);
-        let limit = there.router.interval() * 11 / 10 + 2 * self.scenario.latency;
+        let limit = there.interval() * 11 / 10 + 2 * self.scenario.latency;
         if now > last + limit {
             return violated(now, || {
                 format!("I4: host {} is Active and has not advertised since {}", host + 1, Milliseconds(last))

@@ -7,6 +7,7 @@ use crate::{
     clock::{Time, nanoseconds},
     host::{Host, WINDOW},
     network::Network,
+    scenario::Loss as How,
     world::Milliseconds,
 };
 
@@ -14,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Loss {
     at: Time,
-    in_order: bool,
+    how: How,
     host: usize,
     /// Those who may stand in, and what each waits for.
     heirs: Vec<(usize, Time)>,
@@ -70,24 +71,31 @@ impl Oracle {
         if self.records.iter().any(|record| is_late(record.recovered_at) || is_doubted(record.clock.doubted_until)) {
             return Ok(());
         }
-        self.judged.settled += u64::from(check_one_active(now, hosts)?);
+        self.judged.settled += u64::from(self.check_one_active(now, hosts)?);
         self.is_settled = hosts.iter().all(Host::is_able);
         Ok(())
     }
 
-    pub(crate) fn losing(&mut self, host: usize, in_order: bool, now: Time, hosts: &[Host]) {
-        let interval = hosts[host].router.interval();
+    pub(crate) fn losing(&mut self, host: usize, how: How, now: Time, hosts: &[Host]) {
+        let lost = &hosts[host];
         let heirs = hosts.iter().enumerate().filter(|(place, heir)| *place != host && heir.is_able());
-        let wait = |heir: &Host| takeover::wait(heir.election.parameters(), interval, in_order);
+        let silence = |heir: &Host| takeover::silence(heir.parameters(), lost.interval());
+        let turn = |heir: &Host| takeover::turn(heir.parameters());
+        let hung_after = nanoseconds(lost.parameters().hung_after());
+        let wait = |heir: &Host| match how {
+            How::Dies => silence(heir),
+            How::Stops | How::HandsOver => turn(heir),
+            How::IsRelieved => silence(heir).min(hung_after + turn(heir)),
+        };
         let heirs = heirs.map(|(place, heir)| (place, wait(heir))).collect();
         let was_settled = mem::replace(&mut self.is_settled, false);
-        self.loss = was_settled.then_some(Loss { at: now, in_order, host, heirs, first: None });
+        self.loss = was_settled.then_some(Loss { at: now, how, host, heirs, first: None });
     }
 
     /// Another one stands in by now.
     pub(crate) fn replaced(&mut self, now: Time, hosts: &[Host]) -> Result<(), Violation> {
         let Some(loss) = self.loss.take() else { return Ok(()) };
-        check_one_active(now, hosts)?;
+        self.check_one_active(now, hosts)?;
         let Some(shortest) = loss.heirs.iter().map(|&(_, wait)| wait).min() else { return Ok(()) };
         let Some((first, at)) = loss.first else {
             return violated(now, || format!("I1: nobody stood in for host {}", loss.host + 1));
@@ -95,39 +103,44 @@ impl Oracle {
         // Clocks differ by 500 ppm from the true time.
         let tolerance = 3 * (self.scenario.delay + self.scenario.latency) + shortest / 1_000;
         if at > loss.at + shortest + tolerance {
-            let (after, in_order) = (Milliseconds(at - loss.at), loss.in_order);
+            let (after, how) = (Milliseconds(at - loss.at), loss.how);
             return violated(now, || {
-                format!("I1: host {} stood in for {} after {after} (in order: {in_order})", first + 1, loss.host + 1)
+                format!("I1: host {} stood in for {} after {after} ({how:?})", first + 1, loss.host + 1)
             });
         }
         let is_heir = loss.heirs.iter().any(|&(heir, wait)| heir == first && wait <= shortest + 2 * tolerance);
         if !is_heir {
             return violated(now, || format!("I1: host {} stood in before a better one", first + 1));
         }
-        let count =
-            if loss.in_order { &mut self.judged.replaced_in_order } else { &mut self.judged.replaced_after_death };
+        let count = match loss.how {
+            How::Dies => &mut self.judged.replaced_after_death,
+            How::Stops => &mut self.judged.replaced_in_order,
+            How::HandsOver => &mut self.judged.replaced_on_request,
+            How::IsRelieved => &mut self.judged.replaced_after_relief,
+        };
         *count += 1;
         Ok(())
     }
-}
 
-/// Checks that one of those who are able to is Active, and none better; says whether anybody is.
-fn check_one_active(now: Time, hosts: &[Host]) -> Result<bool, Violation> {
-    let able: Vec<_> = hosts.iter().filter(|host| host.is_able()).collect();
-    if able.is_empty() {
-        return Ok(false);
-    }
-    let active: Vec<_> = able.iter().filter(|host| host.is_active()).collect();
-    let [active] = active[..] else {
-        let numbers: Vec<_> = active.iter().map(|host| host.number).collect();
-        return violated(now, || format!("I1: hosts {numbers:?} are Active in the calm"));
-    };
-    let passed_over = able.iter().find(|host| {
-        let preempts = takeover::patience(host.election.parameters()).is_some();
-        preempts && host.router.priority() > active.router.priority()
-    });
-    match passed_over {
-        Some(host) => violated(now, || format!("I1: host {} does not preempt host {}", host.number, active.number)),
-        None => Ok(true),
+    /// Checks that one of those who are able to is Active, and none better; says whether anybody is.
+    fn check_one_active(&self, now: Time, hosts: &[Host]) -> Result<bool, Violation> {
+        let able: Vec<_> = hosts.iter().filter(|host| host.is_able()).collect();
+        if able.is_empty() {
+            return Ok(false);
+        }
+        let active: Vec<_> = able.iter().filter(|host| host.is_active()).collect();
+        let [active] = active[..] else {
+            let numbers: Vec<_> = active.iter().map(|host| host.number).collect();
+            return violated(now, || format!("I1: hosts {numbers:?} are Active in the calm"));
+        };
+        let passed_over = able.iter().find(|host| {
+            let stands_aside = self.records[usize::from(host.number) - 1].stands_aside;
+            let preempts = takeover::patience(host.parameters()).is_some() && !stands_aside;
+            preempts && host.parameters().priority > active.parameters().priority
+        });
+        match passed_over {
+            Some(host) => violated(now, || format!("I1: host {} does not preempt host {}", host.number, active.number)),
+            None => Ok(true),
+        }
     }
 }

@@ -94,7 +94,8 @@ impl Oracle {
                 format!("I3: host {} took a forgery in, {heard:?}: {before:?} became {after:?}", host + 1)
             });
         }
-        Self::check_answer(host, advert, (before, after), heard, there, now)?;
+        self.check_answer(host, advert, (before, after), heard, there, now)?;
+        self.check_turn(host, advert, (before, after), there, now)?;
         let record = &mut self.records[host];
         if heard.provenance != Provenance::Genuine {
             self.judged.forged_stamps += u64::from(heard.by_stamp && before != after);

@@ -10,8 +10,13 @@ use vrrp::{
 use super::{Oracle, Record, Violation, violated};
 use crate::{
     clock::{Time, nanoseconds},
-    host::Host,
+    host::{Host, Said},
 };
+
+/// The shortest interval there is.
+pub(super) const HASTE: Time = 10_000_000;
+/// How long a router that has handed over waits for another one, besides Skew_Time of version 2.
+const PATIENCE: Time = 250_000_000;
 
 impl Oracle {
     pub(super) fn check_cause(
@@ -37,6 +42,21 @@ impl Oracle {
                 let better = (priority, source) > (parameters.priority, there.router.address);
                 better && record.heard.is_some_and(|heard| heard.source == source && heard.priority == Some(priority))
             }
+            (StateName::Active, StateName::Backup, Reason::WasSilent { source }) => {
+                let is_heard = record.heard.is_some_and(|heard| heard.source == source && heard.priority.is_some());
+                let received_at = record.heard.map(|heard| heard.received_at);
+                is_heard && received_at.is_some_and(|at| record.manners.may_have_been_silent(parameters, at))
+            }
+            (StateName::Active, StateName::Backup, Reason::Slept) => {
+                record.manners.has_slept && record.manners.may_have_been_silent(parameters, there.now(now))
+            }
+            (StateName::Active, StateName::Backup, Reason::Relieved) => record.manners.is_relieved,
+            (StateName::Active, StateName::Backup, Reason::HandedOver) => {
+                record.asked_at == Some(now) && !parameters.is_owner()
+            }
+            (StateName::Backup, StateName::Active, Reason::NotTaken) => {
+                record.expects_successor && record.due.is_some_and(|(due, _)| there.now(now) >= due)
+            }
             (StateName::Initialize, StateName::Backup, Reason::Startup)
             | (StateName::Fault, StateName::Backup, Reason::Recovered(_)) => parameters.priority.get() != 255,
             (_, StateName::Fault, Reason::Fault(_)) | (_, StateName::Initialize, Reason::Shutdown) => true,
@@ -48,9 +68,9 @@ impl Oracle {
                 format!("I1: host {} became {} without a cause: {transition:?}, due {due:?}", host + 1, transition.to)
             });
         }
-        let is_takeover = matches!(transition.reason, Reason::ActiveSilent | Reason::ActiveLeft);
+        let is_takeover = matches!(transition.reason, Reason::ActiveSilent | Reason::ActiveLeft | Reason::NotTaken);
         self.judged.takeovers += u64::from(is_takeover && record.due.is_some_and(|(due, _)| due.as_nanos() > 0));
-        self.judged.yields += u64::from(matches!(transition.reason, Reason::BetterRouter { .. }));
+        self.judged.count(&transition.reason);
         Ok(())
     }
 }
@@ -61,8 +81,15 @@ impl Record {
         self.active_since = (transition.to == StateName::Active).then_some(now);
         self.has_left = transition.reason == Reason::Shutdown;
         self.sent.clear();
-        if matches!(transition.reason, Reason::Recovered(_)) {
-            self.recovered_at = Some(now);
+        (self.manners.is_relieved, self.manners.has_slept, self.manners.is_over) = (false, false, false);
+        self.expects_successor = transition.reason == Reason::HandedOver;
+        self.stands_aside =
+            (self.stands_aside || transition.reason == Reason::HandedOver) && transition.to != StateName::Active;
+        match transition.reason {
+            Reason::Recovered(_) => self.recovered_at = Some(now),
+            // It may wait in vain, and preempts nobody meanwhile.
+            Reason::HandedOver => self.recovered_at = Some(now + handover_patience(there.parameters())),
+            _ => {}
         }
         if transition.to == StateName::Backup {
             self.begin_to_listen(transition, there.election.parameters(), there.now(now));
@@ -70,17 +97,18 @@ impl Record {
     }
 
     /// An advert arrives at a Backup. RFC 9568 §6.4.2.
-    pub(super) fn refresh(&mut self, parameters: &Parameters, priority: u8, said: Time, now: Instant) {
+    pub(super) fn refresh(&mut self, parameters: &Parameters, said: Said, now: Instant) {
+        let Said { priority, interval, .. } = said;
         let own = parameters.priority.get();
         let wait = |span: Time| now + Duration::from_nanos(span);
         if priority == 0 {
             self.lower(wait(skew(parameters, self.learned)), true);
-        } else if priority >= own || patience(parameters).is_none() {
-            self.learned = learned(parameters, said);
+        } else if priority >= own || patience(parameters).is_none() || self.stands_aside {
+            self.learned = learned(parameters, interval);
             self.due = Some((wait(active_down(parameters, self.learned)), false));
         } else if patience(parameters) > Some(Duration::ZERO) {
             // It may heed the advert, or be at the end of its patience.
-            self.learned = self.learned.min(learned(parameters, said));
+            self.learned = self.learned.min(learned(parameters, interval));
             self.lower(wait(active_down(parameters, self.learned)), false);
         }
     }
@@ -107,20 +135,38 @@ impl Record {
     /// A router becomes Backup. RFC 9568 §6.4.1, §6.4.3.
     fn begin_to_listen(&mut self, transition: &Transition, parameters: &Parameters, now: Instant) {
         let own = nanoseconds(parameters.advertisement_interval.duration());
-        let heard = self.heard.filter(|_| matches!(transition.reason, Reason::BetterRouter { .. }));
-        let (from, interval) = heard.map_or((now + parameters.spread, own), |advert| {
-            (advert.received_at, learned(parameters, nanoseconds(advert.max_advertise_interval)))
-        });
+        let (from, interval) = match (transition.reason, self.heard) {
+            (Reason::BetterRouter { .. } | Reason::WasSilent { .. }, Some(advert)) => {
+                (advert.received_at, learned(parameters, nanoseconds(advert.max_advertise_interval)))
+            }
+            (Reason::Startup | Reason::Recovered(_), _) => (now + parameters.spread, own),
+            _ => (now, own),
+        };
         self.learned = interval;
         self.listens_since = Some(now);
-        self.due = Some((from + Duration::from_nanos(active_down(parameters, interval)), false));
+        let wait = match transition.reason {
+            Reason::HandedOver => handover_patience(parameters),
+            _ => active_down(parameters, interval),
+        };
+        self.due = Some((from + Duration::from_nanos(wait), false));
     }
 }
 
-/// How long a Backup waits before it stands in for an Active Router of this `interval` that dies, or leaves in order.
-pub(super) fn wait(parameters: &Parameters, interval: Time, in_order: bool) -> Time {
-    let learned = learned(parameters, interval);
-    if in_order { skew(parameters, learned) } else { active_down(parameters, learned) }
+/// How long a Backup waits before it stands in for an Active Router that leaves in order: the shortest interval was the last
+/// that it said. Version 2 says none.
+pub(super) fn turn(parameters: &Parameters) -> Time {
+    skew(parameters, learned(parameters, HASTE))
+}
+
+/// How long it waits for one of this interval that falls silent.
+pub(super) fn silence(parameters: &Parameters, interval: Time) -> Time {
+    active_down(parameters, learned(parameters, interval))
+}
+
+/// How long a router that has handed over waits for another one.
+fn handover_patience(parameters: &Parameters) -> Time {
+    let skew = if parameters.version == Version::V2 { 1_000_000_000 } else { 0 };
+    PATIENCE + skew
 }
 
 /// How long a router bears an Active Router of lower priority; `None`: for ever. The owner bears none. RFC 9568 §6.1.
@@ -137,12 +183,12 @@ fn learned(parameters: &Parameters, said: Time) -> Time {
 }
 
 /// Skew_Time. RFC 9568 §6.1, RFC 3768 §6.1.
-fn skew(parameters: &Parameters, interval: Time) -> Time {
+pub(super) fn skew(parameters: &Parameters, interval: Time) -> Time {
     let whole = if parameters.version == Version::V2 { 1_000_000_000 } else { interval };
     whole * (256 - Time::from(parameters.priority.get())) / 256
 }
 
 /// Active_Down_Interval. RFC 9568 §6.1.
-fn active_down(parameters: &Parameters, interval: Time) -> Time {
+pub(super) fn active_down(parameters: &Parameters, interval: Time) -> Time {
     interval * Time::from(parameters.down_timer_adverts) + skew(parameters, interval)
 }

@@ -1,12 +1,14 @@
 //! What happens to the LAN and to its hosts, and what becomes of it.
 
-use vrrp::Priority;
+use rand::RngExt;
+use vrrp::{Parameters, Priority, election::StateName};
 
 use super::{Due, World};
 use crate::{
+    clock::nanoseconds,
     host::{Effect, Host, Life},
     oracle::Violation,
-    scenario::Happening,
+    scenario::{Happening, Loss},
 };
 
 impl World<'_> {
@@ -23,10 +25,18 @@ impl World<'_> {
             Happening::Partition { ref side } => self.network.part(side, now),
             Happening::Freeze { host } => self.freeze(host),
             Happening::Thaw { host } => self.thaw(host),
-            Happening::Kill { host } => self.hosts[host].life = Life::Gone,
+            Happening::Suspend { host } => self.suspend(host),
+            Happening::Resume { host } => self.resume(host),
+            Happening::Kill { host } => self.kill(host),
             Happening::Stop { host } => self.act(host, |host| host.stop(now))?,
             Happening::Start { host } => self.start(host)?,
             Happening::Reload { host, priority } => self.reload(host, priority)?,
+            Happening::Reconfigure { host, priority, interval } => {
+                let own = self.hosts[host].router.parameters;
+                self.reconfigure(host, Parameters { priority, advertisement_interval: interval, ..own })?;
+            }
+            Happening::HandOver { host } => self.hand_over(host)?,
+            Happening::Reclaim { host } => self.reclaim(host)?,
             Happening::PowerLoss { host } => self.lose_power(host),
             Happening::PortDown { host } => self.link(host, false),
             Happening::PortUp { host } => self.link(host, true),
@@ -39,7 +49,7 @@ impl World<'_> {
             }
             Happening::Calm => self.calm()?,
             Happening::Settled => self.oracle.settled(now, &self.hosts)?,
-            Happening::LoseActive { in_order } => self.lose_active(in_order)?,
+            Happening::LoseActive { how } => self.lose_active(how)?,
             Happening::Replaced => self.oracle.replaced(now, &self.hosts)?,
         }
         Ok(())
@@ -59,19 +69,68 @@ impl World<'_> {
             self.hosts[host].kernel.beat_at = self.hosts[host].now(self.now);
             self.hosts[host].life = Life::Frozen;
             self.oracle.met(host, self.now);
+            if self.scenario.is_supervised {
+                let hung_after = nanoseconds(self.hosts[host].parameters().hung_after());
+                // Clocks differ by 500 ppm from the true time.
+                let late = hung_after / 1_000 + self.turn_dice.random_range(0..=self.scenario.latency);
+                self.plan(self.now + hung_after + late, Due::Relief(host));
+            }
         }
+    }
+
+    /// A supervisor finds a daemon that hangs, and leaves in its name.
+    pub(super) fn relieve(&mut self, host: usize) -> Result<(), Violation> {
+        let there = &mut self.hosts[host];
+        let hung_for = there.now(self.now).since(there.kernel.beat_at);
+        let hangs = there.life == Life::Frozen && hung_for > there.parameters().hung_after();
+        if !hangs || there.state() != StateName::Active {
+            return Ok(());
+        }
+        let effects = there.relieve(self.now);
+        self.say(|| format!("host {} is relieved", host + 1));
+        self.perform(host, effects)?;
+        self.oracle.relieved(host);
+        Ok(())
     }
 
     fn thaw(&mut self, host: usize) {
         if self.hosts[host].life == Life::Frozen {
             self.hosts[host].life = Life::Running;
-            self.oracle.attended(host);
-            self.oracle.met(host, self.now);
-            for (term, holds) in std::mem::take(&mut self.wishes[host]) {
-                self.change_address(host, term, holds);
-            }
-            self.plan(self.now + self.oracle.address_lag(), Due::FollowUp(host));
+            self.go_on(host);
             self.wake(host, self.now);
+        }
+    }
+
+    fn suspend(&mut self, host: usize) {
+        if self.hosts[host].is_running() {
+            self.hosts[host].suspend(self.now);
+            self.oracle.met(host, self.now);
+        }
+    }
+
+    fn resume(&mut self, host: usize) {
+        if self.hosts[host].life == Life::Suspended {
+            let span = self.hosts[host].resume(self.now);
+            self.oracle.resumed(host, span, &self.hosts[host], self.now);
+            self.go_on(host);
+            let soon = self.now + self.turn_dice.random_range(0..=self.scenario.latency);
+            self.wake(host, soon);
+        }
+    }
+
+    /// A daemon runs again that has neither ended nor begun.
+    fn go_on(&mut self, host: usize) {
+        self.oracle.attended(host);
+        self.oracle.met(host, self.now);
+        for (term, holds) in std::mem::take(&mut self.wishes[host]) {
+            self.change_address(host, term, holds);
+        }
+        self.plan(self.now + self.oracle.address_lag(), Due::FollowUp(host));
+    }
+
+    fn kill(&mut self, host: usize) {
+        if self.hosts[host].life != Life::Suspended {
+            self.hosts[host].life = Life::Gone;
         }
     }
 
@@ -97,12 +156,37 @@ impl World<'_> {
     fn reload(&mut self, host: usize, priority: Priority) -> Result<(), Violation> {
         let (now, was_running) = (self.now, self.hosts[host].is_running());
         self.act(host, |host| host.stop(now))?;
-        self.hosts[host].priority = priority;
+        self.hosts[host].configured.priority = priority;
         if was_running { self.start(host) } else { Ok(()) }
+    }
+
+    /// A daemon that does not run takes it in when it starts.
+    fn reconfigure(&mut self, host: usize, parameters: Parameters) -> Result<(), Violation> {
+        let (now, old) = (self.now, *self.hosts[host].parameters());
+        self.hosts[host].configured = parameters;
+        self.act(host, |host| host.reconfigure(now))?;
+        self.oracle.reconfigured(host, &old, &self.hosts[host]);
+        Ok(())
+    }
+
+    fn hand_over(&mut self, host: usize) -> Result<(), Violation> {
+        let now = self.now;
+        self.oracle.asked(host, now);
+        self.act(host, |host| host.hand_over(now))
+    }
+
+    fn reclaim(&mut self, host: usize) -> Result<(), Violation> {
+        let now = self.now;
+        if self.hosts[host].is_running() {
+            self.act(host, |host| host.reclaim(now))?;
+            self.oracle.reclaimed(host);
+        }
+        Ok(())
     }
 
     fn lose_power(&mut self, host: usize) {
         let host_there = &mut self.hosts[host];
+        host_there.clock.go_on(self.now);
         (host_there.has_power, host_there.life) = (false, Life::Gone);
         host_there.kernel.holds_address = false;
         host_there.wish.term += 1;
@@ -111,7 +195,7 @@ impl World<'_> {
 
     /// The keys of a daemon that is not there are those that it starts with.
     fn set_keys(&mut self, host: usize, keys: (Vec<u8>, u8)) -> Result<(), Violation> {
-        if self.hosts[host].life == Life::Frozen {
+        if matches!(self.hosts[host].life, Life::Frozen | Life::Suspended) {
             return Ok(());
         }
         self.act(host, |host| {
@@ -143,12 +227,13 @@ impl World<'_> {
             }
             self.hosts[host].failures = 0;
             self.thaw(host);
+            self.resume(host);
             self.set_keys(host, (vec![1], 1))?;
             self.link(host, true);
             self.start(host)?;
-            let own = self.hosts[host].router.parameters.priority;
-            if self.hosts[host].election.parameters().priority != own {
-                self.reload(host, own)?;
+            let (there, own) = (&self.hosts[host], self.hosts[host].router.parameters);
+            if [there.configured, *there.parameters()] != [own; 2] {
+                self.reconfigure(host, own)?;
             }
         }
         Ok(())
@@ -163,14 +248,19 @@ impl World<'_> {
         }
     }
 
-    fn lose_active(&mut self, in_order: bool) -> Result<(), Violation> {
+    fn lose_active(&mut self, how: Loss) -> Result<(), Violation> {
         let Some(active) = (0..self.hosts.len()).find(|&host| self.hosts[host].is_active()) else { return Ok(()) };
-        self.oracle.losing(active, in_order, self.now, &self.hosts);
+        // An owner hands over to nobody.
+        let is_owner = self.hosts[active].parameters().is_owner();
+        let how = if is_owner && how == Loss::HandsOver { Loss::Stops } else { how };
+        self.oracle.losing(active, how, self.now, &self.hosts);
         let now = self.now;
-        if in_order {
-            return self.act(active, |host| host.stop(now));
+        match how {
+            Loss::Dies => self.lose_power(active),
+            Loss::Stops => self.act(active, |host| host.stop(now))?,
+            Loss::HandsOver => self.hand_over(active)?,
+            Loss::IsRelieved => self.freeze(active),
         }
-        self.lose_power(active);
         Ok(())
     }
 }

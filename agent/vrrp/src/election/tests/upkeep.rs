@@ -103,14 +103,27 @@ fn a_relieved_router_is_backup() {
     assert_eq!(election.handle(Event::Relieved, us(4_000_001)), []);
 }
 
+/// An Active that sent its last advert 390 625 µs before gives way when that and the suspension make more than 3 s. Else its
+/// next advert is late, and not by an interval more.
 #[test]
 fn a_suspension_makes_every_router_listen_first() {
     let now = us(4_000_000);
-    for (span_us, expected) in [(3_000_000, StateName::Active), (3_000_001, StateName::Backup)] {
+    for (span_us, expected) in [(2_609_375, StateName::Active), (2_609_376, StateName::Backup)] {
         let mut election = active();
         election.handle(Event::Slept(Duration::from_micros(span_us)), now);
         assert_eq!(name(&election), expected, "{span_us}");
     }
+    for (span_us, at) in [(1_000_000, [4_000_000, 4_609_375]), (200_000, [4_409_375, 5_409_375])] {
+        let mut election = active();
+        assert_eq!(election.handle(Event::Slept(Duration::from_micros(span_us)), now), []);
+        for at in at {
+            assert_eq!(election.deadline().map(|it| it.max(now)), Some(us(at)), "{span_us}");
+            assert_eq!(election.handle(Event::Timer, us(at)), [Action::Advertise(priority(100))], "{span_us}");
+        }
+    }
+    let mut owner = started(parameters(255));
+    owner.handle(Event::Slept(Duration::from_secs(60)), now);
+    assert_eq!(name(&owner), StateName::Active);
     let mut election = backup();
     election.handle(Event::Slept(Duration::from_secs(1)), us(3_000_000));
     assert_eq!(election.deadline(), Some(us(6_609_375)));

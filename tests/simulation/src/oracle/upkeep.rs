@@ -1,0 +1,123 @@
+//! What the oracle keeps of what is done to routers on purpose, and what a contest leaves to be announced.
+
+use std::time::Duration;
+
+use vrrp::{
+    Parameters, Version,
+    election::{Expects, Reason, State, StateName, Transition},
+};
+
+use super::{Oracle, Violation, takeover, violated};
+use crate::{clock::Time, host::Host, network::Network};
+
+/// Least time between two announcements of one term.
+const ANNOUNCEMENT_GAP: Time = 1_000_000_000;
+
+impl Oracle {
+    /// Somebody asks a router to hand over.
+    pub(crate) fn asked(&mut self, host: usize, now: Time) {
+        self.records[host].asked_at = Some(now);
+    }
+
+    /// It may preempt again.
+    pub(crate) fn reclaimed(&mut self, host: usize) {
+        self.records[host].stands_aside = false;
+    }
+
+    /// A supervisor has left in the name of a router.
+    pub(crate) fn relieved(&mut self, host: usize) {
+        let manners = &mut self.records[host].manners;
+        (manners.is_relieved, manners.is_over) = (true, true);
+    }
+
+    /// A host goes on after it was suspended for this `span`, which its clock has not counted. What it has heard before
+    /// means nothing any more, and who may have taken over it has to find out.
+    pub(crate) fn resumed(&mut self, host: usize, span: Duration, there: &Host, now: Time) {
+        let (record, parameters, now) = (&mut self.records[host], there.parameters(), there.now(now));
+        let manners = &mut record.manners;
+        manners.spoke_at = manners.spoke_at.map(|at| at - span);
+        manners.in_turn_at = manners.in_turn_at.map(|at| at - span);
+        manners.has_slept = true;
+        let is_active = there.state() == StateName::Active;
+        manners.is_over |= is_active && manners.was_silent(parameters, now);
+        if there.state() == StateName::Backup {
+            let wait = takeover::active_down(parameters, record.learned);
+            record.due = Some((now + Duration::from_nanos(wait), false));
+            record.listens_since = Some(now);
+            record.expects_successor = false;
+        }
+    }
+
+    /// A router goes on with other parameters than the `old` ones. A Backup waits as long as if it had had them before.
+    pub(crate) fn reconfigured(&mut self, host: usize, old: &Parameters, there: &Host) {
+        let (record, new) = (&mut self.records[host], there.parameters());
+        let (State::Backup(backup), Some((due, has_left))) = (there.election.state(), record.due) else { return };
+        if old == new || backup.expects != Expects::Advert || due.as_nanos() == 0 {
+            return;
+        }
+        let wait = |parameters| {
+            let interval = crate::clock::nanoseconds(backup.active_adver_interval);
+            Duration::from_nanos(takeover::active_down(parameters, interval))
+        };
+        let moved = (due + wait(new)) - wait(old);
+        record.due = Some((if has_left { due.min(moved) } else { moved }, has_left));
+    }
+
+    /// A router announces the address.
+    pub(crate) fn announced(&mut self, host: usize, _now: Time) {
+        self.judged.announced += u64::from(self.records[host].owes_by.take().is_some());
+    }
+
+    /// A rival that gives way says so to the better router, which has to announce the address: at once, or when the rival
+    /// must have fallen silent.
+    pub(super) fn owe_announcement(&mut self, loser: usize, transition: &Transition, now: Time, hosts: &[Host]) {
+        let Reason::BetterRouter { source, .. } = transition.reason else { return };
+        let winner = hosts.iter().position(|host| host.router.address == source);
+        let Some(winner) = winner.filter(|&winner| hosts[winner].is_active() && hosts[loser].is_linked) else { return };
+        let (parameters, interval) = (hosts[winner].parameters(), hosts[loser].interval());
+        if parameters.version == Version::V2 && parameters.is_owner() {
+            // It hears nobody. RFC 3768 §7.1.
+            return;
+        }
+        let wait = takeover::silence(parameters, interval).max(ANNOUNCEMENT_GAP);
+        let slack = 4 * (self.scenario.delay + self.scenario.latency) + wait / 1_000;
+        let owed = Owed { by: now + wait + slack, since: now, to: loser };
+        self.records[winner].owes_by.get_or_insert(owed);
+    }
+
+    /// A router that has won a contest announces the address in time, unless something happens to it, or its rival may not
+    /// have reached it.
+    pub(super) fn check_announcement(
+        &mut self,
+        host: usize,
+        now: Time,
+        there: &Host,
+        network: &Network,
+    ) -> Result<(), Violation> {
+        let record = &mut self.records[host];
+        let Some(Owed { by, since, to }) = record.owes_by else { return Ok(()) };
+        let is_excused = !there.is_active()
+            || !there.is_linked
+            || record.met_at >= since
+            || record.active_since.is_none_or(|at| at > since)
+            || network.whole_since(host, to).is_none_or(|at| at > since);
+        if is_excused {
+            record.owes_by = None;
+            return Ok(());
+        }
+        if now > by {
+            return violated(now, || {
+                format!("I2: host {} has won against host {} and announces nothing", host + 1, to + 1)
+            });
+        }
+        Ok(())
+    }
+}
+
+/// An announcement that must come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed {
+    by: Time,
+    since: Time,
+    to: usize,
+}
