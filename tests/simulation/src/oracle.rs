@@ -97,7 +97,9 @@ struct Record {
     /// An advert arrived while the daemon did not run.
     heard_unattended: bool,
     manners: Manners,
-    owes_by: Option<Owed>,
+    /// By when whoever has lost to it must have fallen silent.
+    rivals_silent_by: Time,
+    owed: Option<Owed>,
     /// It has handed over, waits for a router to take over, and preempts nobody.
     stands_aside: bool,
     expects_successor: bool,

@@ -322,7 +322,7 @@ impl<'t> World<'t> {
 
     fn announce(&mut self, host: usize) {
         self.say(|| format!("host {} announces the address", host + 1));
-        self.oracle.announced(host, self.now);
+        self.oracle.announced(host);
     }
 
     fn say(&mut self, what: impl FnOnce() -> String) {

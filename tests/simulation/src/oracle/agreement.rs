@@ -56,7 +56,7 @@ impl Oracle {
     }
 
     /// Whether what one host signs is accepted by another.
-    fn understand(&self, from: &Host, to: &Host) -> bool {
+    pub(super) fn understand(&self, from: &Host, to: &Host) -> bool {
         let distance = from.clock.wall_ahead.abs_diff(to.clock.wall_ahead);
         let is_in_time = distance < nanoseconds(WINDOW) / 2 + nanoseconds(WINDOW) / 4;
         !self.scenario.auth.signs() || is_in_time && to.keys.0.contains(&from.keys.1)

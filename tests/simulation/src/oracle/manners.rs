@@ -33,6 +33,12 @@ pub(super) struct Manners {
 }
 
 impl Manners {
+    /// A state has changed.
+    pub(super) const fn turn(&mut self) {
+        (self.is_relieved, self.has_slept, self.is_over) = (false, false, false);
+        self.hastened_by = None;
+    }
+
     /// Whether it has sent nothing for longer than the shortest wait of a Backup.
     pub(super) fn was_silent(&self, parameters: &Parameters, at: Instant) -> bool {
         let longest = parameters.advertisement_interval.duration() * u32::from(parameters.down_timer_adverts);
@@ -135,6 +141,9 @@ impl Oracle {
                 (answers, answers)
             }
         };
+        if !gives_way {
+            self.postpone_announcement(host, advert, there, now);
+        }
         self.judged.last_words += u64::from(gives_way && heard.answers > 0);
         expect(host, advert, heard, least..=most, now)
     }

@@ -81,7 +81,8 @@ impl Record {
         self.active_since = (transition.to == StateName::Active).then_some(now);
         self.has_left = transition.reason == Reason::Shutdown;
         self.sent.clear();
-        (self.manners.is_relieved, self.manners.has_slept, self.manners.is_over) = (false, false, false);
+        self.manners.turn();
+        self.rivals_silent_by = 0;
         self.expects_successor = transition.reason == Reason::HandedOver;
         self.stands_aside =
             (self.stands_aside || transition.reason == Reason::HandedOver) && transition.to != StateName::Active;

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use vrrp::{
     Parameters, Version,
-    election::{Expects, Reason, State, StateName, Transition},
+    election::{Advert, Expects, Reason, State, StateName, Transition},
 };
 
 use super::{Oracle, Violation, takeover, violated};
-use crate::{clock::Time, host::Host, network::Network};
+use crate::{
+    clock::{Time, nanoseconds},
+    host::Host,
+    network::Network,
+};
 
 /// Least time between two announcements of one term.
 const ANNOUNCEMENT_GAP: Time = 1_000_000_000;
@@ -56,7 +60,7 @@ impl Oracle {
             return;
         }
         let wait = |parameters| {
-            let interval = crate::clock::nanoseconds(backup.active_adver_interval);
+            let interval = nanoseconds(backup.active_adver_interval);
             Duration::from_nanos(takeover::active_down(parameters, interval))
         };
         let moved = (due + wait(new)) - wait(old);
@@ -64,8 +68,8 @@ impl Oracle {
     }
 
     /// A router announces the address.
-    pub(crate) fn announced(&mut self, host: usize, _now: Time) {
-        self.judged.announced += u64::from(self.records[host].owes_by.take().is_some());
+    pub(crate) fn announced(&mut self, host: usize) {
+        self.judged.announced += u64::from(self.records[host].owed.take().is_some());
     }
 
     /// A rival that gives way says so to the better router, which has to announce the address: at once, or when the rival
@@ -74,15 +78,34 @@ impl Oracle {
         let Reason::BetterRouter { source, .. } = transition.reason else { return };
         let winner = hosts.iter().position(|host| host.router.address == source);
         let Some(winner) = winner.filter(|&winner| hosts[winner].is_active() && hosts[loser].is_linked) else { return };
-        let (parameters, interval) = (hosts[winner].parameters(), hosts[loser].interval());
+        let parameters = hosts[winner].parameters();
         if parameters.version == Version::V2 && parameters.is_owner() {
             // It hears nobody. RFC 3768 §7.1.
             return;
         }
+        let record = &self.records[loser];
+        let is_understood = self.understand(&hosts[loser], &hosts[winner]) && record.clock.doubted_until <= now;
+        // One that was silent for long gives way without a word, to a router that has announced since.
+        if !is_understood || record.sent.back() != Some(&now) {
+            return;
+        }
+        let by = self.silent_by(parameters, hosts[loser].interval(), now);
+        // Of several rivals the last one counts.
+        let owed = &mut self.records[winner].owed;
+        *owed = Some(Owed { by: owed.map_or(by, |owed| owed.by.max(by)), since: now, to: loser });
+    }
+
+    /// Another advert that loses puts the announcement off.
+    pub(super) fn postpone_announcement(&mut self, host: usize, advert: &Advert, there: &Host, now: Time) {
+        let by = self.silent_by(there.parameters(), nanoseconds(advert.max_advertise_interval), now);
+        let record = &mut self.records[host];
+        record.rivals_silent_by = record.rivals_silent_by.max(by);
+    }
+
+    /// When a rival of this interval must have fallen silent, and the router has announced.
+    fn silent_by(&self, parameters: &Parameters, interval: Time, now: Time) -> Time {
         let wait = takeover::silence(parameters, interval).max(ANNOUNCEMENT_GAP);
-        let slack = 4 * (self.scenario.delay + self.scenario.latency) + wait / 1_000;
-        let owed = Owed { by: now + wait + slack, since: now, to: loser };
-        self.records[winner].owes_by.get_or_insert(owed);
+        now + wait + 4 * (self.scenario.delay + self.scenario.latency) + wait / 1_000
     }
 
     /// A router that has won a contest announces the address in time, unless something happens to it, or its rival may not
@@ -95,17 +118,17 @@ impl Oracle {
         network: &Network,
     ) -> Result<(), Violation> {
         let record = &mut self.records[host];
-        let Some(Owed { by, since, to }) = record.owes_by else { return Ok(()) };
+        let Some(Owed { by, since, to }) = record.owed else { return Ok(()) };
         let is_excused = !there.is_active()
             || !there.is_linked
             || record.met_at >= since
             || record.active_since.is_none_or(|at| at > since)
             || network.whole_since(host, to).is_none_or(|at| at > since);
         if is_excused {
-            record.owes_by = None;
+            record.owed = None;
             return Ok(());
         }
-        if now > by {
+        if now > by.max(record.rivals_silent_by) {
             return violated(now, || {
                 format!("I2: host {} has won against host {} and announces nothing", host + 1, to + 1)
             });
