@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp::{
     Centiseconds, Instant, Parameters, Priority, Version,
-    election::{Action, Advert, Cause, Election, Event, StateName},
+    election::{Action, Advert, Cause, Election, Event, Reason, Role, State, StateName},
 };
 
 use crate::input::Input;
@@ -17,6 +17,8 @@ const CAUSES: [Cause; 5] =
 const AT_DEADLINE: u8 = 0x80;
 /// Adverts that an Active Router may send out of turn between two regular ones.
 const REPLIES_MAX: u32 = 4;
+/// How long a router that has handed over waits for another one, at most.
+const HANDOVER_MAX: Duration = Duration::from_millis(1_250);
 /// Least time between two announcements of one term.
 const ANNOUNCEMENT_GAP: Duration = Duration::from_secs(1);
 
@@ -40,8 +42,30 @@ pub fn run(data: &[u8]) {
             Some(deadline) if head & AT_DEADLINE != 0 => history.now = history.now.max(deadline),
             Some(_) | None => history.now = history.now + pause(&mut input),
         }
-        let event = event(&mut input, head, history.now);
-        history.handle(event);
+        match happening(&mut input, head, history.now) {
+            Happening::Event(event) => history.handle(event),
+            Happening::Resumption => history.resume(),
+        }
+    }
+}
+
+/// What comes next.
+enum Happening {
+    Event(Event),
+    /// Another process goes on with what the last one knew.
+    Resumption,
+}
+
+fn happening(input: &mut Input<'_>, head: u8, now: Instant) -> Happening {
+    // Bits that mean nothing in the head of another event.
+    match (head & 0x0f, head >> 4 & 7) {
+        (15, 1) => Happening::Event(Event::HandOver),
+        (15, 2) => Happening::Event(Event::Reclaim),
+        (15, 3) => Happening::Event(Event::Relieved),
+        (15, 4) => Happening::Event(Event::Slept(pause(input))),
+        (15, 5) => Happening::Event(Event::Parameters(parameters(input))),
+        (15, 6) => Happening::Resumption,
+        _ => Happening::Event(event(input, head, now)),
     }
 }
 
@@ -112,10 +136,42 @@ struct History {
     /// Adverts sent out of turn since the last regular one.
     replies: u32,
     announced_at: Instant,
+    /// When it last sent an advert. A suspension puts it back.
+    spoke_at: Instant,
+    address: Option<IpAddr>,
+    stands_aside: bool,
+    /// The longest interval, the most intervals and the longest spread so far: a Backup goes by what it has learned.
+    longest: Longest,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Longest {
+    interval: Duration,
+    adverts: u32,
+    spread: Duration,
+}
+
+impl Longest {
+    const NONE: Self = Self { interval: Duration::ZERO, adverts: 0, spread: Duration::ZERO };
+
+    /// The same with `parameters`.
+    fn with(self, parameters: &Parameters) -> Self {
+        let own = parameters.advertisement_interval.duration();
+        let longest = match (parameters.version, parameters.learned_interval_max) {
+            (Version::V2, _) => own.max(Duration::from_secs(1)),
+            (Version::V3, Some(max)) => own.max(max),
+            (Version::V3, None) => Duration::MAX,
+        };
+        Self {
+            interval: self.interval.max(longest),
+            adverts: self.adverts.max(parameters.down_timer_adverts.into()),
+            spread: self.spread.max(parameters.spread),
+        }
+    }
 }
 
 impl History {
-    const fn new(parameters: Parameters, now: Instant) -> Self {
+    fn new(parameters: Parameters, now: Instant) -> Self {
         Self {
             parameters,
             election: Election::new(parameters),
@@ -125,19 +181,82 @@ impl History {
             is_holding: false,
             replies: 0,
             announced_at: now,
+            spoke_at: now,
+            address: None,
+            stands_aside: false,
+            longest: Longest::NONE.with(&parameters),
         }
     }
 
     fn handle(&mut self, event: Event) {
         self.check_early_timer();
         let before = self.state;
+        self.learn(event);
+        let gives_way = self.must_give_way(event);
         let actions = self.election.handle(event, self.now);
+        let neighbor = |at: usize| actions.get(at).copied();
         for (at, action) in actions.iter().enumerate() {
-            self.note(*action, actions.get(at + 1).copied(), event, before);
+            let around = [at.checked_sub(1).and_then(neighbor), neighbor(at + 1)];
+            self.note(*action, around, event, before);
         }
+        assert!(!gives_way || self.state == StateName::Backup, "it was silent for too long and stays after {event:?}");
         self.is_running = (self.is_running || event == Event::Startup) && event != Event::Shutdown;
         self.check_state(event);
         self.check_deadline(event);
+    }
+
+    /// What an event means for what is expected.
+    fn learn(&mut self, event: Event) {
+        match event {
+            Event::Parameters(parameters) => {
+                self.parameters = parameters;
+                self.longest = self.longest.with(&parameters);
+            }
+            Event::PrimaryAddress(address) => self.address = Some(address),
+            Event::Slept(span) => self.spoke_at = self.spoke_at - span,
+            Event::Reclaim => self.stands_aside = false,
+            Event::Startup
+            | Event::Shutdown
+            | Event::Timer
+            | Event::Advert(_)
+            | Event::Fault(_)
+            | Event::Recovered(_)
+            | Event::AddressesHeld
+            | Event::HandOver
+            | Event::Relieved => {}
+        }
+    }
+
+    /// Whether the term as Active is over with this event: another router may have taken over in good order.
+    fn must_give_way(&self, event: Event) -> bool {
+        if self.state != StateName::Active {
+            return false;
+        }
+        let Parameters { advertisement_interval, down_timer_adverts, .. } = self.parameters;
+        let longest = advertisement_interval.duration() * u32::from(down_timer_adverts);
+        let was_silent = |at: Instant| !self.parameters.is_owner() && at > self.spoke_at + longest;
+        match event {
+            Event::Advert(Advert { priority: Some(_), received_at, .. }) => was_silent(received_at.min(self.now)),
+            Event::Slept(_) => was_silent(self.now),
+            Event::Relieved => true,
+            Event::HandOver => !self.parameters.is_owner(),
+            _ => false,
+        }
+    }
+
+    /// Goes on in the same state, with the same timers. What keeps a router from serving is found out anew.
+    fn resume(&mut self) {
+        let role = match *self.election.state() {
+            State::Backup(backup) => Role::Backup(backup),
+            State::Active(active) => Role::Active(active),
+            State::Initialize(_) | State::Fault { .. } => return,
+        };
+        let before = (*self.election.state(), self.election.deadline());
+        self.election = Election::resumed(self.parameters, role, self.stands_aside);
+        assert_eq!((*self.election.state(), self.election.deadline()), before, "it goes on in another state");
+        if let Some(address) = self.address {
+            self.handle(Event::PrimaryAddress(address));
+        }
     }
 
     /// A timer that is early changes nothing.
@@ -150,11 +269,12 @@ impl History {
         assert_eq!(election.state(), self.election.state(), "an early timer changes the state");
     }
 
-    fn note(&mut self, action: Action, next: Option<Action>, event: Event, before: StateName) {
+    fn note(&mut self, action: Action, [last, next]: [Option<Action>; 2], event: Event, before: StateName) {
         match action {
             Action::TakeAddresses => {
                 assert!(!self.is_holding, "addresses taken twice");
                 self.is_holding = true;
+                self.stands_aside = false;
                 self.announced_at = self.now;
             }
             Action::ReleaseAddresses => {
@@ -166,19 +286,37 @@ impl History {
                 assert!(self.now >= self.announced_at + ANNOUNCEMENT_GAP, "announced twice within a second");
                 self.announced_at = self.now;
             }
+            Action::Hasten(priority) => {
+                assert_eq!(self.parameters.version, Version::V3, "version 2 says no interval");
+                assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
+                assert_eq!(next, Some(Action::Advertise(None)), "the shortest interval, and no goodbye");
+            }
             Action::Advertise(None) => {
+                let hastening = (self.parameters.version == Version::V3).then_some(self.parameters.priority);
+                assert_eq!(last, hastening.map(Action::Hasten), "a goodbye for which others wait too long");
                 assert!(self.is_holding, "a goodbye of a router that was not Active");
                 assert_eq!(next, Some(Action::ReleaseAddresses), "a goodbye, and the addresses stay");
+                self.spoke_at = self.now;
             }
             Action::Advertise(Some(priority)) => {
                 assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
                 let is_first = next == Some(Action::TakeAddresses);
                 assert_eq!(is_first, before != StateName::Active, "an advert of a router that is not Active");
-                let is_regular = is_first || event == Event::Timer;
-                self.replies = if is_regular { 0 } else { self.replies + 1 };
-                assert!(self.replies <= REPLIES_MAX, "{} adverts out of turn", self.replies);
+                self.spoke_at = self.now;
+                if next == Some(Action::ReleaseAddresses) {
+                    // The last word to a better router.
+                    assert!(matches!(event, Event::Advert(_)), "it gives way after {event:?}");
+                } else if is_first || event == Event::Timer {
+                    self.replies = 0;
+                } else if matches!(event, Event::Advert(_)) {
+                    self.replies += 1;
+                    assert!(self.replies <= REPLIES_MAX, "{} adverts out of turn", self.replies);
+                } else {
+                    assert!(matches!(event, Event::Parameters(_)), "an advert after {event:?}");
+                }
             }
             Action::Report(transition) => {
+                self.stands_aside |= transition.reason == Reason::HandedOver;
                 assert_eq!(transition.from, self.state, "reports do not chain");
                 assert_eq!(transition.at, self.now, "reported at another time");
                 self.state = transition.to;
@@ -233,12 +371,7 @@ impl History {
 
     /// How long a Backup waits at most, whatever it is told.
     fn longest_wait(&self) -> Duration {
-        let own = self.parameters.advertisement_interval.duration();
-        let longest = match (self.parameters.version, self.parameters.learned_interval_max) {
-            (Version::V2, _) => own.max(Duration::from_secs(1)),
-            (Version::V3, Some(max)) => own.max(max),
-            (Version::V3, None) => return Duration::MAX,
-        };
-        longest * (u32::from(self.parameters.down_timer_adverts) + 1) + self.parameters.spread
+        let Longest { interval, adverts, spread } = self.longest;
+        (interval.saturating_mul(adverts + 1)).saturating_add(spread).max(HANDOVER_MAX)
     }
 }
