@@ -84,11 +84,11 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     let announcer = Arc::new(Announcer::open(ifindex)?);
     let (_place, place) = watch::channel(Place { ifindex, mac: node.mac(), link_local: None, announcer });
     let (_disturb, disturbances) = watch::channel(Removals::default());
-    let (hold, held) = watch::channel(holdings(&["10.77.0.101/24", "10.77.0.102/24"], "10.77.0.50")?);
+    let (orders, followed) = watch::channel(holdings(&["10.77.0.101/24", "10.77.0.102/24"], "10.77.0.50")?);
     let (wish, wishes) = watch::channel(Wish::Release);
     let performer = Performer {
         router: 0,
-        holdings: held,
+        holdings: followed,
         virtual_mac: None,
         interface: Host::INTERFACE.to_owned(),
         settings: Arc::new(Settings::new("/run/settings.toml".into())),
@@ -104,14 +104,14 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     ensure!(report(&mut inbox).await? == Ok(()));
     wait_for(|| Ok(monitor.transcript().contains("from 10.77.0.102 lookup 100")), tick).await?;
     let before = monitor.transcript().len();
-    hold.send_replace(holdings(&["10.77.0.102/24", "10.77.0.103/24"], "10.77.0.50")?);
+    orders.send_replace(holdings(&["10.77.0.102/24", "10.77.0.103/24"], "10.77.0.50")?);
     wait_for(|| Ok(monitor.transcript()[before..].contains("inet 10.77.0.101/24")), tick).await?;
     let said = monitor.transcript()[before..].to_owned();
     let (added, removed) = (said.find("inet 10.77.0.103/24"), said.find("inet 10.77.0.101/24"));
     ensure!(added.is_some() && added < removed, "{said}");
     ensure!(!said.contains("inet 10.77.0.102") && !said.contains("192.0.2.0/24") && !said.contains("lookup"), "{said}");
 
-    hold.send_replace(holdings(&["10.77.0.102/24", "10.77.0.103/24"], "203.0.113.1")?);
+    orders.send_replace(holdings(&["10.77.0.102/24", "10.77.0.103/24"], "203.0.113.1")?);
     let refused = report(&mut inbox).await?;
     let expected =
         "failed to add route to 192.0.2.0/24 via 203.0.113.1 in table 100: Network is unreachable (os error 101)";
@@ -121,7 +121,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     }
     ensure!(!node.run("ip", &["rule"])?.contains("lookup 100"), "the rule is left");
 
-    hold.send_replace(holdings(&["10.77.0.102/24"], "10.77.0.50")?);
+    orders.send_replace(holdings(&["10.77.0.102/24"], "10.77.0.50")?);
     wish.send_replace(Wish::Hold { term: 2, announcement: 0 });
     ensure!(report(&mut inbox).await? == Ok(()));
     ensure!(node.has_address(ip("10.77.0.102"))? && !node.has_address(ip("10.77.0.103"))?);
