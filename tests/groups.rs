@@ -32,11 +32,14 @@ fn wait_until_joined(host: &Host) -> Result<()> {
     until("both groups to be joined", GENEROUS, || Ok((joined(host, Host::INTERFACE)? == [true; 2]).then_some(())))
 }
 
-/// Lets the bridge ask who is a member of which group, and soon send IPv6 multicast to members only.
+/// Lets the bridge ask every second who is a member of which group, and soon send IPv6 multicast to members only. A bridge
+/// whose address is still tentative when it would ask does not, and sends to everybody until it asks again.
 fn snoop(lan: &Lan) -> Result<()> {
+    lan.namespace().set("ipv6/conf/br0/accept_dad", "0")?;
     lan.namespace().set("ipv6/conf/br0/disable_ipv6", "0")?;
     let ask = ["mcast_igmp_version", "3", "mcast_mld_version", "2", "mcast_query_response_interval", "50"];
-    for settings in [&ask[..], &["mcast_snooping", "1", "mcast_querier", "1"]] {
+    let often = ["mcast_query_interval", "100", "mcast_startup_query_interval", "100"];
+    for settings in [&ask[..], &often, &["mcast_snooping", "1", "mcast_querier", "1"]] {
         lan.namespace().run("ip", &[&["link", "set", "br0", "type", "bridge"], settings].concat())?;
     }
     Ok(())
