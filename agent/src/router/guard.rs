@@ -64,7 +64,8 @@ impl VirtualRouter {
         VipKey { ifindex, vlan, family, address: address_bytes(address), ..VipKey::default() }
     }
 
-    /// Writes the nodes of the configuration into the datapath's allow-list.
+    /// Writes the nodes of the configuration into the datapath's allow-list: before [`VirtualRouter::configure`], from which
+    /// on adverts are judged, or those that come in between would be a stranger's.
     pub fn introduce_peers(&self, datapath: &mut Datapath) -> anyhow::Result<()> {
         self.config.peers.iter().try_for_each(|peer| datapath.set_peer(self.peer_key(peer), peer.mac))
     }
