@@ -108,9 +108,9 @@ fn the_other_one_stands_in(lab: &Lab, terms: Terms) -> Result<()> {
     pair.check()
 }
 
-/// Active_Down_Interval of priority 100, at 100 ms and, of version 2, at 1 s. RFC 9568 §6.1, RFC 3768 §6.1.
+/// Active_Down_Interval of priority 100, at 500 ms and, of version 2, at 1 s. RFC 9568 §6.1, RFC 3768 §6.1.
 const fn active_down(served: &Served) -> Duration {
-    Duration::from_micros(if served.version == 2 { 3_609_375 } else { 360_938 })
+    Duration::from_micros(if served.version == 2 { 3_609_375 } else { 1_804_688 })
 }
 
 /// A clean stop of the one that is Active.

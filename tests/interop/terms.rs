@@ -89,7 +89,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) const fn preferring(preferred: Side, peer: Peer) -> Self {
-        Self { peer, preferred, other_priority: 100, interval: Duration::from_millis(100), preempt: true }
+        Self { peer, preferred, other_priority: 100, interval: Duration::from_millis(500), preempt: true }
     }
 
     /// The last part of its addresses. The preferred one has the greater only where it is to be preferred for that.

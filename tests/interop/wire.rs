@@ -1,6 +1,6 @@
 //! The adverts themselves, byte by byte.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::{GENEROUS, frame::checksum, lab, until};
@@ -16,7 +16,8 @@ use super::{
 pub(crate) fn check(peer: Peer, side: Side, frames: &str) -> Result<()> {
     let lab = lab!();
     let begun = Instant::now();
-    let mut pair = Pair::new(&lab, Terms::preferring(side, peer))?;
+    let terms = Terms { interval: Duration::from_millis(100), ..Terms::preferring(side, peer) };
+    let mut pair = Pair::new(&lab, terms)?;
     pair.start(side)?;
     pair.wait_for_state(side, "Active")?;
     for served in pair.served() {
