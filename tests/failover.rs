@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Probe,
+    Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Probe, Status,
     decode::{self, Announcement, Form},
     frame::Advert,
     inject, ip, lab, until,
@@ -165,7 +165,7 @@ fn a_clean_stop_hands_over() -> Result<()> {
 #[test]
 fn a_backup_stops_in_silence() -> Result<()> {
     let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "500ms", ..ClusterConfig::default() })?;
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
@@ -244,7 +244,7 @@ fn a_killed_agents_guard_stops_nothing_and_its_successor_cleans_up() -> Result<(
 #[test]
 fn without_preemption_the_returning_node_waits() -> Result<()> {
     let lab = lab!();
-    let config = ClusterConfig { cluster: "preempt = false", ..ClusterConfig::default() };
+    let config = ClusterConfig { interval: "500ms", cluster: "preempt = false", ..ClusterConfig::default() };
     let mut cluster = Cluster::new(&lab, 2, &config)?;
     cluster.start(1)?;
     cluster.settle_on(0, 1)?;
@@ -267,7 +267,7 @@ fn without_preemption_the_returning_node_waits() -> Result<()> {
 #[test]
 fn a_starved_backup_does_not_take_over() -> Result<()> {
     let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "500ms", ..ClusterConfig::default() })?;
     cluster.start_all()?;
     cluster.settle_on(0, 0)?;
     let before = cluster.transitions()?;
@@ -277,22 +277,22 @@ fn a_starved_backup_does_not_take_over() -> Result<()> {
         let of = format!("adverts were handled late; no takeover, since they had come in time router=web-a/{family}");
         Ok(said.matches(&of).count())
     };
-    for family in FAMILIES {
-        ensure!(complaints(family)? == 0, "nothing is late yet");
-    }
+    let avoided = |status: &Status, family| status.tally("web-a", family, "false_takeovers_avoided").unwrap_or(0);
+    // A busy machine may have held it up already.
+    let status = cluster.agent(1)?.status()?;
+    let said = [complaints(Family::Ipv4)?, complaints(Family::Ipv6)?];
     cluster.agent(1)?.process.stop()?;
-    // Active_Down_Interval is 341 ms; 20 adverts are two seconds.
-    until("20 adverts of n1", GENEROUS, || {
+    // Active_Down_Interval is 1.7 s; ten adverts are five seconds.
+    until("ten adverts of n1", GENEROUS, || {
         let frames = capture.frames();
         let adverts = frames.iter().filter(|frame| is_advert(&frame.bytes, &cluster.nodes[0], Family::Ipv4, 200));
-        Ok((adverts.count() >= 20).then_some(()))
+        Ok((adverts.count() >= 10).then_some(()))
     })?;
     cluster.agent(1)?.process.cont()?;
-    for family in FAMILIES {
-        cluster.agent(1)?.wait_for("an avoided takeover", |status| {
-            status.tally("web-a", family, "false_takeovers_avoided") == Some(1)
-        })?;
-        until("one line in the log", GENEROUS, || Ok((complaints(family)? == 1).then_some(())))?;
+    for (family, said) in FAMILIES.into_iter().zip(said) {
+        let before = avoided(&status, family);
+        cluster.agent(1)?.wait_for("an avoided takeover", |status| avoided(status, family) == before + 1)?;
+        until("one line in the log", GENEROUS, || Ok((complaints(family)? == said + 1).then_some(())))?;
     }
     ensure!(cluster.transitions()? == before, "a state changed");
     cluster.settle_on(0, 0)
@@ -302,15 +302,19 @@ fn a_starved_backup_does_not_take_over() -> Result<()> {
 #[test]
 fn a_full_ring_buffer_is_no_silence() -> Result<()> {
     let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "10ms", ..ClusterConfig::default() })?;
+    let config = ClusterConfig { interval: "50ms", preferred: &[0, 0, 0], ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
     cluster.start_all()?;
-    cluster.settle_on(0, 0)?;
+    cluster.agent(0)?.wait_for("n1 to be Active", |status| status.all_in(&["Active"]))?;
+    cluster.agent(1)?.wait_for("n2 to be Backup", |status| status.all_in(&["Backup"]))?;
+    let avoided = |status: &Status| FAMILIES.map(|family| status.tally("web-a", family, "false_takeovers_avoided"));
+    let earlier = avoided(&cluster.agent(1)?.status()?);
     cluster.agent(1)?.process.stop()?;
     cluster.wait_for_overflow(&lab, 1)?;
     let before = cluster.agent(0)?.status()?.transitions();
     cluster.agent(1)?.process.cont()?;
     let status = cluster.agent(1)?.wait_for("avoided takeovers", |status| {
-        FAMILIES.iter().all(|&family| status.tally("web-a", family, "false_takeovers_avoided") >= Some(1))
+        avoided(status).iter().zip(&earlier).all(|(now, earlier)| now > earlier)
     })?;
     ensure!(status.all_in(&["Backup"]), "{status:?}");
     ensure!(cluster.agent(0)?.status()?.transitions() == before, "n1 was disturbed");

@@ -19,8 +19,6 @@ use harness::{
 use nix::sys::signal::Signal;
 use vrrp_wire::{Family, MacAddr};
 
-const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
-
 /// An IPv4 advert of `priority` that comes from a node's own address and MAC address.
 fn advert_of(cluster: &Cluster, node: usize, priority: u8) -> Advert {
     let source = IpAddr::from([10, 77, 0, u8::try_from(node + 1).unwrap_or(u8::MAX)]);
@@ -57,21 +55,21 @@ fn refused_adverts_do_not_delay_a_takeover() -> Result<()> {
 #[test]
 fn an_active_that_was_stopped_yields_once() -> Result<()> {
     let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "10ms", ..ClusterConfig::default() })?;
+    let config = ClusterConfig { interval: "50ms", preferred: &[0, 0, 0], ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
     cluster.start(1)?;
+    cluster.agent(1)?.wait_for("n2 to be Active", |status| status.all_in(&["Active"]))?;
     cluster.settle_on(0, 1)?;
     let before = cluster.agent(1)?.status()?.transitions().context("no transitions")?;
     cluster.agent(1)?.process.stop()?;
     cluster.start(0)?;
-    cluster.agent(0)?.wait_for_state("web-a", Family::Ipv6, "Active")?;
+    cluster.agent(0)?.wait_for("n1 to be Active", |status| status.all_in(&["Active"]))?;
     cluster.wait_for_overflow(&lab, 1)?;
     cluster.agent(1)?.process.cont()?;
-    for family in FAMILIES {
-        cluster.agent(1)?.wait_for_state("web-a", family, "Backup")?;
-    }
+    cluster.agent(1)?.wait_for("n2 to be Backup", |status| status.all_in(&["Backup"]))?;
     cluster.settle_on(0, 0)?;
     let after = cluster.agent(1)?.status()?.transitions().context("no transitions")?;
-    ensure!(after == before + 2, "{} state changes instead of one for each family", after - before);
+    ensure!(after == before + 6, "{} state changes instead of one for each virtual router", after - before);
     Ok(())
 }
 
@@ -279,6 +277,7 @@ fn an_interface_that_was_moved_away_is_served_again() -> Result<()> {
     elsewhere.run("ip", &["link", "set", "vsw1", "netns", &node.namespace().path()])?;
     serve("10.77.0.1/32")?;
     agent.process.signal(Signal::SIGCONT)?;
+    agent.process.wait_for_output("the interface is back", GENEROUS)?;
     ensure!(node.run("ip", &["-json", "link", "show", "dev", "vsw1"])?.contains("\"ifindex\":777"));
     let capture = Capture::start(node.namespace(), "vsw1peer")?;
     capture.wait_for("an advert", GENEROUS, |frame| {
