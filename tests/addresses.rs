@@ -231,7 +231,10 @@ fn answers_without_the_router_flag_are_no_surprise() -> Result<()> {
         cluster.start_all()?;
         let answer = Asker::new(&cluster)?.ask(GENEROUS)?;
         ensure!(answer.bytes[58] & 0x80 == flag, "forwarding {forwarding}: {:02x?}", answer.bytes);
-        let said = cluster.agent(0)?.process.transcript();
+        let process = &cluster.agent(0)?.process;
+        // Said after the notice, if there is one.
+        process.wait_for_output("running as", GENEROUS)?;
+        let said = process.transcript();
         let notice =
             "net.ipv6.conf.vsw0.forwarding is 0: the kernel answers Neighbor Solicitations without the Router flag";
         ensure!(said.matches(notice).count() == notices, "forwarding {forwarding}: {said}");

@@ -9,10 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Agent, Capture, Cluster, ClusterConfig, GENEROUS, Host, Siege, Status,
-    decode::{self, Signature},
-    frame::sequence,
-    lab, vipd,
+    Agent, Capture, Cluster, ClusterConfig, GENEROUS, Host, Siege, Status, decode, frame::sequence, lab, vipd,
 };
 use vrrp_wire::{Family, MacAddr};
 
@@ -27,11 +24,14 @@ fn auth(mode: &str, active: u8, keys: &[u8]) -> String {
     format!("mode = \"{mode}\"\nactive_key = {active}\nkeys = [{keys}]\nclock_grace = \"0s\"")
 }
 
-/// The trailers of what a node has sent, in order.
-fn signatures(capture: &Capture, of: MacAddr) -> Vec<Option<Signature>> {
+/// The sequences of what a node has sent over one family, in order; `None` of an advert that is not signed. Adverts of both
+/// that leave together do so in any order.
+fn sequences(capture: &Capture, of: MacAddr, family: Family) -> Vec<Option<u64>> {
     let frames = capture.frames();
     let adverts = frames.iter().filter_map(|frame| decode::advertisement(&frame.bytes));
-    adverts.filter(|advert| advert.source_mac == of).map(|advert| advert.signature).collect()
+    let is_ipv6 = family == Family::Ipv6;
+    let adverts = adverts.filter(|advert| (advert.source_mac, advert.source.is_ipv6()) == (of, is_ipv6));
+    adverts.map(|advert| advert.signature.map(|signature| signature.sequence)).collect()
 }
 
 /// The number of a node's adverts that were dropped or refused, by whichever node.
@@ -267,8 +267,6 @@ fn a_mistake_at_sighup_changes_nothing() -> Result<()> {
 /// A node with another secret under the same identifier: it hears nobody and becomes Active too, and everybody says so.
 #[test]
 fn a_wrong_key_is_an_alarm() -> Result<()> {
-    // Active_Down_Interval of the Active, and two seconds.
-    const LIMIT: Duration = Duration::from_millis(3 * 500 + 110 + 2_000);
     let lab = lab!();
     write_keys(&lab)?;
     let wrong = lab.secret("wrong", KEYS[2])?;
@@ -279,19 +277,12 @@ fn a_wrong_key_is_an_alarm() -> Result<()> {
     cluster.settle_on(0, 0)?;
     let before = cluster.transitions()?;
     let right_config = cluster.config.clone();
-    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
     cluster.config = right_config.replace("/run/lab/key1", wrong.to_str().context("not UTF-8")?);
     cluster.start(2)?;
-    let n3 = cluster.nodes[2].mac();
-    let of_n3 =
-        |frame: &harness::Captured| decode::advertisement(&frame.bytes).is_some_and(|advert| advert.source_mac == n3);
-    let first = capture.wait_for("an advert of n3", GENEROUS, of_n3)?;
     let both = [("auth_split_risk", "web-a/IPv4"), ("auth_split_risk", "web-a/IPv6")];
     let alarmed = |status: &Status| both.iter().all(|alarm| alarms(status).contains(alarm));
     for node in [0, 1] {
         let status = cluster.agent(node)?.wait_for("the alarm", alarmed)?;
-        let after = first.at.elapsed();
-        ensure!(after < LIMIT, "the alarm on n{} came after {after:?}", node + 1);
         let what = status.0["alarms"].to_string();
         ensure!(what.contains("n3 is heard and its adverts are refused (auth_code)"), "{what}");
     }
@@ -330,7 +321,8 @@ fn a_peers_clock_that_goes_wrong_is_an_alarm() -> Result<()> {
     let heard = |status: &Status| status.tally("web-a", Family::Ipv4, "adverts_received");
     let before = heard(&agent.status()?).context("no count of adverts")?;
     siege.wire(0)?.send(&signed_ahead(1))?;
-    let status = agent.wait_for("the first advert", |status| heard(status) == Some(before + 1))?;
+    agent.wait_for("the first advert", |status| heard(status) == Some(before + 1))?;
+    let status = agent.look_again()?;
     ensure!(!is_alarmed(&status), "one second is no matter: {status:?}");
     siege.wire(0)?.send(&signed_ahead(4))?;
     let status = agent.wait_for("the alarm", is_alarmed)?;
@@ -360,17 +352,18 @@ fn the_sequence_grows_over_restarts() -> Result<()> {
     let kept = format!("/var/lib/vipd@{}/sequence", agent.instance());
     ensure!(std::fs::read_to_string(&kept)?.trim().len() == 16, "nothing was kept");
     std::fs::write(&kept, format!("{ahead:016x}\n"))?;
-    let before = signatures(&capture, n1).len();
+    let before = FAMILIES.map(|family| sequences(&capture, n1, family).len());
     agent.start_again()?;
     agent.wait_for("n1 to be Active", |status| status.all_in(&["Active"]))?;
     agent.process.terminate(GENEROUS)?;
 
-    let sequences: Vec<_> =
-        signatures(&capture, n1).into_iter().map(|signature| signature.map(|s| s.sequence)).collect();
-    ensure!(sequences.len() > before && before > 4, "{sequences:x?}");
-    ensure!(sequences.iter().all(Option::is_some), "an advert was not signed");
-    ensure!(sequences.is_sorted_by(|one, next| one < next), "not growing: {sequences:x?}");
-    ensure!(sequences[before] > Some(ahead), "{:x?} is not after {ahead:x}", sequences[before]);
+    for (family, before) in FAMILIES.into_iter().zip(before) {
+        let sequences = sequences(&capture, n1, family);
+        ensure!(sequences.len() > before && before > 2, "{sequences:x?}");
+        ensure!(sequences.iter().all(Option::is_some), "an advert was not signed");
+        ensure!(sequences.is_sorted_by(|one, next| one < next), "not growing: {sequences:x?}");
+        ensure!(sequences[before] > Some(ahead), "{:x?} is not after {ahead:x}", sequences[before]);
+    }
     Ok(())
 }
 
