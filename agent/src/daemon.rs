@@ -1,76 +1,37 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fs::{self, File, TryLockError},
-    io,
-    net::IpAddr,
-    os::{
-        fd::AsFd as _,
-        linux::net::SocketAddrExt,
-        unix::{
-            fs::DirBuilderExt,
-            net::{SocketAddr, UnixListener},
-        },
-    },
-    path::PathBuf,
-    sync::{self, Arc},
-    thread,
-    time::Duration,
-};
+pub(crate) mod start;
 
-use anyhow::{Context, anyhow, bail, ensure};
-use ipnet::IpNet;
-use rtnetlink::Handle;
+use std::{collections::BTreeSet, fs, path::PathBuf, sync, sync::Arc, thread, time::Duration};
+
+use anyhow::{Context, anyhow};
 use tokio::{
-    runtime,
+    net::UnixListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
-use tracing::{info, warn};
-use vrrp::{
-    Family, Priority, Version,
-    auth::{Sequence, TRAILER_LEN},
-};
-use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
+use tracing::info;
 
+pub use self::start::lock;
 use crate::{
-    authentication::Authentication,
-    claims, clock,
-    config::{self, Config, Identity},
-    datapath::{Datapath, pins},
-    desk::Desk,
+    claims,
+    config::{Config, Identity},
+    datapath::pins,
     instance::Instance,
-    keys,
     link::{self, LinkState, Removals, Watched},
-    mailbox::{Mail, Mailbox, mailbox},
-    observe::{
-        LatenessStatus, Snapshot,
-        control::{self, Service},
-    },
+    mailbox::{Mail, Mailbox},
+    observe::control::{self, Service},
     operator::{Operator, Signals},
     perform::{
-        crew::{Crew, Hands},
-        outbox::Outbox,
+        crew::Hands,
         refusal::Refusal,
-        rule::Rule,
         settings::Settings,
-        sockets::Sockets,
         sweep::{self, Held},
-        sysctl::Setting,
     },
-    reactor::{Interface, Reactor},
-    realtime::Lateness,
-    restart::{self, Memory, Successor, adopt},
-    router::{VirtualRouter, memory::RouterMemory},
-    sequence_file,
-    supervisor::{
-        keeper::Keeper,
-        supervised::{Supervised, Supervisor},
-        vitals::{self, Vitals},
-    },
-    watchman::Watchman,
+    reactor::Reactor,
+    restart::Memory,
+    supervisor::keeper::Custody,
 };
 
 /// How long the removal of virtual addresses may take when the agent stops.
@@ -90,167 +51,64 @@ pub struct Origin {
 ///
 /// Whatever ends it, virtual addresses are off the interfaces afterwards, or the error says that they are not.
 pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Option<Memory>) -> anyhow::Result<()> {
-    let successor = Successor::of_this_program()?;
-    let is_resumed = memory.is_some();
     let memory = memory.unwrap_or_default();
-    let lock = match memory.descriptors.lock {
-        Some(descriptor) => File::from(adopt(descriptor)?),
-        None => lock(instance)?,
-    };
-    let vitals = vitals(&config, instance, is_resumed)?;
-    let signals = Signals::watch()?;
-    restart::take_signals()?;
-    let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
-    tokio::spawn(connection);
-    let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
-
-    let watched = watched(&config);
-    let links = read_links(&handle, &watched).await?;
-    let claims = links.iter().map(|link| Ok((link.interface.clone(), resume_claim(link, &memory)?)));
-    let claims = claims.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-    // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
-    for link in &links {
-        let held = held(&config, &memory, &link.interface);
-        sweep::interface(&handle, link.ifindex, &virtual_addresses(&config, &link.interface), &held).await?;
-    }
-    if !is_resumed {
-        sweep::rules(watched.interfaces.clone(), rules(&config)).await?;
-    }
-    let mut desk = Desk {
-        datapath: Datapath::open(&config.guard, &instance.pin_dir(), is_resumed),
-        authentication: authentication(&config, instance, &memory)?,
-        outbox: Outbox::default(),
-    };
-    let kept = keep_sequence(&desk, instance);
-    let interfaces = attach(&links, &mut desk)?;
-    let (disturb, disturbances) = watch::channel(Removals::default());
-    let (hired, hands) = mpsc::unbounded_channel();
-    let settings = Arc::new(Settings::new(instance.settings()));
-    if !is_resumed {
-        // Those of a run that was killed; what this one needs is changed when it is needed. What needed them is removed.
-        settings.restore();
-    }
-    let refusal = Refusal::install(instance.table(), &refused(&config))?;
-    let mut crew = Crew {
-        runtime: runtime::Handle::current(),
-        netlink: handle.clone(),
-        mailbox: mailbox.clone(),
-        disturbances,
-        settings: Arc::clone(&settings),
-        vitals: Arc::clone(&vitals),
-        hired,
-        count: memory.routers.iter().map(|router| router.slot() + 1).max().unwrap_or(0),
-    };
-    let mut sockets = Sockets::default();
-    for &(ifindex, is_ipv6, descriptor) in &memory.descriptors.advertisers {
-        sockets.adopt(ifindex, if is_ipv6 { Family::Ipv6 } else { Family::Ipv4 }, adopt(descriptor)?);
-    }
-    let routers = build_routers(&config, &memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
-    tell_of_router_flag(&config);
-    desk.datapath.drop_leftovers()?;
-
-    let listener = match memory.descriptors.control {
-        Some(descriptor) => control::listen_on(adopt(descriptor)?)?,
-        None => control::listen(&instance.socket())?,
-    };
-    let control = listener.as_fd().try_clone_to_owned()?;
-    // Who has been trusted to stand is not asked again.
-    let signs = config.auth.as_ref().filter(|auth| auth.mode.signs() && !is_resumed);
-    let watchman = Watchman::new(signs.map(|auth| auth.clock_grace));
-    let mut supervised = Supervised::new(vitals);
-    let resumed = memory.descriptors.supervisor.map(Supervisor::resume).transpose()?;
-    resumed.iter().for_each(|supervisor| supervised.turn_to(supervisor.clone()));
-    let testaments = supervised.testaments();
-    let custody = Keeper::begin(instance.clone(), mailbox.clone(), testaments, config.supervisor, resumed)
-        .context("failed to watch for the end of child processes")?;
-    let about = Snapshot { drained: instance.drained().exists(), ..about(&config) };
-    let reactor = Reactor {
-        desk,
-        routers,
-        interfaces,
-        sockets,
-        crew,
-        inbox,
-        about,
-        watchman,
-        places: HashMap::new(),
-        process: config.process.clone(),
-        lateness: Lateness::new()?,
-        supervised,
-    };
+    let how = if memory.is_resumed() { "going on" } else { "running" };
+    let (agent, reactor) = start::prepare(config, origin, instance, &memory).await?;
     let (elections, guarding) = spawn_elections(reactor)?;
-    let (orders, ordered) = mpsc::channel(1);
-    tokio::spawn(control::serve(listener, Service { mailbox: mailbox.clone(), orders, drained: instance.drained() }));
-    let how = if is_resumed { "going on" } else { "running" };
+    let config = &agent.operator.config;
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "{how} as {instance}");
-
-    let (watch_others, watched) = watch::channel(watched);
-    let link_watch = tokio::spawn(link::watch(watched, links, mailbox.clone(), disturb));
-    let mut operator = Operator {
-        config,
-        origin,
-        instance: instance.clone(),
-        handle,
-        mailbox: mailbox.clone(),
-        claims,
-        watched: watch_others,
-        refusal,
-        lock,
-        control,
-        successor,
-    };
-    let mut hands = Hands::new(hands);
-    let outcome = supervise(operator.work(signals, ordered), elections, link_watch, &mailbox, &mut hands).await;
-    let released = release(hands).await;
-    guarding.end().await;
-    settings.restore();
-    operator.refusal.remove();
-    let _ = fs::remove_file(instance.socket());
-    if let Some(kept) = kept {
-        // It ends with the election thread, having kept the last sequence.
-        let _ = timeout(RELEASE_PATIENCE, kept).await;
-    }
-    let outcome = outcome.and(released);
-    if outcome.is_ok() {
-        // Otherwise the supervisor looks after what may be left, as soon as this process is gone.
-        custody.end().await;
-    }
-    info!("stopped");
-    outcome
+    agent.serve(elections, guarding, instance).await
 }
 
-/// Makes what the supervisor watches, when that of an earlier run has done its work; a program that `is_resumed` goes on with
-/// what is there.
-fn vitals(config: &Config, instance: &Instance, is_resumed: bool) -> anyhow::Result<Arc<Vitals>> {
-    let path = instance.vitals();
-    if is_resumed {
-        return Ok(Arc::new(Vitals::open(&path).with_context(|| format!("failed to open `{}`", path.display()))?));
-    }
-    let hint = || format!("failed to make `{}`", path.display());
-    if !vitals::wait_for_supervisor(&path, RELEASE_PATIENCE).with_context(hint)? {
-        warn!("the supervisor of an earlier run does not end; it may take addresses from this one");
-    }
-    // None of the earlier run may be carried out for this one.
-    let _ = fs::remove_file(instance.will());
-    Ok(Arc::new(Vitals::create(&path, config.virtual_routers.len()).with_context(hint)?))
+/// Everything of the agent but its elections.
+struct Agent {
+    operator: Operator,
+    signals: Signals,
+    mailbox: Mailbox,
+    listener: UnixListener,
+    /// The interfaces as they were at the start.
+    links: Vec<LinkState>,
+    watched: watch::Receiver<Watched>,
+    disturb: watch::Sender<Removals>,
+    hands: Hands,
+    settings: Arc<Settings>,
+    /// Who keeps the last sequence that was signed with.
+    kept: Option<JoinHandle<()>>,
+    custody: Custody,
 }
 
-/// How adverts are authenticated, if they are: with the keys in their files, after what an earlier run has sent.
-fn authentication(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Option<Authentication>> {
-    let Some(auth) = &config.auth else { return Ok(None) };
-    // What is in the file may be a little older.
-    let kept = memory.sequence.map(Sequence::new).or_else(|| sequence_file::read(&instance.sequence()));
-    Ok(Some(Authentication::new(auth, keys::load(auth)?, kept)?))
-}
-
-/// Keeps what is sent for the next run.
-fn keep_sequence(desk: &Desk, instance: &Instance) -> Option<JoinHandle<()>> {
-    let sent = desk.authentication.as_ref()?.sent();
-    let dir = instance.state_dir();
-    if let Err(error) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir) {
-        warn!(%error, "failed to create `{}`; the sequence of signed adverts does not survive a restart", dir.display());
+impl Agent {
+    /// Serves clients and follows the host until the elections are to end, and leaves nothing behind.
+    async fn serve(
+        self,
+        elections: oneshot::Receiver<anyhow::Result<()>>,
+        guarding: Guarding,
+        instance: &Instance,
+    ) -> anyhow::Result<()> {
+        let Self { mut operator, mailbox, mut hands, .. } = self;
+        let (orders, ordered) = mpsc::channel(1);
+        let service = Service { mailbox: mailbox.clone(), orders, drained: instance.drained() };
+        tokio::spawn(control::serve(self.listener, service));
+        let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb));
+        let work = operator.work(self.signals, ordered);
+        let outcome = supervise(work, elections, link_watch, &mailbox, &mut hands).await;
+        let released = release(hands).await;
+        guarding.end().await;
+        self.settings.restore();
+        operator.refusal.remove();
+        let _ = fs::remove_file(instance.socket());
+        if let Some(kept) = self.kept {
+            // It ends with the election thread, having kept the last sequence.
+            let _ = timeout(RELEASE_PATIENCE, kept).await;
+        }
+        let outcome = outcome.and(released);
+        if outcome.is_ok() {
+            // Otherwise the supervisor looks after what may be left, as soon as this process is gone.
+            self.custody.end().await;
+        }
+        info!("stopped");
+        outcome
     }
-    Some(tokio::spawn(sequence_file::keep(instance.sequence(), sent)))
 }
 
 /// Waits until the agent is to end, for good or ill, and ends the elections.
@@ -279,193 +137,6 @@ async fn supervise(
 async fn release(hands: Hands) -> anyhow::Result<()> {
     let expired = || format!("virtual addresses could not be removed within {RELEASE_PATIENCE:?}");
     timeout(RELEASE_PATIENCE, hands.end()).await.with_context(expired).flatten()
-}
-
-/// Makes sure that no other agent runs under this name, for as long as the file is open.
-pub fn lock(instance: &Instance) -> anyhow::Result<File> {
-    let (dir, path) = (instance.run_dir(), instance.lock());
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)
-        .with_context(|| format!("failed to create `{}`", dir.display()))?;
-    let file = File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("another agent runs as {instance}; stop it, or use --instance"),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("failed to lock `{}`", path.display())),
-    }
-}
-
-/// What the configuration makes worth watching.
-pub(crate) fn watched(config: &Config) -> Watched {
-    Watched {
-        interfaces: config.virtual_routers.iter().map(|router| router.interface.clone()).collect(),
-        virtual_addresses: moving(config).map(IpNet::addr).collect(),
-        routes: config.virtual_routers.iter().any(|router| !router.routes.is_empty()),
-        rules: config.virtual_routers.iter().any(|router| !router.rules.is_empty()),
-    }
-}
-
-/// The virtual addresses that come and go on an interface.
-pub(crate) fn virtual_addresses(config: &Config, interface: &str) -> BTreeSet<IpAddr> {
-    let routers = config.virtual_routers.iter().filter(|router| router.interface == interface);
-    routers.flat_map(moving_of).map(IpNet::addr).collect()
-}
-
-/// The rules that come and go.
-pub(crate) fn rules(config: &Config) -> Vec<Rule> {
-    config.virtual_routers.iter().flat_map(|router| router.rules.clone()).collect()
-}
-
-/// The virtual addresses that nothing is accepted for. RFC 9568 §6.1.
-pub(crate) fn refused(config: &Config) -> Vec<IpAddr> {
-    let refusing = config.virtual_routers.iter().filter(|router| !router.accept);
-    refusing.flat_map(config::VirtualRouter::held_addresses).map(IpNet::addr).collect()
-}
-
-/// The addresses that come and go; those of an owner are the host's own.
-fn moving(config: &Config) -> impl Iterator<Item = &IpNet> {
-    config.virtual_routers.iter().flat_map(moving_of)
-}
-
-fn moving_of(router: &config::VirtualRouter) -> impl Iterator<Item = &IpNet> {
-    let owned = if router.priority == Priority::OWNER { router.addresses.len() } else { 0 };
-    router.held_addresses().skip(owned)
-}
-
-/// The state of every interface that the configuration names; one that does not exist is an error.
-pub(crate) async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
-    let links = link::read(handle, watched).await?;
-    if let Some(absent) = links.iter().find(|link| link.ifindex == 0) {
-        let (_, present) = link::survey(handle).await?;
-        bail!("there is no interface `{}`; there are: {}", absent.interface, present.join(", "));
-    }
-    Ok(links)
-}
-
-/// Begins to hear the interfaces.
-fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>> {
-    if let Some(authentication) = &desk.authentication {
-        desk.datapath.set_keys(authentication.midstates())?;
-    }
-    let attach = |link: &LinkState| {
-        let attachment = desk.datapath.attach(&link.interface, link.ifindex)?;
-        Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment })
-    };
-    links.iter().map(attach).collect()
-}
-
-/// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
-/// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
-pub(crate) fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(format!("{}{}", claims::PREFIX, link.interface))?;
-    UnixListener::bind_addr(&name).map_err(|error| {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            return anyhow!("another agent serves `{}`; one interface has one agent", link.interface);
-        }
-        anyhow!("failed to claim `{}`: {error}", link.interface)
-    })
-}
-
-/// [`claim`]s the interface, unless the program before has.
-fn resume_claim(link: &LinkState, memory: &Memory) -> anyhow::Result<UnixListener> {
-    match memory.descriptors.claims.get(&link.interface) {
-        Some(&descriptor) => Ok(adopt(descriptor)?.into()),
-        None => claim(link),
-    }
-}
-
-/// What the program before has put on an interface, and this one leaves there.
-fn held(config: &Config, memory: &Memory, interface: &str) -> Held {
-    let is_active = |router: &&config::VirtualRouter| {
-        memory.router(&router.identity()).is_some_and(RouterMemory::is_active) && router.interface == interface
-    };
-    let routers: Vec<_> = config.virtual_routers.iter().filter(is_active).collect();
-    Held {
-        items: routers.iter().flat_map(|router| router.holdings().items()).collect(),
-        virtual_macs: routers.iter().filter_map(|router| router.virtual_mac()).collect(),
-    }
-}
-
-/// Makes the virtual routers, and for each a task that keeps its addresses.
-fn build_routers(
-    config: &Config,
-    memory: &Memory,
-    interfaces: &[Interface],
-    sockets: &mut Sockets,
-    crew: &mut Crew,
-    desk: &mut Desk,
-) -> anyhow::Result<Vec<VirtualRouter>> {
-    // The supervisor goes on until this program's first sign of life.
-    let covered_until = memory.descriptors.supervisor.map(|_| clock::now());
-    let build = |entry: &config::VirtualRouter| {
-        let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
-        let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
-        check_mtu(entry, &interface.link, config.auth.is_some())?;
-        let memory = memory.router(&entry.identity()).map(|router| (router, covered_until));
-        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory)
-    };
-    config.virtual_routers.iter().map(build).collect()
-}
-
-/// Says where the kernel's answers to Neighbor Solicitations lack the Router flag that RFC 9568 §6.4.3 wants: where it does
-/// not forward. Harmless for the addresses of services, and not for those of a gateway.
-fn tell_of_router_flag(config: &Config) {
-    let answered_by_host = |router: &&config::VirtualRouter| router.family == Family::Ipv6 && !router.virtual_mac;
-    let interfaces: BTreeSet<_> =
-        config.virtual_routers.iter().filter(answered_by_host).map(|router| &router.interface).collect();
-    for interface in interfaces {
-        if Setting::FORWARDING_IPV6.read(interface).is_ok_and(|forwarding| forwarding == 0) {
-            info!(
-                interface,
-                "net.ipv6.conf.{interface}.forwarding is 0: the kernel answers Neighbor Solicitations without the Router \
-                 flag, which hosts only need where the virtual router is their gateway"
-            );
-        }
-    }
-}
-
-/// A fragmented advert would be dropped by every peer.
-pub(crate) fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
-    let header_len = match entry.family {
-        Family::Ipv4 => 20,
-        Family::Ipv6 => 40,
-    };
-    let trailer_len = match entry.version {
-        Version::V2 => AUTH_DATA_LEN,
-        Version::V3 if is_signed => TRAILER_LEN,
-        Version::V3 => 0,
-    };
-    let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len() + trailer_len;
-    ensure!(
-        u32::try_from(datagram_len).is_ok_and(|len| len <= link.mtu),
-        "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {}: put some of its {} addresses \
-         into another virtual router",
-        entry.name,
-        entry.family,
-        link.interface,
-        link.mtu,
-        entry.addresses.len()
-    );
-    Ok(())
-}
-
-pub(crate) fn about(config: &Config) -> Snapshot {
-    Snapshot {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        cluster: config.cluster.clone(),
-        node: config.node.clone(),
-        pid: std::process::id(),
-        drained: false,
-        supervisor: None,
-        guard: config.guard.mode.to_string(),
-        authentication: None,
-        send_lateness: LatenessStatus::default(),
-        alarms: Vec::new(),
-        interfaces: Vec::new(),
-        virtual_routers: Vec::new(),
-    }
 }
 
 /// The election thread once it has ended its elections, while the guard is still in the kernel.
@@ -531,6 +202,3 @@ pub async fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let dir = instance.pin_dir();
     pins::unpin(&dir).with_context(|| format!("failed to remove `{}`", dir.display()))
 }
-
-#[cfg(test)]
-mod tests;

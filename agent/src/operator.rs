@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::{Config, ConfigError, Difference},
-    daemon::{self, Origin},
+    daemon::{Origin, start},
     instance::Instance,
     keys,
     link::{LinkState, Watched},
@@ -154,7 +154,7 @@ impl Operator {
         self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
         self.config = new;
         outcome.await.context("the election thread has ended")??;
-        self.watched.send_replace(daemon::watched(&self.config));
+        self.watched.send_replace(start::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
             info!("reload: {line}");
@@ -190,21 +190,21 @@ impl Operator {
     /// Checks what only the host can tell, and makes ready what the election thread has no time for.
     async fn prepare(&mut self, new: &Config, difference: Difference) -> anyhow::Result<Reload> {
         let keys = new.auth.as_ref().map(keys::load).transpose()?;
-        let watched = daemon::watched(new);
-        let links = daemon::read_links(&self.handle, &watched).await?;
+        let watched = start::watched(new);
+        let links = start::read_links(&self.handle, &watched).await?;
         for router in &new.virtual_routers {
             if let Some(link) = links.iter().find(|link| link.interface == router.interface && link.ifindex != 0) {
-                daemon::check_mtu(router, link, new.auth.is_some())?;
+                start::check_mtu(router, link, new.auth.is_some())?;
             }
         }
         let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
-        let claims = links.iter().map(daemon::claim).collect::<anyhow::Result<Vec<_>>>()?;
+        let claims = links.iter().map(start::claim).collect::<anyhow::Result<Vec<_>>>()?;
         for link in &links {
-            let configured = daemon::virtual_addresses(new, &link.interface);
+            let configured = start::virtual_addresses(new, &link.interface);
             sweep::interface(&self.handle, link.ifindex, &configured, &Held::default()).await?;
         }
-        if daemon::refused(new) != daemon::refused(&self.config) {
-            self.refusal.refuse(&daemon::refused(new))?;
+        if start::refused(new) != start::refused(&self.config) {
+            self.refusal.refuse(&start::refused(new))?;
         }
         // Virtual addresses are nobody's primary address, those that come and those that go.
         self.watched.send_modify(|known| known.extend(watched));
@@ -217,7 +217,7 @@ impl Operator {
             changed: difference.changed,
             added: difference.added,
             order: new.virtual_routers.iter().map(crate::config::VirtualRouter::identity).collect(),
-            about: daemon::about(new),
+            about: start::about(new, &self.instance),
         })
     }
 }

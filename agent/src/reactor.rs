@@ -164,7 +164,9 @@ impl Reactor {
             self.send();
             if !due.is_empty() {
                 let sent_at = clock::now();
-                due.into_iter().for_each(|at| self.lateness.note(sent_at.since(at)));
+                for at in due {
+                    self.lateness.note(sent_at.since(at));
+                }
             }
             if now >= look_at {
                 self.look_around(now);
@@ -267,8 +269,8 @@ impl Reactor {
         self.routers.iter().filter(is_due).map(VirtualRouter::key).collect()
     }
 
-    fn router(&mut self, key: &RouterKey) -> Option<&mut VirtualRouter> {
-        self.places.get(key).and_then(|&at| self.routers.get_mut(at))
+    fn router(&mut self, key: RouterKey) -> Option<&mut VirtualRouter> {
+        self.places.get(&key).and_then(|&at| self.routers.get_mut(at))
     }
 
     /// Asks the kernel's stamps before a takeover: where an advert got lost on its way here, its stamp did not.
@@ -293,7 +295,7 @@ impl Reactor {
         }
         late.extend(due);
         for key in late {
-            if let Some(router) = self.router(&key).filter(|router| router.is_backup() && !router.is_due(now)) {
+            if let Some(router) = self.router(key).filter(|router| router.is_backup() && !router.is_due(now)) {
                 router.count_false_takeover();
             }
         }

@@ -68,6 +68,12 @@ impl Memory {
         Self { form: FORM, ..Self::default() }
     }
 
+    /// Whether it is of another program, and not empty.
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.form != 0
+    }
+
     /// What is known of a virtual router.
     #[must_use]
     pub fn router(&self, identity: &WireIdentity) -> Option<&RouterMemory> {
@@ -180,6 +186,7 @@ impl Successor {
     }
 
     /// Puts it in the place of this program, with what is left to it. Returns only where that fails.
+    #[must_use]
     pub fn take_over(&self, memory: &Memory) -> anyhow::Error {
         match self.prepare(memory) {
             Ok(mut command) => {

@@ -1,6 +1,6 @@
 //! What a virtual router holds changes while it holds it, as a reload has it: the task that looks after it, without an agent.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, Process, decode, ip, lab, until};
@@ -15,6 +15,7 @@ use vipd::{
     perform::{
         Performer, Place, Wish, announce::Announcer, holdings::Holdings, route::Route, rule::Rule, settings::Settings,
     },
+    supervisor::vitals::{Standing, Vitals},
 };
 
 fn holdings(addresses: &[&str], via: &str) -> Result<Holdings> {
@@ -86,6 +87,8 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     let (_disturb, disturbances) = watch::channel(Removals::default());
     let (orders, followed) = watch::channel(holdings(&["10.77.0.101/24", "10.77.0.102/24"], "10.77.0.50")?);
     let (wish, wishes) = watch::channel(Wish::Release);
+    let standing = Standing::new(Arc::new(Vitals::create(Path::new("/run/vitals"), 1)?), 0);
+    standing.set_active(true)?;
     let performer = Performer {
         router: 0,
         holdings: followed,
@@ -96,6 +99,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         disturbances,
         handle,
         mailbox,
+        standing,
     };
     let task = tokio::spawn(performer.run(wishes));
     let tick = || sleep(Duration::from_millis(5));

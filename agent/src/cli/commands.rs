@@ -55,13 +55,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn run(args: &ConfigArgs, resume: Option<RawFd>, instance: &Instance) -> anyhow::Result<ExitCode> {
     // First of all: nothing is open but what the program before has left open.
-    let memory = resume.map(Memory::read).and_then(|memory| {
-        memory
-            .inspect_err(|error| {
-                warn!("starting anew, since what the program before has left is not understood: {error:#}")
-            })
-            .ok()
-    });
+    let hint = "starting anew, since what the program before has left is not understood";
+    let memory =
+        resume.map(Memory::read).and_then(|memory| memory.inspect_err(|error| warn!("{hint}: {error:#}")).ok());
     let runtime = runtime()?;
     let origin = origin(args, &runtime)?;
     let config = match Config::read(&origin.path, &origin.identity) {

@@ -111,7 +111,7 @@ impl Difference {
     fn compare_auth(&mut self, was: Option<&Auth>, is: Option<&Auth>) {
         match (was, is) {
             (Some(was), Some(is)) if was != is => {
-                self.lines.push("~ [auth]: changes; no moment is without keys".to_owned())
+                self.lines.push("~ [auth]: changes; no moment is without keys".to_owned());
             }
             (None, Some(_)) => self.postponed.push("[auth], which is new".to_owned()),
             (Some(_), None) => self.postponed.push("[auth], which goes".to_owned()),

@@ -217,26 +217,20 @@ async fn hand_over(mailbox: &Mailbox, request: HandoverRequest) -> anyhow::Resul
 
 /// The state of the agent behind the socket at `path`.
 pub fn ask_status(path: &Path) -> anyhow::Result<Snapshot> {
-    match ask(path, &Request::Status {})? {
-        Answer::Status(snapshot) => Ok(*snapshot),
-        other => Err(unexpected(other)),
-    }
+    let answer = ask(path, &Request::Status {})?;
+    if let Answer::Status(snapshot) = answer { Ok(*snapshot) } else { Err(unexpected(answer)) }
 }
 
 /// Why the virtual routers of the agent behind the socket at `path` are in their states: those named `router`, or all.
 pub fn ask_why(path: &Path, router: Option<String>) -> anyhow::Result<Vec<Explanation>> {
-    match ask(path, &Request::Explain { router })? {
-        Answer::Explanations(explanations) => Ok(explanations),
-        other => Err(unexpected(other)),
-    }
+    let answer = ask(path, &Request::Explain { router })?;
+    if let Answer::Explanations(explanations) = answer { Ok(explanations) } else { Err(unexpected(answer)) }
 }
 
 /// Has the agent behind the socket at `path` do something; says what it has done.
 pub fn order(path: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
-    match ask(path, request)? {
-        Answer::Done(lines) => Ok(lines),
-        other => Err(unexpected(other)),
-    }
+    let answer = ask(path, request)?;
+    if let Answer::Done(lines) = answer { Ok(lines) } else { Err(unexpected(answer)) }
 }
 
 /// Has the agent behind the socket at `path` give way to another program; returns what that one says.

@@ -56,7 +56,7 @@ impl Reactor {
         self.forget_idle_interfaces();
         self.routers.sort_by_key(|router| reload.order.iter().position(|identity| *identity == router.identity()));
         self.places = places(&self.routers);
-        self.about = Snapshot { drained: self.about.drained, ..reload.about };
+        self.about = reload.about;
         self.bequeath();
         outcome
     }

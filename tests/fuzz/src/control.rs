@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, io};
 
+use anyhow::anyhow;
 use serde_json::{Value, json};
-use tokio::{runtime::Builder, task::yield_now};
+use tokio::{runtime::Builder, sync::mpsc, task::yield_now};
 use vipd::{
     mailbox::{Inbox, Mail, mailbox},
     observe::{
-        FenceStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
+        Explanation, FenceStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
         control::{Answer, Service, converse, read_answer},
     },
+    operator::{Order, Ordered},
 };
 
 /// Longest request.
@@ -27,7 +29,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A request has one line for an answer: the status where that was asked for, else an error. What is no text has none.
+/// A request has one line for an answer: what was asked for, else an error. What is no text has none.
 fn ask(request: &[u8]) {
     let limited = request.get(..REQUEST_MAX).unwrap_or(request);
     let line = limited.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -47,6 +49,14 @@ fn ask(request: &[u8]) {
             assert!(asked, "{line:?} is no request");
             assert_eq!(*status, snapshot(), "another status than the agent's");
         }
+        Ok(Answer::Explanations(told)) => {
+            assert!(line.contains("explain") || line.contains('\\'), "{line:?} asks for no explanation");
+            assert_eq!(told, explanations());
+        }
+        Ok(Answer::Done(_)) => {
+            let orders = ["transfer", "drain", "reload", "plan"];
+            assert!(orders.iter().any(|order| line.contains(order)) || line.contains('\\'), "{line:?} is no order");
+        }
         Ok(Answer::Error(error)) => {
             // The white space of JSON, which is less than that of Rust.
             let asked = line.trim_matches([' ', '\t', '\r', '\n']);
@@ -65,6 +75,7 @@ fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
         tokio::select! {
             outcome = converse(request, answer, &service) => outcome.map_err(io::Error::other),
             never = elections(&mut inbox) => never,
+            never = operator(&mut ordered) => never,
         }
     })
 }
@@ -72,11 +83,31 @@ fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
 /// What the election thread does for a client.
 async fn elections(inbox: &mut Inbox) -> ! {
     loop {
-        if let Some(Mail::Status(sender)) = inbox.take() {
-            assert!(sender.send(snapshot()).is_ok(), "nobody waits for the status");
-        }
+        let is_awaited = match inbox.take() {
+            Some(Mail::Status(asker)) => asker.send(snapshot()).is_ok(),
+            Some(Mail::Explain { asker, .. }) => asker.send(explanations()).is_ok(),
+            Some(Mail::HandOver { asker, .. }) => asker.send(Ok(Vec::new())).is_ok(),
+            Some(other) => panic!("clients have nothing to do with {other:?}"),
+            None => true,
+        };
+        assert!(is_awaited, "nobody waits for an answer");
         yield_now().await;
     }
+}
+
+/// What the operator does for a client.
+async fn operator(ordered: &mut mpsc::Receiver<Ordered>) -> ! {
+    loop {
+        if let Some(Ordered { order, done }) = ordered.recv().await {
+            let outcome = if order == Order::Restart { Err(anyhow!("no")) } else { Ok(vec!["done".to_owned()]) };
+            assert!(done.send(outcome).is_ok(), "nobody waits for an order");
+        }
+    }
+}
+
+fn explanations() -> Vec<Explanation> {
+    let because = vec!["\u{1f}".to_owned()];
+    vec![Explanation { router: "web".to_owned(), state: "Active".to_owned(), because, until: vec![] }]
 }
 
 fn snapshot() -> Snapshot {
@@ -113,6 +144,7 @@ fn snapshot() -> Snapshot {
         cluster: "ingress".to_owned(),
         node: "n1".to_owned(),
         pid: 1,
+        supervisor: Some(2),
         drained: false,
         send_lateness: LatenessStatus { adverts: 2, p50_us: 1, p99_us: 2, max_us: u64::MAX },
         guard: "enforce".to_owned(),

@@ -240,7 +240,16 @@ impl History {
             Event::Slept(_) => was_silent(self.now),
             Event::Relieved => true,
             Event::HandOver => !self.parameters.is_owner(),
-            _ => false,
+            Event::Advert(_)
+            | Event::Startup
+            | Event::Shutdown
+            | Event::Timer
+            | Event::PrimaryAddress(_)
+            | Event::Fault(_)
+            | Event::Recovered(_)
+            | Event::AddressesHeld
+            | Event::Reclaim
+            | Event::Parameters(_) => false,
         }
     }
 

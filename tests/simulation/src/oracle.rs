@@ -69,6 +69,7 @@ struct ClockRecord {
 
 /// What is known about a host.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Record {
     clock: ClockRecord,
     /// When it stood again after a fault.

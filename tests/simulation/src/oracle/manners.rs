@@ -15,6 +15,7 @@ use crate::{
 
 /// What is known about how a router behaves.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Manners {
     /// When it last sent an advert, by its own clock, and when the last one in turn. A suspension puts both back.
     pub(super) spoke_at: Option<Instant>,

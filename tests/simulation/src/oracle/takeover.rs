@@ -86,11 +86,11 @@ impl Record {
         self.expects_successor = transition.reason == Reason::HandedOver;
         self.stands_aside =
             (self.stands_aside || transition.reason == Reason::HandedOver) && transition.to != StateName::Active;
-        match transition.reason {
-            Reason::Recovered(_) => self.recovered_at = Some(now),
+        if let Reason::Recovered(_) = transition.reason {
+            self.recovered_at = Some(now);
+        } else if transition.reason == Reason::HandedOver {
             // It may wait in vain, and preempts nobody meanwhile.
-            Reason::HandedOver => self.recovered_at = Some(now + handover_patience(there.parameters())),
-            _ => {}
+            self.recovered_at = Some(now + handover_patience(there.parameters()));
         }
         if transition.to == StateName::Backup {
             self.begin_to_listen(transition, there.election.parameters(), there.now(now));
@@ -145,10 +145,8 @@ impl Record {
         };
         self.learned = interval;
         self.listens_since = Some(now);
-        let wait = match transition.reason {
-            Reason::HandedOver => handover_patience(parameters),
-            _ => active_down(parameters, interval),
-        };
+        let is_handed_over = transition.reason == Reason::HandedOver;
+        let wait = if is_handed_over { handover_patience(parameters) } else { active_down(parameters, interval) };
         self.due = Some((from + Duration::from_nanos(wait), false));
     }
 }

@@ -122,7 +122,7 @@ fn a_suspension_makes_every_router_listen_first() {
         }
     }
     let mut owner = started(parameters(255));
-    owner.handle(Event::Slept(Duration::from_secs(60)), now);
+    owner.handle(Event::Slept(Duration::from_mins(1)), now);
     assert_eq!(name(&owner), StateName::Active);
     let mut election = backup();
     election.handle(Event::Slept(Duration::from_secs(1)), us(3_000_000));

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::config::Identity;
 
 const FILE: &str = r#"
 cluster = { name = "ingress", interface = "vsw0" }

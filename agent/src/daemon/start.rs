@@ -1,0 +1,460 @@
+//! Makes everything ready that the agent runs with, from nothing or from what another program in this process has left.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{self, File, TryLockError},
+    io,
+    net::IpAddr,
+    os::{
+        fd::AsFd as _,
+        linux::net::SocketAddrExt as _,
+        unix::{
+            fs::DirBuilderExt as _,
+            net::{SocketAddr, UnixListener},
+        },
+    },
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use ipnet::IpNet;
+use rtnetlink::Handle;
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tracing::{info, warn};
+use vrrp::{
+    Family, Priority, Version,
+    auth::{Sequence, TRAILER_LEN},
+};
+use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
+
+use super::{Agent, Origin, RELEASE_PATIENCE};
+use crate::{
+    authentication::Authentication,
+    claims, clock,
+    config::{self, Config},
+    datapath::Datapath,
+    desk::Desk,
+    instance::Instance,
+    keys,
+    link::{self, LinkState, Removals, Watched},
+    mailbox::{Mailbox, mailbox},
+    observe::{LatenessStatus, Snapshot, control},
+    operator::{Operator, Signals},
+    perform::{
+        crew::{Crew, Hands},
+        outbox::Outbox,
+        refusal::Refusal,
+        rule::Rule,
+        settings::Settings,
+        sockets::Sockets,
+        sweep::{self, Held},
+        sysctl::Setting,
+    },
+    reactor::{Interface, Reactor},
+    realtime::Lateness,
+    restart::{self, Memory, Successor, adopt},
+    router::{VirtualRouter, memory::RouterMemory},
+    sequence_file,
+    supervisor::{
+        keeper::{Custody, Keeper},
+        supervised::{Supervised, Supervisor},
+        vitals::{self, Vitals},
+    },
+    watchman::Watchman,
+};
+
+/// What the agent stands on.
+struct Base {
+    lock: File,
+    vitals: Arc<Vitals>,
+    signals: Signals,
+    handle: Handle,
+    links: Vec<LinkState>,
+    claims: BTreeMap<String, UnixListener>,
+}
+
+impl Base {
+    /// Makes sure that this agent is alone, and that nothing of an earlier run is on the host.
+    async fn lay(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Self> {
+        let lock = match memory.descriptors.lock {
+            Some(descriptor) => File::from(adopt(descriptor)?),
+            None => lock(instance)?,
+        };
+        let vitals = vitals(config, instance, memory)?;
+        let signals = Signals::watch()?;
+        restart::take_signals()?;
+        let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
+        tokio::spawn(connection);
+        let links = read_links(&handle, &watched(config)).await?;
+        let claims = links.iter().map(|link| Ok((link.interface.clone(), resume_claim(link, memory)?)));
+        let claims = claims.collect::<anyhow::Result<_>>()?;
+        // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
+        for link in &links {
+            let (configured, held) =
+                (virtual_addresses(config, &link.interface), held(config, memory, &link.interface));
+            sweep::interface(&handle, link.ifindex, &configured, &held).await?;
+        }
+        if !memory.is_resumed() {
+            sweep::rules(watched(config).interfaces, rules(config)).await?;
+        }
+        Ok(Self { lock, vitals, signals, handle, links, claims })
+    }
+}
+
+/// Makes the agent and its elections, which have not begun.
+pub(super) async fn prepare(
+    config: Config,
+    origin: Origin,
+    instance: &Instance,
+    memory: &Memory,
+) -> anyhow::Result<(Agent, Reactor)> {
+    let successor = Successor::of_this_program()?;
+    let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, memory).await?;
+    let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
+    let mut desk = desk(&config, instance, memory)?;
+    let kept = keep_sequence(&desk, instance);
+    let interfaces = attach(&links, &mut desk)?;
+    let (disturb, disturbances) = watch::channel(Removals::default());
+    let (hired, hands) = mpsc::unbounded_channel();
+    let settings = settings(instance, memory);
+    let refusal = Refusal::install(instance.table(), &refused(&config))?;
+    let mut crew = Crew {
+        runtime: runtime::Handle::current(),
+        netlink: handle.clone(),
+        mailbox: mailbox.clone(),
+        disturbances,
+        settings: Arc::clone(&settings),
+        vitals: Arc::clone(&vitals),
+        hired,
+        count: memory.routers.iter().map(|router| router.slot() + 1).max().unwrap_or(0),
+    };
+    let mut sockets = sockets(memory)?;
+    let routers = build_routers(&config, memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
+    tell_of_router_flag(&config);
+    desk.datapath.drop_leftovers()?;
+    let listener = listener(instance, memory)?;
+    let control = listener.as_fd().try_clone_to_owned()?;
+    let (supervised, custody) = supervision(&config, instance, memory, vitals, &mailbox)?;
+    let (about, watchman) = (about(&config, instance), watchman(&config, memory));
+    let (process, lateness, places) = (config.process.clone(), Lateness::new()?, HashMap::new());
+    let reactor = Reactor {
+        desk,
+        routers,
+        interfaces,
+        sockets,
+        crew,
+        inbox,
+        about,
+        watchman,
+        places,
+        process,
+        lateness,
+        supervised,
+    };
+    let (watch_others, watched) = watch::channel(watched(&config));
+    let instance = instance.clone();
+    let operator = Operator {
+        config,
+        origin,
+        instance,
+        handle,
+        mailbox: mailbox.clone(),
+        claims,
+        watched: watch_others,
+        refusal,
+        lock,
+        control,
+        successor,
+    };
+    let hands = Hands::new(hands);
+    let agent = Agent { operator, signals, mailbox, listener, links, watched, disturb, hands, settings, kept, custody };
+    Ok((agent, reactor))
+}
+
+fn desk(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Desk> {
+    Ok(Desk {
+        datapath: Datapath::open(&config.guard, &instance.pin_dir(), memory.is_resumed()),
+        authentication: authentication(config, instance, memory)?,
+        outbox: Outbox::default(),
+    })
+}
+
+/// What interfaces must do while addresses are held on them; what a run that was killed has changed for that is put back.
+fn settings(instance: &Instance, memory: &Memory) -> Arc<Settings> {
+    let settings = Settings::new(instance.settings());
+    if !memory.is_resumed() {
+        // What needed them has been removed.
+        settings.restore();
+    }
+    Arc::new(settings)
+}
+
+/// The sockets that the program before has left open.
+fn sockets(memory: &Memory) -> anyhow::Result<Sockets> {
+    let mut sockets = Sockets::default();
+    for &(ifindex, is_ipv6, descriptor) in &memory.descriptors.advertisers {
+        sockets.adopt(ifindex, if is_ipv6 { Family::Ipv6 } else { Family::Ipv4 }, adopt(descriptor)?);
+    }
+    Ok(sockets)
+}
+
+/// Where control clients connect.
+fn listener(instance: &Instance, memory: &Memory) -> anyhow::Result<tokio::net::UnixListener> {
+    match memory.descriptors.control {
+        Some(descriptor) => control::listen_on(adopt(descriptor)?),
+        None => control::listen(&instance.socket()),
+    }
+}
+
+/// Who looks whether the clock may be gone by. A node that has been trusted to stand is not asked again.
+fn watchman(config: &Config, memory: &Memory) -> Watchman {
+    let signs = config.auth.as_ref().filter(|auth| auth.mode.signs() && !memory.is_resumed());
+    Watchman::new(signs.map(|auth| auth.clock_grace))
+}
+
+/// What the elections have to do with the supervisor, and who keeps one: that of the program before, or a new one.
+fn supervision(
+    config: &Config,
+    instance: &Instance,
+    memory: &Memory,
+    vitals: Arc<Vitals>,
+    mailbox: &Mailbox,
+) -> anyhow::Result<(Supervised, Custody)> {
+    let resumed = memory.descriptors.supervisor.map(Supervisor::resume).transpose()?;
+    let mut supervised = Supervised::new(vitals);
+    if let Some(supervisor) = &resumed {
+        supervised.turn_to(supervisor.clone());
+    }
+    let testaments = supervised.testaments();
+    let custody = Keeper::begin(instance.clone(), mailbox.clone(), testaments, config.supervisor, resumed)
+        .context("failed to watch for the end of child processes")?;
+    Ok((supervised, custody))
+}
+
+/// Makes what the supervisor watches, when that of an earlier run has done its work; a program that goes on in
+/// the same process has what is there.
+fn vitals(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Arc<Vitals>> {
+    let path = instance.vitals();
+    if memory.is_resumed() {
+        return Ok(Arc::new(Vitals::open(&path).with_context(|| format!("failed to open `{}`", path.display()))?));
+    }
+    let hint = || format!("failed to make `{}`", path.display());
+    if !vitals::wait_for_supervisor(&path, RELEASE_PATIENCE).with_context(hint)? {
+        warn!("the supervisor of an earlier run does not end; it may take addresses from this one");
+    }
+    // None of the earlier run may be carried out for this one.
+    let _ = fs::remove_file(instance.will());
+    Ok(Arc::new(Vitals::create(&path, config.virtual_routers.len()).with_context(hint)?))
+}
+
+/// How adverts are authenticated, if they are: with the keys in their files, after what an earlier run has sent.
+fn authentication(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Option<Authentication>> {
+    let Some(auth) = &config.auth else { return Ok(None) };
+    // What is in the file may be a little older.
+    let kept = memory.sequence.map(Sequence::new).or_else(|| sequence_file::read(&instance.sequence()));
+    Ok(Some(Authentication::new(auth, keys::load(auth)?, kept)?))
+}
+
+/// Keeps what is sent for the next run.
+fn keep_sequence(desk: &Desk, instance: &Instance) -> Option<JoinHandle<()>> {
+    let sent = desk.authentication.as_ref()?.sent();
+    let dir = instance.state_dir();
+    if let Err(error) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir) {
+        warn!(%error, "failed to create `{}`; the sequence of signed adverts does not survive a restart", dir.display());
+    }
+    Some(tokio::spawn(sequence_file::keep(instance.sequence(), sent)))
+}
+
+/// Makes sure that no other agent runs under this name, for as long as the file is open.
+pub fn lock(instance: &Instance) -> anyhow::Result<File> {
+    let (dir, path) = (instance.run_dir(), instance.lock());
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .with_context(|| format!("failed to create `{}`", dir.display()))?;
+    let file = File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("another agent runs as {instance}; stop it, or use --instance"),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("failed to lock `{}`", path.display())),
+    }
+}
+
+/// What the configuration makes worth watching.
+pub(crate) fn watched(config: &Config) -> Watched {
+    Watched {
+        interfaces: config.virtual_routers.iter().map(|router| router.interface.clone()).collect(),
+        virtual_addresses: moving(config).map(IpNet::addr).collect(),
+        routes: config.virtual_routers.iter().any(|router| !router.routes.is_empty()),
+        rules: config.virtual_routers.iter().any(|router| !router.rules.is_empty()),
+    }
+}
+
+/// The virtual addresses that come and go on an interface.
+pub(crate) fn virtual_addresses(config: &Config, interface: &str) -> BTreeSet<IpAddr> {
+    let routers = config.virtual_routers.iter().filter(|router| router.interface == interface);
+    routers.flat_map(moving_of).map(IpNet::addr).collect()
+}
+
+/// The rules that come and go.
+pub(crate) fn rules(config: &Config) -> Vec<Rule> {
+    config.virtual_routers.iter().flat_map(|router| router.rules.clone()).collect()
+}
+
+/// The virtual addresses that nothing is accepted for. RFC 9568 §6.1.
+pub(crate) fn refused(config: &Config) -> Vec<IpAddr> {
+    let refusing = config.virtual_routers.iter().filter(|router| !router.accept);
+    refusing.flat_map(config::VirtualRouter::held_addresses).map(IpNet::addr).collect()
+}
+
+/// The addresses that come and go; those of an owner are the host's own.
+fn moving(config: &Config) -> impl Iterator<Item = &IpNet> {
+    config.virtual_routers.iter().flat_map(moving_of)
+}
+
+fn moving_of(router: &config::VirtualRouter) -> impl Iterator<Item = &IpNet> {
+    let owned = if router.priority == Priority::OWNER { router.addresses.len() } else { 0 };
+    router.held_addresses().skip(owned)
+}
+
+/// The state of every interface that the configuration names; one that does not exist is an error.
+pub(crate) async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
+    let links = link::read(handle, watched).await?;
+    if let Some(absent) = links.iter().find(|link| link.ifindex == 0) {
+        let (_, present) = link::survey(handle).await?;
+        bail!("there is no interface `{}`; there are: {}", absent.interface, present.join(", "));
+    }
+    Ok(links)
+}
+
+/// Begins to hear the interfaces.
+fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>> {
+    if let Some(authentication) = &desk.authentication {
+        desk.datapath.set_keys(authentication.midstates())?;
+    }
+    let attach = |link: &LinkState| {
+        let attachment = desk.datapath.attach(&link.interface, link.ifindex)?;
+        Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment })
+    };
+    links.iter().map(attach).collect()
+}
+
+/// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
+/// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
+pub(crate) fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("{}{}", claims::PREFIX, link.interface))?;
+    UnixListener::bind_addr(&name).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return anyhow!("another agent serves `{}`; one interface has one agent", link.interface);
+        }
+        anyhow!("failed to claim `{}`: {error}", link.interface)
+    })
+}
+
+/// [`claim`]s the interface, unless the program before has.
+fn resume_claim(link: &LinkState, memory: &Memory) -> anyhow::Result<UnixListener> {
+    match memory.descriptors.claims.get(&link.interface) {
+        Some(&descriptor) => Ok(adopt(descriptor)?.into()),
+        None => claim(link),
+    }
+}
+
+/// What the program before has put on an interface, and this one leaves there.
+fn held(config: &Config, memory: &Memory, interface: &str) -> Held {
+    let is_active = |router: &&config::VirtualRouter| {
+        memory.router(&router.identity()).is_some_and(RouterMemory::is_active) && router.interface == interface
+    };
+    let routers: Vec<_> = config.virtual_routers.iter().filter(is_active).collect();
+    Held {
+        items: routers.iter().flat_map(|router| router.holdings().items()).collect(),
+        virtual_macs: routers.iter().filter_map(|router| router.virtual_mac()).collect(),
+    }
+}
+
+/// Makes the virtual routers, and for each a task that keeps its addresses.
+fn build_routers(
+    config: &Config,
+    memory: &Memory,
+    interfaces: &[Interface],
+    sockets: &mut Sockets,
+    crew: &mut Crew,
+    desk: &mut Desk,
+) -> anyhow::Result<Vec<VirtualRouter>> {
+    // The supervisor goes on until this program's first sign of life.
+    let covered_until = memory.descriptors.supervisor.map(|_| clock::now());
+    let build = |entry: &config::VirtualRouter| {
+        let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
+        let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
+        check_mtu(entry, &interface.link, config.auth.is_some())?;
+        let memory = memory.router(&entry.identity()).map(|router| (router, covered_until));
+        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory)
+    };
+    config.virtual_routers.iter().map(build).collect()
+}
+
+/// Says where the kernel's answers to Neighbor Solicitations lack the Router flag that RFC 9568 §6.4.3 wants: where it does
+/// not forward. Harmless for the addresses of services, and not for those of a gateway.
+fn tell_of_router_flag(config: &Config) {
+    let answered_by_host = |router: &&config::VirtualRouter| router.family == Family::Ipv6 && !router.virtual_mac;
+    let interfaces: BTreeSet<_> =
+        config.virtual_routers.iter().filter(answered_by_host).map(|router| &router.interface).collect();
+    for interface in interfaces {
+        if Setting::FORWARDING_IPV6.read(interface).is_ok_and(|forwarding| forwarding == 0) {
+            info!(
+                interface,
+                "net.ipv6.conf.{interface}.forwarding is 0: the kernel answers Neighbor Solicitations without the Router \
+                 flag, which hosts only need where the virtual router is their gateway"
+            );
+        }
+    }
+}
+
+/// A fragmented advert would be dropped by every peer.
+pub(crate) fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
+    let header_len = match entry.family {
+        Family::Ipv4 => 20,
+        Family::Ipv6 => 40,
+    };
+    let trailer_len = match entry.version {
+        Version::V2 => AUTH_DATA_LEN,
+        Version::V3 if is_signed => TRAILER_LEN,
+        Version::V3 => 0,
+    };
+    let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len() + trailer_len;
+    ensure!(
+        u32::try_from(datagram_len).is_ok_and(|len| len <= link.mtu),
+        "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {}: put some of its {} addresses \
+         into another virtual router",
+        entry.name,
+        entry.family,
+        link.interface,
+        link.mtu,
+        entry.addresses.len()
+    );
+    Ok(())
+}
+
+pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
+    Snapshot {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cluster: config.cluster.clone(),
+        node: config.node.clone(),
+        pid: std::process::id(),
+        drained: instance.drained().exists(),
+        supervisor: None,
+        guard: config.guard.mode.to_string(),
+        authentication: None,
+        send_lateness: LatenessStatus::default(),
+        alarms: Vec::new(),
+        interfaces: Vec::new(),
+        virtual_routers: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
