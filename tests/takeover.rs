@@ -363,7 +363,12 @@ fn whoever_removes_something_is_named() -> Result<()> {
             "[\"rule from 10.77.0.101/32 lookup 100 priority 1000\"]",
             "`ip`, process ",
         ),
-        ("-6", "addr del fd77::121/64 dev vsw0", "[\"fd77::121/64\"]", "unknown"),
+        (
+            "-6",
+            "addr del fd77::121/64 dev vsw0",
+            "[\"fd77::121/64\", \"route to 2001:db8:5::/48 via fd77::50 in table 254\"]",
+            "unknown",
+        ),
     ] {
         // `ip` goes on waiting for orders, as a program does that manages addresses.
         let mut command = node.namespace().command("sh");

@@ -162,10 +162,9 @@ impl VirtualRouter {
     /// else is touched. Its adverts and the guard go by the configuration.
     fn hold(&self, holdings: Holdings) {
         self.reins.holdings.send_if_modified(|known| {
-            *known != holdings && {
-                *known = holdings;
-                true
-            }
+            let has_changed = *known != holdings;
+            *known = holdings;
+            has_changed
         });
     }
 

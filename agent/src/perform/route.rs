@@ -88,14 +88,14 @@ impl Route {
         message
     }
 
-    /// Whether `message`, of the interface, is this route. The kernel has no second IPv6 route to one next hop: there another
-    /// program's is as good.
+    /// Whether `message`, of the interface, is this route. With an address the kernel also removes it from IPv6 routes as their
+    /// source. It has no second IPv6 route to one next hop: there another program's is as good.
     #[must_use]
     pub fn is(&self, message: &RouteMessage) -> bool {
         let is_same = destination(message) == Some((self.to, self.table))
             && metric(message) == self.metric
             && next_hops(message).contains(&self.via);
-        is_same && (is_marked(message) || self.to.addr().is_ipv6())
+        is_same && if is_marked(message) { source(message) == self.source } else { self.to.addr().is_ipv6() }
     }
 }
 
@@ -127,6 +127,11 @@ pub fn destination(message: &RouteMessage) -> Option<(IpNet, u32)> {
     };
     let to = IpNet::new(to, message.header.destination_prefix_length).ok()?;
     Some((to, message.attributes.iter().find_map(table).unwrap_or_else(|| message.header.table.into())))
+}
+
+fn source(message: &RouteMessage) -> Option<IpAddr> {
+    let source = |it: &RouteAttribute| if let RouteAttribute::PrefSource(source) = it { ip(source) } else { None };
+    message.attributes.iter().find_map(source)
 }
 
 fn metric(message: &RouteMessage) -> u32 {
@@ -240,6 +245,7 @@ mod tests {
             assert!(!Route { table: 101, ..route }.is(&message));
             assert!(!Route { metric: 5, ..route }.is(&message));
             assert!(!Route { via: None, ..route }.is(&message));
+            assert!(!Route { source: route.via, ..route }.is(&message));
             message.header.protocol = RouteProtocol::Static;
             assert_eq!(route.is(&message), without_mark);
         }

@@ -11,7 +11,9 @@ use tracing::warn;
 use super::{
     Done, Performer, Wish, address,
     holdings::{Ground, Item},
-    names, route, rule,
+    names,
+    netlink::Order,
+    route, rule,
 };
 use crate::mailbox::Mail;
 
@@ -26,6 +28,15 @@ struct Amiss {
     missing: Vec<Item>,
     /// IPv6 addresses that are there, for which nobody is answered, each as it is there.
     unfit: Vec<(Item, AddressMessage)>,
+}
+
+impl Amiss {
+    /// What must go before it can be mended: addresses as they are, and what is left of routes.
+    fn room(&self, ground: Ground) -> Vec<Order> {
+        let unfit = self.unfit.iter().map(|(_, message)| address::take_off_message(message.clone()));
+        let routes = self.missing.iter().filter(|item| matches!(item, Item::Route(_)));
+        unfit.chain(routes.map(|item| item.take_off(ground))).collect()
+    }
 }
 
 impl Performer {
@@ -48,8 +59,7 @@ impl Performer {
         }
         self.blame(&amiss.missing, done.held_since);
         self.complain(&amiss.unfit).await;
-        let spoilt = amiss.unfit.into_iter().map(|(_, message)| address::take_off_message(message)).collect();
-        if !self.put(term, |_| spoilt, &items, wishes, done).await {
+        if !self.put(term, |ground| amiss.room(ground), &items, wishes, done).await {
             return;
         }
         let addresses: Vec<_> = items.iter().filter_map(Item::address).collect();

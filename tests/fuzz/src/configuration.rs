@@ -109,6 +109,7 @@ fn check_router(router: &VirtualRouter, is_signed: bool) {
     assert!((1..=15).contains(&router.interface.len()) && !router.interface.contains(['/', ':', ' ']), "{router:?}");
     check_manner(router);
     check_addresses(router, is_signed);
+    check_holdings(router);
     check_nodes(router);
     let is_owner = router.priority == Priority::OWNER;
     if is_owner {
@@ -133,6 +134,22 @@ fn check_manner(router: &VirtualRouter) {
             assert!(interval <= Centiseconds::MAX);
         }
     }
+}
+
+/// Everything that is held is of the virtual router's family, and can be told to the kernel.
+fn check_holdings(router: &VirtualRouter) {
+    let is_ipv4 = router.family == Family::Ipv4;
+    let nets = router.rules.iter().flat_map(|rule| [rule.from, rule.to]).flatten();
+    let nets = nets.chain(router.routes.iter().map(|route| route.to));
+    let hosts = router.routes.iter().flat_map(|route| [route.via, route.source]).flatten();
+    let hosts = hosts.chain(router.extra_addresses.iter().map(IpNet::addr));
+    let mut addresses = nets.map(|net| (net.addr(), net.network())).chain(hosts.map(|host| (host, host)));
+    assert!(addresses.all(|(one, same)| one == same && one.is_ipv4() == is_ipv4), "{router:?}");
+    assert!(router.rules.iter().all(|rule| rule.from.or(rule.to).is_some() && rule.priority > 0), "{router:?}");
+    let tables = router.rules.iter().map(|rule| rule.table).chain(router.routes.iter().map(|route| route.table));
+    assert!(tables.into_iter().all(|table| table != 0 && table != 255), "{router:?}");
+    let refresh = Duration::from_secs(1)..=Duration::from_hours(1);
+    assert!(router.announcement_refresh.is_none_or(|every| refresh.contains(&every)), "{router:?}");
 }
 
 /// The addresses fit into an advert, and no host has them for another reason.
