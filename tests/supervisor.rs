@@ -135,7 +135,7 @@ fn a_kill_is_a_handover(config: &ClusterConfig<'_>, answers: impl Fn(&Host, IpAd
     let mut cluster = running(&lab, config)?;
     for _ in 0..DEATHS {
         let [ipv4, ipv6] = kill_and_measure(&mut cluster, is_signed)?;
-        println!("{config:?}: the client was without an answer for {ipv4:?} over IPv4, {ipv6:?} over IPv6");
+        eprintln!("{config:?}: the client was without an answer for {ipv4:?} over IPv4, {ipv6:?} over IPv6");
         for vip in Cluster::addresses(0) {
             let (macs, expected) = (answering(&cluster, vip, 20)?, answers(&cluster.nodes[1], vip));
             ensure!(macs == BTreeSet::from([expected]), "{macs:?} answer for {vip}, not {expected} alone");
@@ -237,7 +237,7 @@ fn a_hung_active_is_relieved() -> Result<()> {
     let start = Instant::now();
     cluster.settle_on(0, 1)?;
     let took = start.elapsed();
-    println!("relieved after {took:?}");
+    eprintln!("relieved after {took:?}");
     ensure!(took < Duration::from_millis(3_200), "took {took:?}, as if nobody had handed over");
     let goodbyes = adverts_of_n1(&cluster, &capture, start).into_iter().filter(|said| said.1 == 0).count();
     ensure!(goodbyes == 2, "{goodbyes} times goodbye, for two virtual routers");
