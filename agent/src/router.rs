@@ -92,6 +92,8 @@ pub struct VirtualRouter {
 struct Heard {
     at_ns: u64,
     source: IpAddr,
+    /// Its Max Advertise Interval, where the whole advert came through.
+    interval: Option<Centiseconds>,
 }
 
 impl VirtualRouter {

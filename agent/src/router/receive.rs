@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use tracing::{error, info, warn};
 use vrrp::{
-    Instant, Priority,
+    Centiseconds, Instant, Priority,
     election::{Advert, Event},
     message::{ChecksumForm, Message},
 };
@@ -23,7 +23,8 @@ impl VirtualRouter {
         let sender = self.sender(record, source);
         match self.accept(record, sender, desk) {
             Ok(accepted) => {
-                self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
+                let interval = Some(accepted.message.max_advertise_interval);
+                let before = self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source, interval });
                 self.tally.adverts_received += 1;
                 self.refusals.accept(sender, now);
                 match accepted.form {
@@ -32,7 +33,13 @@ impl VirtualRouter {
                     None => {}
                 }
                 self.remember(sender, &accepted, record.received_at_ns, desk);
-                self.compare(sender, &accepted.message, now);
+                // The shortest interval is said once by whoever is about to leave.
+                let is_leaving = interval == Some(Centiseconds::MIN)
+                    && (accepted.message.priority.is_none()
+                        || before.is_some_and(|before| before.interval != interval));
+                if !is_leaving {
+                    self.compare(sender, &accepted.message, now);
+                }
                 let advert = Advert {
                     source,
                     priority: accepted.message.priority,
@@ -43,7 +50,7 @@ impl VirtualRouter {
             }
             Err(reason) => {
                 if self.is_known(sender) {
-                    self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source });
+                    self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source, interval: None });
                 }
                 self.tally.adverts_refused += 1;
                 if self.refusals.refuse(sender, now) {
@@ -144,7 +151,7 @@ impl VirtualRouter {
                 continue;
             };
             let source = heard.map_or_else(|| address_from_bytes(key.source, self.config.family), |heard| heard.source);
-            self.heard.insert(key, Heard { at_ns: peer.last_good_ns, source });
+            self.heard.insert(key, Heard { at_ns: peer.last_good_ns, source, interval: Some(interval) });
             adverts.push(Advert {
                 source,
                 priority: Some(priority),

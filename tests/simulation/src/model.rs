@@ -85,7 +85,7 @@ pub struct Flight {
     from: usize,
     to: usize,
     priority: Option<Priority>,
-    /// It says the shortest interval.
+    /// The shortest interval was said right before.
     is_hasty: bool,
     age: u8,
 }
@@ -272,21 +272,24 @@ impl Lan {
         if !self.routers[flight.to].is_up {
             return Vec::new();
         }
-        let advert = Advert {
-            source: address(flight.from),
-            priority: flight.priority,
-            max_advertise_interval: if flight.is_hasty { HASTE } else { INTERVAL },
-            received_at: self.now,
+        let said = |priority, max_advertise_interval| {
+            let (source, received_at) = (address(flight.from), self.now);
+            Event::Advert(Advert { source, priority, max_advertise_interval, received_at })
         };
-        self.handle(flight.to, Event::Advert(advert))
+        let sent = said(flight.priority, INTERVAL);
+        let hastening = said(Some(self.routers[flight.from].election.parameters().priority), HASTE);
+        let mut reasons = if flight.is_hasty { self.handle(flight.to, hastening) } else { Vec::new() };
+        reasons.extend(self.handle(flight.to, sent));
+        reasons
     }
 
     fn handle(&mut self, number: usize, event: Event) -> Vec<(usize, Reason)> {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut is_hasty) = (Vec::new(), false);
         for action in self.routers[number].election.handle(event, self.now) {
             match action {
-                Action::Advertise(priority) => self.send(number, priority, false),
-                Action::Hasten(priority) => self.send(number, Some(priority), true),
+                Action::Advertise(priority) => self.send(number, priority, is_hasty),
+                // It leaves together with the goodbye, in one call, and they arrive together.
+                Action::Hasten(_) => is_hasty = true,
                 Action::TakeAddresses => self.routers[number].holds_addresses = true,
                 Action::ReleaseAddresses => self.routers[number].holds_addresses = false,
                 Action::Announce => {}
