@@ -143,7 +143,7 @@ impl VirtualRouter {
     pub fn heed_stamps(&mut self, stamps: Vec<(PeerKey, Peer)>, desk: &mut Desk, now: Instant) {
         let mut adverts = Vec::new();
         for (key, peer) in stamps {
-            let interval = u16::try_from(peer.last_interval_cs).ok().and_then(vrrp::Centiseconds::new);
+            let interval = u16::try_from(peer.last_interval_cs).ok().and_then(Centiseconds::new);
             let heard = self.heard.get(&key).copied();
             let is_news = peer.last_good_ns > heard.map_or(0, |heard| heard.at_ns);
             let (Some(interval), Some(priority)) = (interval.filter(|_| is_news), Priority::new(peer.last_priority))
