@@ -15,6 +15,7 @@ pub mod desk;
 pub mod inspect;
 pub mod instance;
 pub mod keys;
+pub mod killpoint;
 pub mod link;
 pub mod mailbox;
 pub mod observe;

@@ -33,6 +33,7 @@ use crate::{
     authentication::Authentication,
     config::{self, OwnAddress, PeerSource, Transport, WireIdentity},
     desk::Desk,
+    killpoint::{Moment, pass},
     link::LinkState,
     observe::Tally,
     perform::{
@@ -366,12 +367,15 @@ impl VirtualRouter {
                     }
                 }
                 Action::TakeAddresses => {
+                    pass(Moment::Advertised);
                     self.tell_guard(desk);
+                    pass(Moment::RoleNoted);
                     self.hold_addresses();
                 }
                 Action::Announce => self.announce_again(),
                 Action::ReleaseAddresses => {
                     self.tell_guard(desk);
+                    pass(Moment::Left);
                     self.reins.wishes.send_replace(Wish::Release);
                 }
                 Action::Report(transition) => self.report(transition),

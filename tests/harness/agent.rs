@@ -57,10 +57,26 @@ impl Host {
         self.agent_of(&vipd()?, instance, config, extra_arguments)
     }
 
+    /// [`Host::agent_again`] of one that is killed at a moment of `vipd::killpoint`.
+    pub fn agent_killed_at(&self, moment: &str, instance: &str, config: &str) -> Result<Agent> {
+        let variable = format!("{}={moment}", vipd::killpoint::VARIABLE);
+        self.start_agent(vec!["env".into(), variable.into(), vipd()?.into()], instance, config, &[])
+    }
+
     /// [`Host::agent_again`] with the daemon's executable somewhere else.
     pub fn agent_of(&self, program: &Path, instance: &str, config: &str, extra_arguments: &[&str]) -> Result<Agent> {
+        self.start_agent(vec![program.into()], instance, config, extra_arguments)
+    }
+
+    fn start_agent(
+        &self,
+        mut command: Vec<OsString>,
+        instance: &str,
+        config: &str,
+        extra_arguments: &[&str],
+    ) -> Result<Agent> {
         let file = lab::write(&format!("{instance}.toml"), config)?;
-        let mut command: Vec<OsString> = vec![program.into(), "run".into(), "--config".into(), file.clone().into()];
+        command.extend(["run".into(), "--config".into(), file.clone().into()]);
         command.extend(["--node", self.name(), "--instance", instance].map(Into::into));
         command.extend(extra_arguments.iter().map(Into::into));
         let process = spawn(self.namespace(), instance, &command)?;

@@ -13,6 +13,7 @@ use super::{
     netlink::{self, Order, Refused},
     settings::Occasion,
 };
+use crate::killpoint::{Moment, pass};
 
 impl Performer {
     /// Adds `items`, after the orders that `room` gives for the interface where they go; says whether they are there. Where they
@@ -30,7 +31,10 @@ impl Performer {
             return false;
         }
         let outcome = match self.prepare().await {
-            Ok(ground) => self.add(ground, room(ground), items, done).await,
+            Ok(ground) => {
+                pass(Moment::Prepared);
+                self.add(ground, room(ground), items, done).await
+            }
             Err(error) => Err(format!("{error:#}")),
         };
         let Err(failure) = outcome else { return true };
@@ -56,6 +60,7 @@ impl Performer {
             return Err(if others == 0 { failure } else { format!("{failure}; and {others} more") });
         }
         (done.held_since, done.groups) = (Instant::now(), groups);
+        pass(Moment::Added);
         Ok(())
     }
 

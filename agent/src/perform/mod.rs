@@ -45,6 +45,7 @@ use self::{
     virtual_mac::VirtualMac,
 };
 use crate::{
+    killpoint::{Moment, pass},
     link::Removals,
     mailbox::{Mail, Mailbox},
     supervisor::vitals::Standing,
@@ -195,6 +196,7 @@ impl Performer {
         let Wish::Hold { term, .. } = wish else {
             done.end(None);
             done.wish = self.release(done).await.then_some(wish);
+            pass(Moment::Removed);
             return;
         };
         let is_new = done.held_term() != Some(term);
@@ -211,6 +213,7 @@ impl Performer {
             // What waits to be sent may say something else.
             done.announcements.drop_frames();
             self.announce(&self.announced(), done);
+            pass(Moment::Announced);
             if is_new {
                 self.set_refresh(done);
             }

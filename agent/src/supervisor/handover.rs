@@ -210,20 +210,7 @@ impl Handover {
                 Err(error) => warn!(router, "{error:#}; this host goes on answering for the virtual addresses"),
             }
         }
-        // What came last goes first.
-        items.reverse();
-        let ground = Ground { ifindex, is_own: bequest.virtual_mac };
-        let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
-        match netlink::carry_out(&orders) {
-            Ok(refused) => {
-                for Refused { at, error } in refused.into_iter().filter(|refused| !Item::is_gone(refused.error)) {
-                    if let Some(item) = items.get(at) {
-                        warn!(router, %item, %error, "failed to remove what a virtual router held; this host goes on having it");
-                    }
-                }
-            }
-            Err(error) => warn!(router, %error, "failed to ask the kernel to remove virtual addresses"),
-        }
+        remove(bequest, items);
     }
 
     /// Leaves what an agent that is gone has left: a goodbye for the virtual routers that were Active, and then nothing of any
@@ -237,6 +224,10 @@ impl Handover {
             self.remove_items(bequest);
             clear(bequest, vitals);
             info!(router = bequest.name, "handed over for the agent, which is gone");
+        }
+        for bequest in self.bequests.iter().filter(|bequest| !active.contains(bequest)) {
+            // Rules of those that were just being left are on no interface, where a sweep would find them.
+            remove(bequest, bequest.items.iter().filter(|item| matches!(item, Item::Rule(_))).copied().collect());
         }
         self.sweep();
         if let Some(sequence) = sequence
@@ -267,5 +258,23 @@ impl Handover {
 pub(super) fn clear(bequest: &Bequest, vitals: &Vitals) {
     if let Err(error) = vitals.set_active(bequest.slot, false) {
         warn!(router = bequest.name, %error, "failed to note that it was handed over");
+    }
+}
+
+/// Takes `items` of `bequest` off this host, what came last first.
+fn remove(bequest: &Bequest, mut items: Vec<Item>) {
+    let router = &bequest.name;
+    items.reverse();
+    let ground = Ground { ifindex: bequest.ifindex, is_own: bequest.virtual_mac };
+    let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
+    match netlink::carry_out(&orders) {
+        Ok(refused) => {
+            for Refused { at, error } in refused.into_iter().filter(|refused| !Item::is_gone(refused.error)) {
+                if let Some(item) = items.get(at) {
+                    warn!(router, %item, %error, "failed to remove what a virtual router held; this host goes on having it");
+                }
+            }
+        }
+        Err(error) => warn!(router, %error, "failed to ask the kernel to remove virtual addresses"),
     }
 }
