@@ -102,6 +102,11 @@ impl Oracle {
             if let State::Backup(backup) = after {
                 // It has learned the interval, by which it waits when the Active Router leaves.
                 record.learned = record.learned.min(nanoseconds(backup.active_adver_interval));
+                if heard.by_stamp && before != after {
+                    // It stands again when it has waited in vain, for as long as the stamp says.
+                    let wait = nanoseconds(backup.active_down_at.since(there.now(now)));
+                    record.recovered_at = record.recovered_at.max(Some(now + wait));
+                }
             }
             return Ok(());
         }

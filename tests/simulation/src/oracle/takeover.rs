@@ -100,6 +100,10 @@ impl Record {
     /// An advert arrives at a Backup. RFC 9568 §6.4.2.
     pub(super) fn refresh(&mut self, parameters: &Parameters, said: Said, now: Instant) {
         let Said { priority, interval, .. } = said;
+        if parameters.version == Version::V2 && parameters.is_owner() {
+            // It hears nobody. RFC 3768 §7.1.
+            return;
+        }
         let own = parameters.priority.get();
         let wait = |span: Time| now + Duration::from_nanos(span);
         if priority == 0 {

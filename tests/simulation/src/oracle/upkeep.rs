@@ -52,12 +52,24 @@ impl Oracle {
         }
     }
 
-    /// A router goes on with other parameters than the `old` ones. A Backup waits as long as if it had had them before.
-    pub(crate) fn reconfigured(&mut self, host: usize, old: &Parameters, there: &Host) {
+    /// A router goes on with other parameters than the `old` ones. An Active Router says so at once; a Backup waits as long
+    /// as if it had had them before.
+    pub(crate) fn reconfigured(
+        &mut self,
+        host: usize,
+        old: &Parameters,
+        there: &Host,
+        now: Time,
+    ) -> Result<(), Violation> {
         let (record, new) = (&mut self.records[host], there.parameters());
-        let (State::Backup(backup), Some((due, has_left))) = (there.election.state(), record.due) else { return };
+        if there.is_active() && old != new && record.manners.spoke_at != Some(there.now(now)) {
+            return violated(now, || format!("I4: host {} has other parameters and says nothing", host + 1));
+        }
+        let (State::Backup(backup), Some((due, has_left))) = (there.election.state(), record.due) else {
+            return Ok(());
+        };
         if old == new || backup.expects != Expects::Advert || due.as_nanos() == 0 {
-            return;
+            return Ok(());
         }
         let wait = |parameters| {
             let interval = nanoseconds(backup.active_adver_interval);
@@ -65,6 +77,7 @@ impl Oracle {
         };
         let moved = (due + wait(new)) - wait(old);
         record.due = Some((if has_left { due.min(moved) } else { moved }, has_left));
+        Ok(())
     }
 
     /// A router announces the address.

@@ -165,8 +165,7 @@ impl World<'_> {
         let (now, old) = (self.now, *self.hosts[host].parameters());
         self.hosts[host].configured = parameters;
         self.act(host, |host| host.reconfigure(now))?;
-        self.oracle.reconfigured(host, &old, &self.hosts[host]);
-        Ok(())
+        self.oracle.reconfigured(host, &old, &self.hosts[host], now)
     }
 
     fn hand_over(&mut self, host: usize) -> Result<(), Violation> {

@@ -58,6 +58,16 @@ fn an_active_that_was_silent_gives_way() {
     assert_eq!(name(&owner), StateName::Active);
 }
 
+/// A last word would be an advert of a router that nobody waits for any more: the better one has announced since.
+#[test]
+fn an_active_that_was_silent_has_no_last_word() {
+    let last_word = [Action::Advertise(priority(100)), Action::ReleaseAddresses];
+    for (at, expected) in [(6_609_375, &last_word[..]), (6_609_376, &last_word[1..])] {
+        let mut election = active();
+        assert_eq!(effects(&election.handle(advert("10.77.0.1", 200, us(at)), us(at))), expected, "{at}");
+    }
+}
+
 /// Goodbye, then 250 ms for another router to take over, and no preemption of it.
 #[test]
 fn a_router_hands_over_on_request() {
@@ -69,11 +79,17 @@ fn a_router_hands_over_on_request() {
     election.handle(advert("10.77.0.1", 50, us(4_010_000)), us(4_010_000));
     election.handle(advert("10.77.0.1", 50, us(5_010_000)), us(5_010_000));
     assert_eq!(election.deadline(), Some(us(8_619_375)), "an advert of lower priority counts");
-    election.handle(Event::Reclaim, us(5_100_000));
-    election.handle(advert("10.77.0.1", 50, us(6_010_000)), us(6_010_000));
-    assert_eq!(election.deadline(), Some(us(8_619_375)), "and no longer");
+    let mut back = election.clone();
+    back.handle(Event::Reclaim, us(5_100_000));
+    back.handle(advert("10.77.0.1", 50, us(6_010_000)), us(6_010_000));
+    assert_eq!(back.deadline(), Some(us(8_619_375)), "and no longer");
     election.handle(Event::Timer, us(8_619_375));
     assert_eq!(name(&election), StateName::Active);
+
+    // Its next term is like any other: adverts of lower priority do not hold it up.
+    election.handle(advert("10.77.0.3", 200, us(9_000_000)), us(9_000_000));
+    election.handle(advert("10.77.0.1", 50, us(9_500_000)), us(9_500_000));
+    assert_eq!(election.deadline(), Some(us(12_609_375)));
 
     for (version, back_at) in [(Version::V3, 4_250_000), (Version::V2, 5_250_000)] {
         let mut election = started(Parameters { version, ..parameters(100) });
