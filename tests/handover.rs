@@ -92,6 +92,11 @@ fn a_drained_node_serves_only_where_nobody_else_does() -> Result<()> {
 
     cluster.take(1)?.process.terminate(GENEROUS)?;
     cluster.settle_on(0, 0)?;
+    let before = cluster.transitions()?;
+    cluster.agent(0)?.run(&["restart"])?;
+    let status = cluster.agent(0)?.status()?;
+    ensure!(is_drained(&status) && status.all_in(&["Active"]), "{status:?}");
+    ensure!(cluster.transitions()? == before, "a drained node that serves was made to leave: {status:?}");
     cluster.start(1)?;
     cluster.settle_on(0, 1)?;
     cluster.agent(0)?.run(&["undrain"])?;

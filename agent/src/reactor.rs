@@ -4,7 +4,9 @@
 //! exchanged soon after the start. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
+mod interfaces;
 pub mod reload;
+mod status;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -33,7 +35,7 @@ use crate::{
     desk::Desk,
     link::LinkState,
     mailbox::{Inbox, Mail},
-    observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
+    observe::Snapshot,
     perform::{crew::Crew, sockets::Sockets},
     realtime::{Lateness, prefer_this_thread},
     restart::{Memory, leave_open},
@@ -113,7 +115,7 @@ impl Reactor {
         }
         self.look_around(now);
         if self.about.drained {
-            self.routers.iter_mut().for_each(|router| drop(router.drain(true, &mut self.desk, now)));
+            self.routers.iter_mut().for_each(|router| router.set_drained(true, &mut self.desk, now));
         }
         self.bequeath();
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
@@ -388,84 +390,6 @@ impl Reactor {
         Ok(pending)
     }
 
-    /// Takes in the state of an interface. One that was deleted and made anew is another: the guard and the sockets have
-    /// to be put on it.
-    fn link_changed(&mut self, link: LinkState, now: Instant) {
-        let Some(at) = self.interfaces.iter().position(|known| known.link.interface == link.interface) else { return };
-        let Some(interface) = self.interfaces.get_mut(at) else { return };
-        interface.link = link;
-        let (old, new) = (interface.ifindex, interface.link.ifindex);
-        // First of all its virtual routers learn that they cannot serve.
-        self.heed_link(at, now);
-        if new != old {
-            self.leave(at);
-        }
-        if new != 0 && new != old {
-            match self.settle(at, new) {
-                Ok(()) => self.heed_link(at, now),
-                Err(error) => warn!("{error:#}; its virtual routers stay in Fault until the interface changes again"),
-            }
-        }
-        self.bequeath();
-    }
-
-    /// Takes the guard off an interface that is gone, or has another name now.
-    fn leave(&mut self, at: usize) {
-        let Some(interface) = self.interfaces.get_mut(at) else { return };
-        if interface.ifindex != 0 {
-            warn!(interface = interface.link.interface, index = interface.ifindex, "the interface is gone");
-            self.desk.datapath.detach(&interface.link.interface);
-            self.sockets.forget(interface.ifindex);
-            interface.ifindex = 0;
-            let name = &interface.link.interface;
-            self.routers.iter_mut().filter(|router| router.interface() == name).for_each(VirtualRouter::leave);
-        }
-    }
-
-    /// Puts the guard, the sockets and the virtual routers on the interface that has the name now.
-    fn settle(&mut self, at: usize, ifindex: u32) -> anyhow::Result<()> {
-        let Some(interface) = self.interfaces.get_mut(at) else { return Ok(()) };
-        let name = interface.link.interface.clone();
-        let attachment = self.desk.datapath.attach(&name, ifindex)?;
-        *interface = Interface { ifindex, link: interface.link.clone(), attachment };
-        self.resettle(&name)?;
-        info!(interface = name, index = ifindex, "the interface is back");
-        Ok(())
-    }
-
-    /// Moves the virtual routers of an interface to where it is judged now.
-    fn resettle(&mut self, name: &str) -> anyhow::Result<()> {
-        let Some(interface) = self.interfaces.iter().find(|known| known.link.interface == name) else { return Ok(()) };
-        let routers = self.routers.iter_mut().filter(|router| router.interface() == name);
-        for router in routers {
-            router.settle(interface, &mut self.sockets, &mut self.desk)?;
-        }
-        self.places = places(&self.routers);
-        Ok(())
-    }
-
-    /// Takes in where the guard was taken off again and put elsewhere.
-    fn look_after_guard(&mut self, now: Instant) {
-        for (name, attachment) in self.desk.datapath.look(now) {
-            let Some(interface) = self.interfaces.iter_mut().find(|known| known.link.interface == name) else {
-                continue;
-            };
-            let has_moved = interface.attachment.scope != attachment.scope;
-            interface.attachment = attachment;
-            if has_moved && let Err(error) = self.resettle(&name) {
-                warn!("{error:#}");
-            }
-        }
-    }
-
-    fn heed_link(&mut self, at: usize, now: Instant) {
-        let Some(interface) = self.interfaces.get(at) else { return };
-        self.desk.datapath.set_carrier(&interface.link.interface, interface.link.up);
-        for router in &mut self.routers {
-            router.link(&interface.link, &mut self.desk, now);
-        }
-    }
-
     /// Takes over other keys: first the guard learns the new ones, then the old ones go, so that none is missed.
     fn change_authentication(&mut self, config: &config::Auth, keys: Vec<Key>) -> anyhow::Result<()> {
         let authentication = self.desk.authentication.as_mut().context("adverts are not authenticated")?;
@@ -474,40 +398,6 @@ impl Reactor {
         self.desk.datapath.set_keys(midstates).context("failed to write the map of keys")?;
         self.bequeath();
         self.routers.iter().try_for_each(|router| router.configure(&mut self.desk))
-    }
-
-    fn snapshot(&self, now: Instant) -> Snapshot {
-        let interfaces = self.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
-        let routers: Vec<RouterStatus> =
-            self.routers.iter().map(|router| router.status(&self.desk.datapath, now)).collect();
-        let alarms = self.watchman.alarms().to_vec();
-        let authentication = self.desk.authentication.as_ref().map(authentication_status);
-        let (supervisor, send_lateness) = (self.supervised.supervisor(), self.lateness.status());
-        Snapshot {
-            supervisor,
-            interfaces,
-            virtual_routers: routers,
-            alarms,
-            authentication,
-            send_lateness,
-            ..self.about.clone()
-        }
-    }
-
-    fn interface_status(&self, Interface { link, attachment, .. }: &Interface) -> InterfaceStatus {
-        let not_configured = [Family::Ipv4, Family::Ipv6]
-            .into_iter()
-            .map(|family| {
-                self.desk.datapath.counters(&RouterKey::unconfigured(attachment.scope.ifindex, family)).not_configured
-            })
-            .sum();
-        InterfaceStatus {
-            name: link.interface.clone(),
-            up: link.up,
-            attach: attachment.mode.to_string(),
-            attach_reason: attachment.reason.clone(),
-            not_configured,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod oddities;
 mod receive;
 mod reconfigure;
 mod refusals;
+mod send;
 mod status;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -20,29 +21,22 @@ use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
     election::{Action, Cause, Election, Event, State, StateName, Transition},
-    frame,
-    message::{Endpoints, Message},
 };
-use vrrp_wire::{
-    abi::{PeerKey, RouterKey},
-    judge::{GROUP_IPV4, GROUP_IPV6},
-};
+use vrrp_wire::abi::{PeerKey, RouterKey};
 
 use self::{handover::Handover, memory::RouterMemory, oddities::Oddities, refusals::Refusals};
 use crate::{
-    authentication::Authentication,
-    config::{self, OwnAddress, PeerSource, Transport, WireIdentity},
+    config::{self, OwnAddress, WireIdentity},
     desk::Desk,
     killpoint::{Moment, pass},
     link::LinkState,
     observe::Tally,
     perform::{
         Place, Wish,
-        advertise::{Advertiser, endpoints},
+        advertise::Advertiser,
         announce::Announcer,
         crew::{Crew, Reins},
         holdings::Holdings,
-        outbox::{Letter, Outcome, Way},
         sockets::Sockets,
         virtual_mac::VirtualMac,
     },
@@ -397,69 +391,6 @@ impl VirtualRouter {
             }
             Wish::Release => false,
         });
-    }
-
-    fn advertise(&mut self, priority: Option<Priority>, interval: Centiseconds, desk: &mut Desk) {
-        let Some(source) = self.own_address else { return };
-        let message = Message {
-            vrid: self.config.vrid,
-            priority,
-            max_advertise_interval: interval,
-            addresses: self.config.addresses.iter().map(ipnet::IpNet::addr).collect(),
-        };
-        let signature = desk.authentication.as_mut().and_then(Authentication::sign_next);
-        for destination in self.destinations() {
-            let Some(endpoints) = endpoints(source, destination) else { continue };
-            let bytes = self.dialect().encode(&message, &endpoints, signature);
-            if let Some(letter) = self.letter(endpoints, bytes) {
-                desk.outbox.post(letter);
-            }
-        }
-    }
-
-    /// Multicast adverts come from the Virtual Router MAC Address where the virtual router has one, RFC 9568 §7.2; `None`
-    /// while there is no interface.
-    fn letter(&self, endpoints: Endpoints, message: Vec<u8>) -> Option<Letter> {
-        let (router, advertiser) = (self.key, self.advertiser.as_ref()?);
-        if self.config.virtual_mac && self.config.transport == Transport::Multicast {
-            let bytes = frame::multicast(self.own_mac, &endpoints, &message);
-            let way = Way::Frame(Arc::clone(&self.reins.places.borrow().announcer));
-            return Some(Letter { router, way, endpoints, bytes });
-        }
-        Some(Letter { router, way: Way::Socket(Arc::clone(advertiser)), endpoints, bytes: message })
-    }
-
-    /// Takes in what became of an advert.
-    pub fn sent(&mut self, outcome: &Outcome) {
-        match &outcome.result {
-            Ok(()) => {
-                self.tally.adverts_sent += 1;
-                self.sending_fails = false;
-            }
-            Err(error) => {
-                self.tally.adverts_unsent += 1;
-                if !std::mem::replace(&mut self.sending_fails, true) {
-                    let destination = outcome.destination;
-                    warn!(router = %self.name(), %destination, %error, "failed to send an advert");
-                }
-            }
-        }
-    }
-
-    fn destinations(&self) -> Vec<IpAddr> {
-        match (self.config.transport, self.config.family) {
-            (Transport::Multicast, Family::Ipv4) => vec![GROUP_IPV4.into()],
-            (Transport::Multicast, Family::Ipv6) => vec![GROUP_IPV6.into()],
-            (Transport::Unicast, _) => self
-                .config
-                .peers
-                .iter()
-                .filter_map(|peer| match peer.source {
-                    PeerSource::Address(address) => Some(address),
-                    PeerSource::Mac(_) => None,
-                })
-                .collect(),
-        }
     }
 
     fn report(&mut self, transition: Transition) {

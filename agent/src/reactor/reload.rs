@@ -97,7 +97,7 @@ impl Reactor {
             VirtualRouter::build(config, interface, &mut self.sockets, &mut self.crew, &mut self.desk, None)?;
         router.link(&interface.link, &mut self.desk, now);
         if self.about.drained {
-            router.drain(true, &mut self.desk, now);
+            router.set_drained(true, &mut self.desk, now);
         }
         router.start(&mut self.desk, now);
         self.routers.push(router);

@@ -68,12 +68,17 @@ impl VirtualRouter {
     /// Takes the node out, or in again. An owner of the addresses stays: nobody else has them.
     pub fn drain(&mut self, is_drained: bool, desk: &mut Desk, now: Instant) -> Option<PendingHandover> {
         let pending = if is_drained { self.hand_over(desk, now) } else { None };
-        self.is_drained = is_drained;
-        self.handle(Event::Parameters(parameters(&self.config, is_drained)), desk, now);
+        self.set_drained(is_drained, desk, now);
         if !is_drained {
             self.handle(Event::Reclaim, desk, now);
         }
         pending
+    }
+
+    /// Takes in whether the node serves only where nobody else does, in whatever state it is.
+    pub fn set_drained(&mut self, is_drained: bool, desk: &mut Desk, now: Instant) {
+        self.is_drained = is_drained;
+        self.handle(Event::Parameters(parameters(&self.config, is_drained)), desk, now);
     }
 
     /// Tells who waits what has become of the handover.
