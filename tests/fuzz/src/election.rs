@@ -240,10 +240,10 @@ impl History {
             Event::Slept(_) => was_silent(self.now),
             Event::Relieved => true,
             Event::HandOver => !self.parameters.is_owner(),
-            Event::Advert(_)
-            | Event::Startup
+            Event::Startup
             | Event::Shutdown
             | Event::Timer
+            | Event::Advert(_)
             | Event::PrimaryAddress(_)
             | Event::Fault(_)
             | Event::Recovered(_)

@@ -195,16 +195,6 @@ impl Host {
         self.life == Life::Running && self.has_power
     }
 
-    /// What its daemon goes by.
-    pub(crate) const fn parameters(&self) -> &Parameters {
-        self.election.parameters()
-    }
-
-    /// Its interval.
-    pub(crate) fn interval(&self) -> Time {
-        nanoseconds(self.parameters().advertisement_interval.duration())
-    }
-
     /// Whether it is Active and knows what happens to it.
     pub(crate) fn is_active(&self) -> bool {
         self.is_running() && self.state() == StateName::Active

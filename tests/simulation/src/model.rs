@@ -1,6 +1,9 @@
 //! Every history of three virtual routers: messages that take up to a quarter of an interval, get lost, come twice and
 //! overtake each other, and routers that crash, stop and start.
 //!
+//! Messages of different routers, or to different ones, come in any order. One that overtakes another on the same way is a
+//! fault.
+//!
 //! Messages are adverts of these routers and nothing else. What the decoder refuses, an advert from the router's own
 //! address included, never reaches an election, and is the matter of the simulation.
 //!
@@ -54,6 +57,8 @@ pub struct Budget {
     pub lost: u8,
     /// Messages that one receiver gets twice.
     pub twice: u8,
+    /// Messages that overtake others on the same way.
+    pub early: u8,
     /// Routers that crash or stop; each may start again.
     pub ends: u8,
 }
@@ -80,14 +85,20 @@ pub enum Step {
 }
 
 /// A message on its way to one receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flight {
     from: usize,
     to: usize,
     priority: Option<Priority>,
-    /// The shortest interval was said right before.
+    /// It says the shortest interval.
     is_hasty: bool,
     age: u8,
+}
+
+impl Flight {
+    const fn way(self) -> (usize, usize) {
+        (self.from, self.to)
+    }
 }
 
 /// What is true of a state besides what happens next.
@@ -104,7 +115,7 @@ struct Spans {
 pub struct Lan {
     now: Instant,
     routers: [Router; ROUTERS],
-    /// In order; equal ones as often as they were sent.
+    /// By their ways, and on each as they were sent.
     flights: Vec<Flight>,
     budget: Budget,
     spans: Spans,
@@ -153,14 +164,18 @@ impl Lan {
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        let mut flights = self.flights.clone();
-        // What happens to one of two equal messages may as well happen to the other.
-        flights.dedup();
-        for flight in flights {
-            steps.push(Step::Deliver(flight));
+        for (place, &flight) in self.flights.iter().enumerate() {
+            // What happens to one of two equal messages may as well happen to the other.
+            if self.flights[..place].contains(&flight) {
+                continue;
+            }
             if self.budget.lost > 0 {
                 steps.push(Step::Lose(flight));
             }
+            if self.budget.early == 0 && self.overtakes(flight) {
+                continue;
+            }
+            steps.push(Step::Deliver(flight));
             if self.budget.twice > 0 {
                 steps.push(Step::Repeat(flight));
             }
@@ -193,10 +208,12 @@ impl Lan {
     fn take(&mut self, setup: Setup, step: Step) -> Vec<(usize, Reason)> {
         match step {
             Step::Deliver(flight) => {
+                self.budget.early -= u8::from(self.overtakes(flight));
                 self.land(flight);
                 self.deliver(flight)
             }
             Step::Repeat(flight) => {
+                self.budget.early -= u8::from(self.overtakes(flight));
                 self.budget.twice -= 1;
                 self.deliver(flight)
             }
@@ -263,33 +280,36 @@ impl Lan {
     }
 
     fn land(&mut self, flight: Flight) {
-        if let Ok(place) = self.flights.binary_search(&flight) {
+        if let Some(place) = self.flights.iter().position(|&other| other == flight) {
             self.flights.remove(place);
         }
+    }
+
+    /// Whether one that was sent before is still on the same way.
+    fn overtakes(&self, flight: Flight) -> bool {
+        let first = self.flights.iter().find(|other| other.way() == flight.way());
+        first.is_some_and(|&first| first != flight)
     }
 
     fn deliver(&mut self, flight: Flight) -> Vec<(usize, Reason)> {
         if !self.routers[flight.to].is_up {
             return Vec::new();
         }
-        let said = |priority, max_advertise_interval| {
-            let (source, received_at) = (address(flight.from), self.now);
-            Event::Advert(Advert { source, priority, max_advertise_interval, received_at })
+        let advert = Advert {
+            source: address(flight.from),
+            priority: flight.priority,
+            max_advertise_interval: if flight.is_hasty { HASTE } else { INTERVAL },
+            received_at: self.now,
         };
-        let sent = said(flight.priority, INTERVAL);
-        let hastening = said(Some(self.routers[flight.from].election.parameters().priority), HASTE);
-        let mut reasons = if flight.is_hasty { self.handle(flight.to, hastening) } else { Vec::new() };
-        reasons.extend(self.handle(flight.to, sent));
-        reasons
+        self.handle(flight.to, Event::Advert(advert))
     }
 
     fn handle(&mut self, number: usize, event: Event) -> Vec<(usize, Reason)> {
-        let (mut reasons, mut is_hasty) = (Vec::new(), false);
+        let mut reasons = Vec::new();
         for action in self.routers[number].election.handle(event, self.now) {
             match action {
-                Action::Advertise(priority) => self.send(number, priority, is_hasty),
-                // It leaves together with the goodbye, in one call, and they arrive together.
-                Action::Hasten(_) => is_hasty = true,
+                Action::Advertise(priority) => self.send(number, priority, false),
+                Action::Hasten(priority) => self.send(number, Some(priority), true),
                 Action::TakeAddresses => self.routers[number].holds_addresses = true,
                 Action::ReleaseAddresses => self.routers[number].holds_addresses = false,
                 Action::Announce => {}
@@ -302,7 +322,7 @@ impl Lan {
     fn send(&mut self, from: usize, priority: Option<Priority>, is_hasty: bool) {
         let others = (0..ROUTERS).filter(|&to| to != from);
         self.flights.extend(others.map(|to| Flight { from, to, priority, is_hasty, age: 0 }));
-        self.flights.sort_unstable();
+        self.flights.sort_by_key(|flight| flight.way());
     }
 
     fn is_due(&self, number: usize) -> bool {

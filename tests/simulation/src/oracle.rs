@@ -23,7 +23,7 @@ use vrrp::{
     election::{Advert, StateName, Transition},
 };
 
-use self::{agreement::Loss, manners::Manners, upkeep::Owed};
+use self::{agreement::Loss, manners::Manners, upkeep::Handover, upkeep::Owed};
 use crate::{
     clock::Time,
     host::{Host, Said},
@@ -69,7 +69,6 @@ struct ClockRecord {
 
 /// What is known about a host.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Record {
     clock: ClockRecord,
     /// When it stood again after a fault.
@@ -101,11 +100,7 @@ struct Record {
     /// By when whoever has lost to it must have fallen silent.
     rivals_silent_by: Time,
     owed: Option<Owed>,
-    /// It has handed over, waits for a router to take over, and preempts nobody.
-    stands_aside: bool,
-    expects_successor: bool,
-    /// When somebody has last asked it to hand over.
-    asked_at: Option<Time>,
+    handover: Handover,
 }
 
 /// Watches a run.
@@ -195,7 +190,7 @@ impl Oracle {
         }
         record.seen.iter_mut().for_each(|number| *number = 0);
         (record.active_since, record.address_wrong_since, record.due) = (None, None, None);
-        (record.has_left, record.stands_aside, record.manners) = (false, false, Manners::default());
+        (record.has_left, record.handover, record.manners) = (false, Handover::default(), Manners::default());
     }
 
     /// A frame has come to a host, whose kernel has judged it.

@@ -23,6 +23,9 @@ struct Cli {
     /// Messages that may come twice, in place of what each setup bears.
     #[arg(long)]
     twice: Option<u8>,
+    /// Messages that may overtake others, in place of what each setup bears.
+    #[arg(long)]
+    early: Option<u8>,
     /// Routers that may crash or stop, in place of what each setup bears.
     #[arg(long)]
     ends: Option<u8>,
@@ -32,7 +35,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let Cli { lost, twice, ends, jobs } = Cli::parse();
+    let Cli { lost, twice, early, ends, jobs } = Cli::parse();
     let begun = Instant::now();
     let mut waiting = setups();
     waiting.reverse();
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         *budget = Budget {
             lost: lost.unwrap_or(budget.lost),
             twice: twice.unwrap_or(budget.twice),
+            early: early.unwrap_or(budget.early),
             ends: ends.unwrap_or(budget.ends),
         };
     }
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
 
 fn one(setup: Setup) -> Option<Seen> {
     let begun = Instant::now();
-    let Setup { version, priorities, preempts, budget: Budget { lost, twice, ends } } = setup;
+    let Setup { version, priorities, preempts, budget: Budget { lost, twice, early, ends } } = setup;
     let outcome = search(setup);
     let what = match &outcome {
         Ok(Seen { states, steps, active_at_once, .. }) => format!(
@@ -75,7 +79,7 @@ fn one(setup: Setup) -> Option<Seen> {
         Err(what) => what.clone(),
     };
     tell(&format!(
-        "{version:?}, priorities {priorities:?}, preempt {preempts}; {lost} lost, {twice} twice, {ends} ends: {what}"
+        "{version:?}, priorities {priorities:?}, preempt {preempts}; {lost} lost, {twice} twice, {early} early, {ends} ends: {what}"
     ));
     outcome.ok()
 }

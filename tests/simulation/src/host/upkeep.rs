@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
-use vrrp::{Centiseconds, Version, election::Event};
+use vrrp::{Centiseconds, Parameters, Version, election::Event};
 
 use super::{Effect, Host, Life, Wish};
-use crate::clock::Time;
+use crate::clock::{Time, nanoseconds};
 
 impl Host {
+    /// What its daemon goes by.
+    pub(crate) const fn parameters(&self) -> &Parameters {
+        self.election.parameters()
+    }
+
+    /// Its interval.
+    pub(crate) fn interval(&self) -> Time {
+        nanoseconds(self.parameters().advertisement_interval.duration())
+    }
+
     /// Its clock stands still.
     pub(crate) fn suspend(&mut self, time: Time) {
         self.life = Life::Suspended;

@@ -134,7 +134,7 @@ impl Oracle {
             return violated(now, || format!("I1: hosts {numbers:?} are Active in the calm"));
         };
         let passed_over = able.iter().find(|host| {
-            let stands_aside = self.records[usize::from(host.number) - 1].stands_aside;
+            let stands_aside = self.records[usize::from(host.number) - 1].handover.stands_aside;
             let preempts = takeover::patience(host.parameters()).is_some() && !stands_aside;
             preempts && host.parameters().priority > active.parameters().priority
         });

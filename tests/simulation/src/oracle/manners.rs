@@ -15,22 +15,26 @@ use crate::{
 
 /// What is known about how a router behaves.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Manners {
     /// When it last sent an advert, by its own clock, and when the last one in turn. A suspension puts both back.
     pub(super) spoke_at: Option<Instant>,
     pub(super) in_turn_at: Option<Instant>,
-    /// When it has last said the shortest interval before a goodbye, which must follow.
-    hastened_at: Option<Time>,
+    /// When it has last said the shortest interval. A goodbye must follow at once, unless that is its own.
+    hastened: Option<(Time, Follows)>,
     /// The router whose shortest interval it has just heeded, as a Backup.
     pub(super) hastened_by: Option<IpAddr>,
-    /// That was its own interval.
-    is_haste_own: bool,
     /// A supervisor has left in its name.
     pub(super) is_relieved: bool,
     pub(super) has_slept: bool,
     /// Its term as Active is over, and it must say so before anything else.
     pub(super) is_over: bool,
+}
+
+/// What must follow the shortest interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    Goodbye,
+    Anything,
 }
 
 impl Manners {
@@ -70,15 +74,15 @@ impl Oracle {
         }
         let is_hasty = interval == takeover::HASTE && priority > 0;
         let must_hasten = priority == 0 && parameters.version == Version::V3;
-        if must_hasten && manners.hastened_at != Some(now) {
+        if must_hasten && manners.hastened.is_none_or(|(at, _)| at != now) {
             return violated(now, || format!("I4: host {number} says goodbye and has hastened nobody"));
         }
         self.judged.hastened += u64::from(must_hasten);
-        if manners.hastened_at.take().is_some() && priority > 0 && !manners.is_haste_own {
+        if matches!(manners.hastened.take(), Some((_, Follows::Goodbye)) if priority > 0) {
             return violated(now, || format!("I4: host {number} says the shortest interval and no goodbye"));
         }
-        manners.hastened_at = (is_hasty && parameters.version == Version::V3).then_some(now);
-        manners.is_haste_own = there.interval() == takeover::HASTE;
+        let follows = if there.interval() == takeover::HASTE { Follows::Anything } else { Follows::Goodbye };
+        manners.hastened = (is_hasty && parameters.version == Version::V3).then_some((now, follows));
         if interval != there.interval() && !(is_hasty && parameters.version == Version::V3) {
             return violated(now, || format!("I4: host {number} says another's interval"));
         }
@@ -96,7 +100,7 @@ impl Oracle {
         if manners.is_over && is_late && there.is_running() && there.state() == StateName::Active {
             return violated(now, || format!("I1: host {} is Active, and its term is over", host + 1));
         }
-        if manners.hastened_at.is_some_and(|at| at < now) && !manners.is_haste_own {
+        if matches!(manners.hastened, Some((at, Follows::Goodbye)) if at < now) {
             return violated(now, || format!("I4: host {} has said the shortest interval and no goodbye", host + 1));
         }
         Ok(())

@@ -52,10 +52,10 @@ impl Oracle {
             }
             (StateName::Active, StateName::Backup, Reason::Relieved) => record.manners.is_relieved,
             (StateName::Active, StateName::Backup, Reason::HandedOver) => {
-                record.asked_at == Some(now) && !parameters.is_owner()
+                record.handover.asked_at == Some(now) && !parameters.is_owner()
             }
             (StateName::Backup, StateName::Active, Reason::NotTaken) => {
-                record.expects_successor && record.due.is_some_and(|(due, _)| there.now(now) >= due)
+                record.handover.expects_successor && record.due.is_some_and(|(due, _)| there.now(now) >= due)
             }
             (StateName::Initialize, StateName::Backup, Reason::Startup)
             | (StateName::Fault, StateName::Backup, Reason::Recovered(_)) => parameters.priority.get() != 255,
@@ -83,12 +83,11 @@ impl Record {
         self.sent.clear();
         self.manners.turn();
         self.rivals_silent_by = 0;
-        self.expects_successor = transition.reason == Reason::HandedOver;
-        self.stands_aside =
-            (self.stands_aside || transition.reason == Reason::HandedOver) && transition.to != StateName::Active;
-        if let Reason::Recovered(_) = transition.reason {
+        self.handover.turn(transition);
+        if matches!(transition.reason, Reason::Recovered(_)) {
             self.recovered_at = Some(now);
-        } else if transition.reason == Reason::HandedOver {
+        }
+        if transition.reason == Reason::HandedOver {
             // It may wait in vain, and preempts nobody meanwhile.
             self.recovered_at = Some(now + handover_patience(there.parameters()));
         }
@@ -108,7 +107,7 @@ impl Record {
         let wait = |span: Time| now + Duration::from_nanos(span);
         if priority == 0 {
             self.lower(wait(skew(parameters, self.learned)), true);
-        } else if priority >= own || patience(parameters).is_none() || self.stands_aside {
+        } else if priority >= own || patience(parameters).is_none() || self.handover.stands_aside {
             self.learned = learned(parameters, interval);
             self.due = Some((wait(active_down(parameters, self.learned)), false));
         } else if patience(parameters) > Some(Duration::ZERO) {
@@ -149,8 +148,11 @@ impl Record {
         };
         self.learned = interval;
         self.listens_since = Some(now);
-        let is_handed_over = transition.reason == Reason::HandedOver;
-        let wait = if is_handed_over { handover_patience(parameters) } else { active_down(parameters, interval) };
+        let wait = if transition.reason == Reason::HandedOver {
+            handover_patience(parameters)
+        } else {
+            active_down(parameters, interval)
+        };
         self.due = Some((from + Duration::from_nanos(wait), false));
     }
 }

@@ -20,12 +20,12 @@ const ANNOUNCEMENT_GAP: Time = 1_000_000_000;
 impl Oracle {
     /// Somebody asks a router to hand over.
     pub(crate) fn asked(&mut self, host: usize, now: Time) {
-        self.records[host].asked_at = Some(now);
+        self.records[host].handover.asked_at = Some(now);
     }
 
     /// It may preempt again.
     pub(crate) fn reclaimed(&mut self, host: usize) {
-        self.records[host].stands_aside = false;
+        self.records[host].handover.stands_aside = false;
     }
 
     /// A supervisor has left in the name of a router.
@@ -48,7 +48,7 @@ impl Oracle {
             let wait = takeover::active_down(parameters, record.learned);
             record.due = Some((now + Duration::from_nanos(wait), false));
             record.listens_since = Some(now);
-            record.expects_successor = false;
+            record.handover.expects_successor = false;
         }
     }
 
@@ -147,6 +147,26 @@ impl Oracle {
             });
         }
         Ok(())
+    }
+}
+
+/// What is known about a router that is to hand over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Handover {
+    /// When somebody has last asked it to.
+    pub(super) asked_at: Option<Time>,
+    /// It has handed over, and preempts nobody.
+    pub(super) stands_aside: bool,
+    /// It has, and waits for a router to take over.
+    pub(super) expects_successor: bool,
+}
+
+impl Handover {
+    /// A state has changed.
+    pub(super) fn turn(&mut self, transition: &Transition) {
+        self.expects_successor = transition.reason == Reason::HandedOver;
+        let stands_aside = self.stands_aside || self.expects_successor;
+        self.stands_aside = stands_aside && transition.to != StateName::Active;
     }
 }
 
