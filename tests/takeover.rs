@@ -290,7 +290,8 @@ fn promotes(host: &Host) -> Result<bool> {
 fn nothing_but_what_is_foreign_outlives_a_kill() -> Result<()> {
     let lab = lab!();
     for by_detach in [false, true] {
-        let mut cluster = Cluster::with_config(&lab, 1, with(HELD, &ClusterConfig::default())?)?;
+        let config = ClusterConfig { supervisor: false, ..ClusterConfig::default() };
+        let mut cluster = Cluster::with_config(&lab, 1, with(HELD, &config)?)?;
         let node = cluster.nodes[0].clone();
         node.namespace().set("ipv4/conf/vsw0/promote_secondaries", "0")?;
         FOREIGN.iter().try_for_each(|arguments| node.run("ip", arguments).map(drop))?;
@@ -327,7 +328,7 @@ fn the_rules_of_another_agent_are_left_to_it() -> Result<()> {
     for up in ["other0", "other1"] {
         node.run("ip", &["link", "set", up, "up"])?;
     }
-    let config = "[cluster]\nname = \"other\"\ninterface = \"other0\"\n[guard]\nattach = \"off\"\n\
+    let config = "[cluster]\nname = \"other\"\ninterface = \"other0\"\nsupervisor = false\n[guard]\nattach = \"off\"\n\
                   [[node]]\nname = \"n1\"\naddress = \"10.78.0.1\"\n\
                   [[virtual_router]]\nname = \"b\"\nvrid = 9\naddresses = [\"10.78.0.101/24\"]\nnodes = [\"n1\"]\n\
                   rules = [{ from = \"10.78.0.101\", table = 101 }]\n";

@@ -400,7 +400,7 @@ fn without_accept_mode_only_neighbor_discovery_is_answered() -> Result<()> {
 #[test]
 fn refusals_end_with_the_configuration() -> Result<()> {
     let lab = lab!();
-    let config = ClusterConfig { cluster: "accept = false", ..ClusterConfig::DEFAULT };
+    let config = ClusterConfig { cluster: "accept = false", ..UNSUPERVISED };
     let mut cluster = Cluster::new(&lab, 2, &config)?;
     cluster.start(0)?;
     cluster.settle_on(0, 0)?;
