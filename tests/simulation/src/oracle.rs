@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// A host that starts anew while its clock is wrong, or before it has signed by the right one again, has forgotten how far
-/// ahead of the right time it was.
+/// ahead of the right time it was. So has one whose clock goes from one wrong time to another: it remembers one jump.
 const DOUBT: Time = 3_000_000_000;
 
 /// A rule that did not hold.
@@ -67,6 +67,16 @@ struct ClockRecord {
     doubted_until: Time,
 }
 
+/// What the last stamp of an advert that counts is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stamp {
+    /// One that the daemon gets to hear as well.
+    #[default]
+    OfHeard,
+    /// One that nothing else is left of.
+    OfLost,
+}
+
 /// What is known about a host.
 #[derive(Clone, Debug, Default)]
 struct Record {
@@ -78,6 +88,7 @@ struct Record {
     /// The earliest moment at which it may take over, by its own clock, and whether the Active Router has left.
     due: Option<(Instant, bool)>,
     learned: Time,
+    stamp: Stamp,
     /// When it became a Backup: what arrived later was judged when it arrived.
     listens_since: Option<Instant>,
     heard: Option<Advert>,
@@ -148,7 +159,9 @@ impl Oracle {
             Happening::Settled | Happening::Replaced | Happening::LoseActive { .. } | Happening::Assail { .. }
         );
         self.is_settled &= is_harmless;
-        if let Happening::WallClock { host, .. } = *happening {
+        if let Happening::WallClock { host, ahead } = *happening {
+            let clock = &mut self.records[host].clock;
+            clock.is_forgetful |= clock.was_wrong && ahead != 0;
             self.clock_changed(host, now);
         }
         if let Happening::Assail { times, every, .. } = *happening {
@@ -209,7 +222,7 @@ impl Oracle {
         let Some((from, number)) = delivery.origin.filter(|_| is_genuine) else {
             // The kernel does not look at checksums.
             (record.replaced, record.is_left_again) = (None, false);
-            if arrival.is_lost {
+            if arrival.is_lost || record.stamp == Stamp::OfLost {
                 // It has put its stamp in the place of a genuine one, which can hold up no takeover any more.
                 record.due = Some((Instant::from_nanos(0), true));
             }
@@ -224,8 +237,11 @@ impl Oracle {
             return violated(now, || format!("an advert of host {} that it has not sent", from + 1));
         };
         record.note_unattended(host, said, now);
-        if arrival.is_lost && said.priority < host.parameters().priority.get() {
-            // The same with one of the same router, which has other parameters since.
+        let stamp = if arrival.is_lost { Stamp::OfLost } else { Stamp::OfHeard };
+        if said.priority >= host.parameters().priority.get() {
+            record.stamp = stamp;
+        } else if stamp == Stamp::OfLost || record.stamp == Stamp::OfLost {
+            // The same with one of a router that has other parameters since, as may have this one.
             record.due = Some((Instant::from_nanos(0), true));
         }
         if host.state() == StateName::Backup && (is_news || !self.scenario.auth.signs()) {
