@@ -238,13 +238,14 @@ impl Oracle {
         };
         record.note_unattended(host, said, now);
         let stamp = if arrival.is_lost { Stamp::OfLost } else { Stamp::OfHeard };
-        if said.priority >= host.parameters().priority.get() {
+        let counts = is_news || !self.scenario.auth.signs();
+        if counts && said.priority >= host.parameters().priority.get() {
             record.stamp = stamp;
         } else if stamp == Stamp::OfLost || record.stamp == Stamp::OfLost {
-            // The same with one of a router that has other parameters since, as may have this one.
+            // The same with one of a router that has other parameters since, as may have this one; or with an older one.
             record.due = Some((Instant::from_nanos(0), true));
         }
-        if host.state() == StateName::Backup && (is_news || !self.scenario.auth.signs()) {
+        if host.state() == StateName::Backup && counts {
             record.refresh(host.parameters(), said, host.now(now));
         }
         Ok(())
