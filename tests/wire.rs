@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use harness::{
     Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, decode,
     frame::{Advert, Checksum, checksum},
@@ -67,8 +67,14 @@ fn check(frame: &[u8], expected: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The advert that the first node should send.
-fn expected(node: &Host, family: Family, priority: u8, form: Checksum, has_virtual_mac: bool) -> Vec<u8> {
+/// An advert that the first node should send.
+fn expected(
+    node: &Host,
+    family: Family,
+    (priority, interval_cs): (u8, u16),
+    form: Checksum,
+    has_virtual_mac: bool,
+) -> Vec<u8> {
     let [ipv4, ipv6] = Cluster::addresses(0);
     let (source, addresses, virtual_mac, checksum) = match family {
         Family::Ipv4 => (ip("10.77.0.1"), vec![ipv4], IPV4_MAC, form),
@@ -78,11 +84,11 @@ fn expected(node: &Host, family: Family, priority: u8, form: Checksum, has_virtu
     };
     let mac = if has_virtual_mac { virtual_mac } else { node.mac() };
     let advert = Advert::new(mac, source, Cluster::VRIDS[0], priority, &addresses);
-    Advert { interval_cs: 10, checksum, ..advert }.frame()
+    Advert { interval_cs, checksum, ..advert }.frame()
 }
 
-/// From start to end, in each manner of sending: adverts of its own priority, then one of Priority 0, and no other frame of
-/// VRRP, to wherever.
+/// From start to end, in each manner of sending: adverts of its own priority, at the end one with the shortest Max Advertise
+/// Interval and then one of Priority 0, and no other frame of VRRP, to wherever.
 /// Rows: +A1 -A1 +A2 -A2 +A5 -A5 +A6 -A6 +A7 +A8 -A8 +A9 -A9 +A10 -A10 +A11 +A12 -A12 +A13 +A16 -A16 +A19 -A19
 #[test]
 fn a_node_sends_adverts_as_the_rfc_lays_them_out_and_nothing_else() -> Result<()> {
@@ -100,15 +106,17 @@ fn a_node_sends_adverts_as_the_rfc_lays_them_out_and_nothing_else() -> Result<()
         cluster.take(0)?.process.terminate(GENEROUS)?;
         let node = &cluster.nodes[0];
         for family in FAMILIES {
-            let [regular, goodbye] = [200, 0].map(|priority| expected(node, family, priority, form, has_virtual_mac));
+            let [regular, hastening, goodbye] =
+                [(200, 10), (200, 1), (0, 10)].map(|said| expected(node, family, said, form, has_virtual_mac));
             // The third byte of the message is the priority.
             let priority_at = goodbye.len() - if family == Family::Ipv4 { 10 } else { 38 };
             port.wait_for("a goodbye", GENEROUS, |frame| {
                 vrrp_over(&frame.bytes) == Some(family) && frame.bytes.get(priority_at) == Some(&0)
             })?;
             let frames = sent(&port, family);
-            let (last, others) = frames.split_last().context("nothing was sent")?;
+            let [others @ .., before, last] = &frames[..] else { bail!("only {frames:?} were sent") };
             check(&last.bytes, &goodbye)?;
+            check(&before.bytes, &hastening)?;
             others.iter().try_for_each(|frame| check(&frame.bytes, &regular))?;
         }
     }
