@@ -6,6 +6,7 @@ use std::{
     env,
     io::{self, Read, Write},
     process::{Command, ExitCode, Stdio},
+    thread,
     time::Instant,
 };
 
@@ -22,6 +23,8 @@ use crate::{
 const UNPRIVILEGED: [&str; 6] = ["vrrp", "vipd-ebpf", "vipd", "vipd-fuzz", "vipd-simulation", "xtask"];
 /// The variable by which a test that cannot run fails.
 const REQUIRE: &str = "VIPD_TESTS_REQUIRE";
+/// The variable by which Rust's test harness is told how many tests to run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 /// What becomes of tests that this machine or user cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,9 @@ fn namespaces(requirement: Requirement) -> Result<Outcome> {
     match build::vipd(&build::Options { release: false }) {
         Ok(vipd) => cargo_test(&["vipd-tests"], |command| {
             command.env("VIPD_BIN", &vipd);
+            if env::var_os(THREADS).is_none() {
+                command.env(THREADS, threads().to_string());
+            }
             if requirement == Requirement::All {
                 command.env(REQUIRE, "1");
             }
@@ -72,6 +78,11 @@ fn namespaces(requirement: Requirement) -> Result<Outcome> {
             Ok(Outcome::ran(Counts::default(), false, started.elapsed()))
         }
     }
+}
+
+/// How many tests of namespaces run at once: they wait more than they compute, so somewhat more than there are CPUs.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, |cpus| cpus.get() * 3 / 2)
 }
 
 /// Runs all tests of `packages`, shows what they print as they print it, and counts.
