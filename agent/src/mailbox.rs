@@ -42,6 +42,15 @@ pub enum Mail {
         /// The address.
         address: IpAddr,
     },
+    /// Hosts were asked for an answer to a virtual address.
+    Asked {
+        /// What the [crew](crate::perform::crew) calls the virtual router.
+        router: u32,
+        /// The term as Active that it was done in.
+        term: u64,
+        /// The hosts.
+        gateways: Vec<IpAddr>,
+    },
     /// Another configuration.
     Reload {
         /// What is to be done for it.

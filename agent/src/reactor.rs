@@ -226,6 +226,7 @@ impl Reactor {
                 router.set_cause(Cause::Clock, present, &mut self.desk, now);
             }
         }
+        self.routers.iter_mut().for_each(|router| router.look_at_proof(&mut self.desk, now));
         self.watchman.look(&self.routers, &self.desk, now);
     }
 
@@ -314,6 +315,11 @@ impl Reactor {
                 Mail::Addresses { router, term, outcome } => {
                     if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
                         router.addresses(term, outcome, &mut self.desk, now);
+                    }
+                }
+                Mail::Asked { router, term, gateways } => {
+                    if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
+                        router.note_asked(term, gateways);
                     }
                 }
                 Mail::Unfit { router, address } => {

@@ -8,6 +8,7 @@ mod guard;
 pub mod handover;
 pub mod memory;
 mod oddities;
+mod proof;
 mod receive;
 mod reconfigure;
 mod refusals;
@@ -24,7 +25,7 @@ use vrrp::{
 };
 use vrrp_wire::abi::{PeerKey, RouterKey};
 
-use self::{handover::Handover, memory::RouterMemory, oddities::Oddities, refusals::Refusals};
+use self::{handover::Handover, memory::RouterMemory, oddities::Oddities, proof::Proof, refusals::Refusals};
 use crate::{
     config::{self, OwnAddress, WireIdentity},
     desk::Desk,
@@ -73,6 +74,8 @@ pub struct VirtualRouter {
     learned: BTreeMap<PeerKey, u64>,
     refusals: Refusals,
     oddities: Oddities,
+    /// Whether others have heard of the takeover; `None` where that is not watched.
+    proof: Option<Proof>,
     sending_fails: bool,
     /// The node serves only where nobody else does.
     is_drained: bool,
@@ -135,6 +138,7 @@ impl VirtualRouter {
             learned: BTreeMap::new(),
             refusals: Refusals::default(),
             oddities: Oddities::default(),
+            proof: None,
             sending_fails: false,
             is_drained: false,
             resumed: None,
@@ -365,12 +369,14 @@ impl VirtualRouter {
                     self.tell_guard(desk);
                     pass(Moment::RoleNoted);
                     self.hold_addresses();
+                    self.begin_proof(desk, now);
                 }
                 Action::Announce => self.announce_again(),
                 Action::ReleaseAddresses => {
                     self.tell_guard(desk);
                     pass(Moment::Left);
                     self.reins.wishes.send_replace(Wish::Release);
+                    self.end_proof(desk);
                 }
                 Action::Report(transition) => self.report(transition),
             }

@@ -67,6 +67,7 @@ pub(super) struct Manner {
     pub(super) min_ttl: Field<u8>,
     pub(super) virtual_link_local: Field<bool>,
     pub(super) announcement_refresh: Field<Refresh>,
+    pub(super) gateways: Field<Vec<Located<IpAddr>>>,
 }
 
 /// `preempt`: when a Backup takes over from an Active Router of lower priority.
@@ -228,6 +229,7 @@ impl Manner {
             min_ttl: table.scalar("min_ttl", value::min_ttl),
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
             announcement_refresh: table.scalar("announcement_refresh", value::announcement_refresh),
+            gateways: table.list("gateways", value::host),
         }
     }
 }

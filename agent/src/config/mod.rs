@@ -234,6 +234,8 @@ pub struct VirtualRouter {
     pub rules: Vec<Rule>,
     /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
     pub announcement_refresh: Option<Duration>,
+    /// Hosts of its family that are asked for an answer after a takeover; `None`: the next hops of routes through the interface.
+    pub gateways: Option<Vec<IpAddr>>,
     /// Whether adverts must begin with a link-local address; never over IPv4.
     pub link_local_first: bool,
     /// The address that this node's adverts come from.
@@ -263,6 +265,7 @@ impl VirtualRouter {
             rules: self.rules.clone(),
             owned: self.priority == Priority::OWNER,
             announcement_refresh: self.announcement_refresh,
+            gateways: self.gateways.clone(),
         }
     }
 

@@ -121,6 +121,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         routes: Vec::new(),
         rules: Vec::new(),
         announcement_refresh: Some(Duration::from_mins(1)),
+        gateways: None,
         link_local_first: false,
         own_address: OwnAddress::Configured("10.77.0.1".parse().unwrap()),
         peers: vec![Peer {
