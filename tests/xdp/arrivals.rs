@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// `frame` with another receiver.
-fn to(mac: MacAddr, frame: Vec<u8>) -> Vec<u8> {
+fn to(mac: MacAddr, frame: &[u8]) -> Vec<u8> {
     [&mac.0[..], &frame[6..]].concat()
 }
 
@@ -29,14 +29,14 @@ fn what_reaches_a_virtual_address_at_our_ethernet_address_is_counted_while_it_is
     for (hook, family) in INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family))) {
         let (vip, client) = (vip(family, MULTICAST), host(family, 9));
         let reaches = [
-            to(OWN_MAC, syn(STRANGER_MAC, client, vip)),
-            to(OWN_MAC, answer_to(STRANGER_MAC, STRANGER_MAC, client, vip)),
+            to(OWN_MAC, &syn(STRANGER_MAC, client, vip)),
+            to(OWN_MAC, &answer_to(STRANGER_MAC, STRANGER_MAC, client, vip)),
         ];
         let misses = [
             // A switch that does not know better sends it everywhere.
-            to(PEER_MAC, syn(STRANGER_MAC, client, vip)),
-            to(OWN_MAC, syn(STRANGER_MAC, client, host(family, 10))),
-            to(PEER_MAC, answer_to(STRANGER_MAC, STRANGER_MAC, client, vip)),
+            to(PEER_MAC, &syn(STRANGER_MAC, client, vip)),
+            to(OWN_MAC, &syn(STRANGER_MAC, client, host(family, 10))),
+            to(PEER_MAC, &answer_to(STRANGER_MAC, STRANGER_MAC, client, vip)),
             // Asked by all, of all.
             question(STRANGER_MAC, client, vip),
             advert(family).frame(),
