@@ -17,7 +17,6 @@ mod status;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
@@ -25,7 +24,13 @@ use vrrp::{
 };
 use vrrp_wire::abi::{PeerKey, RouterKey};
 
-use self::{handover::Handover, memory::RouterMemory, oddities::Oddities, proof::Proof, refusals::Refusals};
+use self::{
+    handover::{PendingAnswer, Successor},
+    memory::RouterMemory,
+    oddities::Oddities,
+    proof::Proof,
+    refusals::Refusals,
+};
 use crate::{
     config::{self, OwnAddress, WireIdentity},
     desk::Desk,
@@ -82,7 +87,9 @@ pub struct VirtualRouter {
     /// In the same state since when and why, by the program that was here before; until the state changes.
     resumed: Option<(Instant, Option<String>)>,
     /// Who waits for another router to take over from this one.
-    handover: Option<oneshot::Sender<Handover>>,
+    handover: Option<PendingAnswer>,
+    /// Who alone is told what is sent now.
+    only_to: Option<Successor>,
 }
 
 /// An advert that came through.
@@ -143,6 +150,7 @@ impl VirtualRouter {
             is_drained: false,
             resumed: None,
             handover: None,
+            only_to: None,
             config,
         }
     }

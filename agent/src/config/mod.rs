@@ -319,6 +319,8 @@ pub enum OwnAddress {
 pub struct Peer {
     /// Name of the node.
     pub node: String,
+    /// Its Priority.
+    pub priority: Priority,
     /// How its adverts are known.
     pub source: PeerSource,
     /// The only MAC address that its adverts may come from, if the file pins one.

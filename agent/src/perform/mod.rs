@@ -20,6 +20,7 @@ pub mod route;
 pub mod rule;
 pub mod settings;
 pub mod sockets;
+pub mod station;
 pub mod sweep;
 pub mod sysctl;
 mod upkeep;

@@ -165,7 +165,7 @@ impl<'f> Router<'f> {
             Some(address) => PeerSource::Address(address),
             None => PeerSource::Mac(mac.filter(|_| shared.is_none())?),
         };
-        Some(Peer { node: member.name.to_owned(), source, mac })
+        Some(Peer { node: member.name.to_owned(), priority: member.priority, source, mac })
     }
 
     /// The address that adverts of `node` come from, as far as the file gives it.
