@@ -6,6 +6,7 @@ mod bequest;
 mod explain;
 mod guard;
 pub mod handover;
+mod member;
 pub mod memory;
 mod oddities;
 mod receive;
@@ -80,6 +81,10 @@ pub struct VirtualRouter {
     resumed: Option<(Instant, Option<String>)>,
     /// Who waits for another router to take over from this one.
     handover: Option<oneshot::Sender<Handover>>,
+    /// When it takes over from a silent Active Router, with its group; `None` where that does not come by itself.
+    takeover_at: Option<Instant>,
+    /// What is to be said of the virtual router whose lead it has followed last.
+    leader: Option<String>,
 }
 
 /// An advert that came through.
@@ -139,6 +144,8 @@ impl VirtualRouter {
             is_drained: false,
             resumed: None,
             handover: None,
+            takeover_at: None,
+            leader: None,
             config,
         }
     }
@@ -211,7 +218,10 @@ impl VirtualRouter {
     /// When [`VirtualRouter::expire`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.election.deadline()
+        match self.election.state() {
+            State::Backup(_) => self.takeover_at,
+            State::Initialize(_) | State::Active(_) | State::Fault { .. } => self.election.deadline(),
+        }
     }
 
     /// Whether the deadline has come.
@@ -402,7 +412,9 @@ impl VirtualRouter {
         info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");
     }
 
-    fn name(&self) -> String {
+    /// What people call it: `NAME/FAMILY`.
+    #[must_use]
+    pub fn name(&self) -> String {
         format!("{}/{}", self.config.name, self.config.family)
     }
 }
@@ -423,6 +435,7 @@ fn parameters(config: &config::VirtualRouter, is_drained: bool) -> Parameters {
         spread: spread(config.advertisement_interval.duration(), config.vrid),
         down_timer_adverts: config.down_timer_adverts,
         learned_interval_max: config.learned_interval_max,
+        breaks_ties: config.group.as_ref().is_none_or(|group| group.breaks_ties),
     }
 }
 
