@@ -41,8 +41,11 @@ impl VirtualRouter {
     }
 
     fn describe_reason(&self, reason: Reason) -> String {
-        let leader = self.leader.as_ref().filter(|_| reason == Reason::Follows);
-        leader.cloned().unwrap_or_else(|| reason.to_string())
+        match (reason, &self.leader) {
+            (Reason::Follows, Some(leader)) => leader.clone(),
+            (Reason::Recovered(cause), Some(leader)) if cause.is_of_group() => format!("over: {leader}"),
+            _ => reason.to_string(),
+        }
     }
 
     fn describe_cause(&self, cause: Cause) -> String {

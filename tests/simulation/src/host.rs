@@ -105,6 +105,10 @@ pub(crate) struct Wish {
     holds: bool,
 }
 
+/// When the group of a host takes over; `None`: not by itself.
+#[derive(Clone, Copy, Debug)]
+struct Takeover(Option<Instant>);
+
 /// A host of the LAN.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -124,6 +128,8 @@ pub(crate) struct Host {
     pub(crate) wish: Wish,
     /// Keys that are accepted, and the one that signs.
     pub(crate) keys: (Vec<u8>, u8),
+    /// When its group takes over; `None`: it is in none, and goes by its own timer.
+    takeover: Option<Takeover>,
     /// The configuration as it was last read.
     pub(crate) configured: Parameters,
     /// What the daemon hears of before anything else when it runs again.
@@ -170,6 +176,7 @@ impl Host {
             failures: 0,
             wish: Wish::default(),
             keys: (vec![1], 1),
+            takeover: None,
             configured: router.parameters,
             news: Vec::new(),
             version: scenario.version,
@@ -207,7 +214,15 @@ impl Host {
 
     /// When the daemon wants to run.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.election.deadline().filter(|_| self.is_running()).map(|deadline| self.clock.time(deadline))
+        self.timer().filter(|_| self.is_running()).map(|deadline| self.clock.time(deadline))
+    }
+
+    /// When a timer fires that this host heeds.
+    fn timer(&self) -> Option<Instant> {
+        match self.takeover {
+            Some(Takeover(at)) if self.state() == StateName::Backup => at,
+            Some(_) | None => self.election.deadline(),
+        }
     }
 
     /// Goes on with other keys, and the one that signs.
@@ -284,6 +299,13 @@ impl Host {
             return Vec::new();
         }
         self.kernel.beat_at = self.now(time);
+        let mut effects = self.take_in(time);
+        effects.extend(self.expire(time));
+        effects
+    }
+
+    /// The first half of a turn: whatever has come in.
+    pub(crate) fn take_in(&mut self, time: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
         for event in std::mem::take(&mut self.news) {
             effects.extend(self.handle(event, time));
@@ -300,12 +322,17 @@ impl Host {
                 effects.push(Effect::Saved { by_stamp: true });
             }
         }
-        effects.extend(self.handle(Event::Timer, time));
         effects
     }
 
+    /// The second half: the timers.
+    pub(crate) fn expire(&mut self, time: Time) -> Vec<Effect> {
+        let is_due = self.is_running() && self.timer().is_some_and(|timer| timer <= self.now(time));
+        if is_due { self.handle(Event::Timer, time) } else { Vec::new() }
+    }
+
     fn is_takeover_due(&self, time: Time) -> bool {
-        let is_due = self.election.deadline().is_some_and(|deadline| deadline <= self.now(time));
+        let is_due = self.timer().is_some_and(|timer| timer <= self.now(time));
         is_due && self.state() == StateName::Backup
     }
 

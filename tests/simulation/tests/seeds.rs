@@ -1,6 +1,6 @@
 //! A part of the simulation in every test run, and the seeds that have once found something.
 
-use vipd_simulation::{Summary, fingerprint, run};
+use vipd_simulation::{Summary, fingerprint, run, run_pairs};
 
 /// Histories that vipd did not survive once, with the fingerprint of each, and what was wrong.
 const FOUND: [(u64, u64, &str); 6] = [
@@ -50,6 +50,16 @@ fn a_thousand_histories_keep_every_rule() {
     assert_eq!(failed, []);
     let never: Vec<_> = total.counts().filter(|&(_, count)| count == 0).map(|(what, _)| what).collect();
     assert!(never.is_empty(), "rules that had nothing to judge: {never:?}");
+}
+
+/// Two virtual routers on each node, which move together.
+#[test]
+fn two_that_move_together_are_never_apart() {
+    let mut calms = 0;
+    for seed in 1..=200 {
+        calms += run_pairs(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")).settled;
+    }
+    assert!(calms > 100, "{calms} calms");
 }
 
 #[test]
