@@ -5,6 +5,7 @@
 //! what it missed before it takes over from anybody.
 
 mod groups;
+mod handover;
 mod interfaces;
 pub mod reload;
 mod status;
@@ -41,10 +42,7 @@ use crate::{
     perform::{crew::Crew, sockets::Sockets},
     realtime::{Lateness, prefer_this_thread},
     restart::{Memory, leave_open},
-    router::{
-        VirtualRouter,
-        handover::{HandoverRequest, PendingHandover},
-    },
+    router::VirtualRouter,
     supervisor::{supervised::Supervised, will::Will},
     watchman::Watchman,
 };
@@ -238,6 +236,7 @@ impl Reactor {
                 router.set_cause(Cause::Clock, present, &mut self.desk, now);
             }
         }
+        self.routers.iter_mut().for_each(|router| router.look_at_proof(&mut self.desk, now));
         self.watchman.look(&self.routers, &self.desk, now);
     }
 
@@ -330,6 +329,11 @@ impl Reactor {
                         router.addresses(term, outcome, &mut self.desk, now);
                     }
                 }
+                Mail::Asked { router, term, gateways } => {
+                    if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
+                        router.note_asked(term, gateways);
+                    }
+                }
                 Mail::Unfit { router, address } => {
                     if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
                         router.note_unfit(address, now);
@@ -342,6 +346,9 @@ impl Reactor {
                 }
                 Mail::Explain { router, asker } => {
                     let _ = asker.send(self.explain(router.as_deref(), now));
+                }
+                Mail::Candidate { router, node, asker } => {
+                    let _ = asker.send(self.candidate(&router, &node));
                 }
                 Mail::HandOver { request, asker } => {
                     let _ = asker.send(self.hand_over(&request, now));
@@ -376,39 +383,6 @@ impl Reactor {
         self.beat();
         memory.descriptors.supervisor = self.supervised.give_way()?;
         Ok(memory)
-    }
-
-    /// Lets other routers serve, or no longer.
-    fn hand_over(&mut self, request: &HandoverRequest, now: Instant) -> Result<Vec<PendingHandover>, String> {
-        let (routers, desk) = (&mut self.routers, &mut self.desk);
-        let name = match request {
-            HandoverRequest::Transfer(name) => name,
-            HandoverRequest::Drain | HandoverRequest::Undrain => {
-                let is_drained = *request == HandoverRequest::Drain;
-                self.about.drained = is_drained;
-                return Ok(routers.iter_mut().filter_map(|router| router.drain(is_drained, desk, now)).collect());
-            }
-        };
-        let groups: BTreeSet<_> =
-            routers.iter().filter(|router| router.is_called(name)).map(VirtualRouter::group_name).collect();
-        let groups: BTreeSet<_> = groups.into_iter().map(|group| group.map(str::to_owned)).collect();
-        if groups.is_empty() {
-            let names: BTreeSet<_> = routers.iter().map(VirtualRouter::config_name).collect();
-            let names = Vec::from_iter(names).join(", ");
-            return Err(format!("there is no virtual router `{name}`; there are: {names}"));
-        }
-        // What moves together is handed over together.
-        let is_meant = |router: &&mut VirtualRouter| {
-            router.is_called(name) || router.group_name().is_some_and(|group| groups.contains(&Some(group.to_owned())))
-        };
-        let named = routers.iter_mut().filter(is_meant);
-        let pending: Vec<_> = named.filter_map(|router| router.hand_over(desk, now)).collect();
-        if pending.is_empty() {
-            return Err(format!(
-                "this node is not Active in `{name}`, or owns its addresses: there is nothing to hand over"
-            ));
-        }
-        Ok(pending)
     }
 
     /// Takes over other keys: first the guard learns the new ones, then the old ones go, so that none is missed.

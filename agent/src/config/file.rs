@@ -69,6 +69,7 @@ pub(super) struct Manner {
     pub(super) virtual_link_local: Field<bool>,
     pub(super) announcement_refresh: Field<Refresh>,
     pub(super) sync_families: Field<bool>,
+    pub(super) gateways: Field<Vec<Located<IpAddr>>>,
 }
 
 /// `preempt`: when a Backup takes over from an Active Router of lower priority.
@@ -238,6 +239,7 @@ impl Manner {
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
             announcement_refresh: table.scalar("announcement_refresh", value::announcement_refresh),
             sync_families: table.scalar("sync_families", value::boolean),
+            gateways: table.list("gateways", value::host),
         }
     }
 }

@@ -236,6 +236,8 @@ pub struct VirtualRouter {
     pub rules: Vec<Rule>,
     /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
     pub announcement_refresh: Option<Duration>,
+    /// Hosts of its family that are asked for an answer after a takeover; `None`: the next hops of routes through the interface.
+    pub gateways: Option<Vec<IpAddr>>,
     /// Whether adverts must begin with a link-local address; never over IPv4.
     pub link_local_first: bool,
     /// The address that this node's adverts come from.
@@ -267,6 +269,7 @@ impl VirtualRouter {
             rules: self.rules.clone(),
             owned: self.priority == Priority::OWNER,
             announcement_refresh: self.announcement_refresh,
+            gateways: self.gateways.clone(),
         }
     }
 
@@ -320,6 +323,8 @@ pub enum OwnAddress {
 pub struct Peer {
     /// Name of the node.
     pub node: String,
+    /// Its Priority.
+    pub priority: Priority,
     /// How its adverts are known.
     pub source: PeerSource,
     /// The only MAC address that its adverts may come from, if the file pins one.

@@ -23,7 +23,7 @@ pub struct Group {
     /// `None`: one that moves alone.
     name: Option<String>,
     /// Their places among all.
-    members: Vec<usize>,
+    pub(super) members: Vec<usize>,
     state: StateName,
 }
 

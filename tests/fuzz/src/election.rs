@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp::{
     Centiseconds, Instant, Parameters, Priority, Version,
-    election::{Action, Advert, Cause, Election, Event, Parting, Reason, Role, State, StateName},
+    election::{Action, Advert, Audience, Cause, Election, Event, Parting, Reason, Role, State, StateName},
 };
 
 use crate::input::Input;
@@ -66,13 +66,14 @@ enum Happening {
 fn happening(input: &mut Input<'_>, head: u8, now: Instant) -> Happening {
     // Bits that mean nothing in the head of another event.
     match (head & 0x0f, head >> 4 & 7) {
-        (15, 1) => Happening::Event(Event::HandOver),
+        (15, 1) => Happening::Event(Event::HandOver(Audience::All)),
         (15, 2) => Happening::Event(Event::Reclaim),
         (15, 3) => Happening::Event(Event::Relieved),
         (15, 4) => Happening::Event(Event::Slept(pause(input))),
         (15, 5) => Happening::Event(Event::Parameters(parameters(input))),
         (15, 6) => Happening::Resumption,
-        (15, 7) => {
+        (15, 7) => Happening::Event(Event::HandOver(Audience::One)),
+        (14, 7) => {
             let is_silent = input.byte() & 1 == 1;
             Happening::Event(Event::Follow(if is_silent { Parting::Silence } else { Parting::Goodbye }))
         }
@@ -234,7 +235,7 @@ impl History {
             | Event::Fault(_)
             | Event::Recovered(_)
             | Event::AddressesHeld
-            | Event::HandOver
+            | Event::HandOver(_)
             | Event::Relieved
             | Event::Follow(_) => {}
         }
@@ -252,7 +253,7 @@ impl History {
             Event::Advert(Advert { priority: Some(_), received_at, .. }) => was_silent(received_at.min(self.now)),
             Event::Slept(_) => was_silent(self.now),
             Event::Relieved => true,
-            Event::HandOver | Event::Follow(_) => !self.parameters.is_owner(),
+            Event::HandOver(_) | Event::Follow(_) => !self.parameters.is_owner(),
             Event::Startup
             | Event::Shutdown
             | Event::Timer

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     Centiseconds, Parameters, Priority, Version,
-    election::{Advert, Parting},
+    election::{Advert, Audience, Parting},
 };
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -184,7 +184,7 @@ fn a_member_that_gives_way_takes_the_others_along() {
     let cases = [
         ("a better router", gone(advert(101, now)), [Backup; 2], Some(Parting::Goodbye)),
         ("a losing one", gone(advert(99, now)), [Active; 2], None),
-        ("handed over", gone(Event::HandOver), [Backup; 2], Some(Parting::Goodbye)),
+        ("handed over", gone(Event::HandOver(Audience::All)), [Backup; 2], Some(Parting::Goodbye)),
         ("relieved", gone(Event::Relieved), [Backup; 2], Some(Parting::Silence)),
         ("newcomer", backup(), [Backup, Active], None),
         ("newcomer that hears a worse router", newcomer(99), [Backup, Active], None),

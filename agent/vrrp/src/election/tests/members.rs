@@ -66,7 +66,7 @@ fn a_backup_tells_why_no_other_member_may_serve() {
         (advert("10.77.0.1", 200, us(4_000_000)), 4_000_000, Parting::Goodbye),
         (advert("10.77.0.1", 200, us(9_000_000)), 9_000_000, Parting::Silence),
         (advert("10.77.0.1", 50, us(9_000_000)), 9_000_000, Parting::Silence),
-        (Event::HandOver, 4_000_000, Parting::Goodbye),
+        (Event::HandOver(Audience::All), 4_000_000, Parting::Goodbye),
         (Event::Relieved, 4_000_000, Parting::Silence),
         (Event::Slept(Duration::from_secs(4)), 4_000_000, Parting::Silence),
     ] {

@@ -274,7 +274,7 @@ fn any_setup() -> impl Strategy<Value = Setup> {
 fn any_happening() -> impl Strategy<Value = Happening> {
     let cause = || (0..CAUSES.len()).prop_map(|at| CAUSES[at]);
     let event = prop_oneof![
-        Just(Event::HandOver),
+        Just(Event::HandOver(Audience::All)),
         Just(Event::Relieved),
         (0..10_000_u64).prop_map(|ms| Event::Slept(Duration::from_millis(ms))),
     ];
