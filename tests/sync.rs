@@ -91,7 +91,8 @@ fn a_family_that_is_not_heard_stays_with_the_one_that_is() -> Result<()> {
         until("n2 to say why it waits", GENEROUS, || {
             let why = cluster.agent(1)?.run(&["explain", ROUTER])?;
             let part = why.split(&format!("web-a/{deaf} is in Backup")).nth(1).unwrap_or_default();
-            Ok((part.contains("takes over as soon as that is so for its whole group") && part.contains(&hold)).then_some(()))
+            Ok((part.contains("takes over as soon as that is so for its whole group") && part.contains(&hold))
+                .then_some(()))
         })?;
         stays(&cluster)?;
         cluster.settle_on(0, 0)?;
@@ -141,7 +142,8 @@ fn families_that_move_alone_are_served_by_two_nodes() -> Result<()> {
 
 /// A cluster of two nodes with web-a and web-b of four addresses, in the group `web`.
 fn grouped(lab: &Lab, more: &str) -> Result<Cluster> {
-    let mut cluster = Cluster::new(lab, 2, &ClusterConfig { preferred: &[0, 0], cluster: more, ..ClusterConfig::default() })?;
+    let mut cluster =
+        Cluster::new(lab, 2, &ClusterConfig { preferred: &[0, 0], cluster: more, ..ClusterConfig::default() })?;
     cluster.config += "[[group]]\nname = \"web\"\nvirtual_routers = [\"web-a\", \"web-b\"]\n";
     Ok(cluster)
 }

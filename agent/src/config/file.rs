@@ -322,10 +322,7 @@ impl VirtualRouter {
 impl Group {
     fn read(table: &mut Table<'_, '_>) -> Self {
         table.require(&["name", "virtual_routers"]);
-        Self {
-            name: table.scalar("name", value::name),
-            virtual_routers: table.list("virtual_routers", value::name),
-        }
+        Self { name: table.scalar("name", value::name), virtual_routers: table.list("virtual_routers", value::name) }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    AuthenticationStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot};
+    AuthenticationStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus,
+    Snapshot,
+};
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

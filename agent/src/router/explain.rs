@@ -46,7 +46,9 @@ impl VirtualRouter {
             because.push(format!("{source} advertised priority {priority} {ago} ago, and this node has {own}"));
         }
         if self.is_overdue(now) {
-            until.push("nobody is heard for it any more: it takes over as soon as that is so for its whole group".to_owned());
+            until.push(
+                "nobody is heard for it any more: it takes over as soon as that is so for its whole group".to_owned(),
+            );
             return;
         }
         let left = in_words(backup.active_down_at.since(now));

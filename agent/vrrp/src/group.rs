@@ -53,7 +53,8 @@ pub fn takeover_at<'e>(members: impl IntoIterator<Item = &'e Election>) -> Optio
 /// What the members must be told because of each other; nothing more, once they have been. To be asked for whenever something
 /// has happened to one of them.
 #[must_use]
-pub fn orders<'e>(members: impl Iterator<Item = &'e Election> + Clone) -> Vec<Order> {
+pub fn orders<'e>(members: impl IntoIterator<Item = &'e Election, IntoIter: Clone>) -> Vec<Order> {
+    let members = members.into_iter();
     let mut orders = Vec::new();
     let mut recoveries = Vec::new();
     for cause in [Cause::Member, Cause::MemberWaits] {

@@ -184,7 +184,7 @@ impl<'t> Pairs<'t> {
     /// other half.
     fn turn(&mut self, node: usize) -> Result<(), Violation> {
         for step in [Host::take_in, Host::expire] {
-            self.each(node, |half, now| step(half, now))?;
+            self.each(node, step)?;
             self.settle(node)?;
         }
         let deadline = self.nodes[node].halves.iter().filter_map(Host::deadline).min();
@@ -292,8 +292,10 @@ impl<'t> Pairs<'t> {
 
     fn happen(&mut self, happening: &Happening) -> Result<(), Violation> {
         self.say(|| format!("{happening:?}"));
-        let is_harmless =
-            matches!(happening, Happening::Settled | Happening::Replaced | Happening::Forge { .. } | Happening::Assail { .. });
+        let is_harmless = matches!(
+            happening,
+            Happening::Settled | Happening::Replaced | Happening::Forge { .. } | Happening::Assail { .. }
+        );
         self.is_settled &= is_harmless;
         let now = self.now;
         match *happening {
@@ -339,7 +341,10 @@ impl<'t> Pairs<'t> {
                 self.nodes[host].halves[half].failures = 1;
             }
             // Those who forge, and the clocks and keys that keep them out, are the same for both halves.
-            Happening::WallClock { .. } | Happening::Keys { .. } | Happening::Forge { .. } | Happening::Assail { .. } => {}
+            Happening::WallClock { .. }
+            | Happening::Keys { .. }
+            | Happening::Forge { .. }
+            | Happening::Assail { .. } => {}
             Happening::Calm => self.calm()?,
             Happening::Settled => self.settled()?,
             Happening::LoseActive { how } => self.lose_active(how)?,

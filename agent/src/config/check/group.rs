@@ -85,8 +85,7 @@ fn owner(entry: &file::VirtualRouter) -> Option<&str> {
 /// Who takes part in `entry`, and how, in the order of preference.
 fn preferences(entry: &file::VirtualRouter) -> Vec<(&str, Option<Priority>)> {
     let priorities = entry.priorities.value().into_iter().flatten();
-    let mut preferences: Vec<_> =
-        priorities.map(|(node, priority)| (node.as_str(), Some(priority.value))).collect();
+    let mut preferences: Vec<_> = priorities.map(|(node, priority)| (node.as_str(), Some(priority.value))).collect();
     preferences.sort_unstable();
     preferences.extend(entry.nodes.value().into_iter().flatten().map(|node| (node.value.as_str(), None)));
     preferences
@@ -116,9 +115,11 @@ fn check_group(file: &File, group: &file::Group, report: &mut Report<'_>) {
             // Where an entry has no legal name, that is the mistake.
             None if file.virtual_routers.iter().any(|entry| entry.name.value().is_none()) => {}
             None => {
-                let names: Vec<_> = file.virtual_routers.iter().filter_map(|entry| entry.name.value()).cloned().collect();
+                let names: Vec<_> =
+                    file.virtual_routers.iter().filter_map(|entry| entry.name.value()).cloned().collect();
                 let remedy = format!("choose of {}, or add a [[virtual_router]]", names.join(", "));
-                report.error(&member.place, Fault::new(format!("there is no virtual router {:?}", member.value), remedy));
+                report
+                    .error(&member.place, Fault::new(format!("there is no virtual router {:?}", member.value), remedy));
             }
         }
     }
@@ -144,7 +145,8 @@ fn check_group(file: &File, group: &file::Group, report: &mut Report<'_>) {
 
 fn check_member(member: &Located<String>, entry: &file::VirtualRouter, report: &mut Report<'_>) {
     if let Some(owner) = owner(entry) {
-        let what = format!("{owner:?} owns the addresses of {:?}, and keeps them whatever becomes of others", member.value);
+        let what =
+            format!("{owner:?} owns the addresses of {:?}, and keeps them whatever becomes of others", member.value);
         report.error(&member.place, Fault::new(what, "give it at most priority 254, or leave it out of the group"));
     }
     if let Some(apart) = entry.manner.sync_families.given().filter(|syncs| !syncs.value) {

@@ -37,10 +37,7 @@ fn the_families_of_an_entry_move_together() {
         (&[("vrid = 51", "vrid = 51\nsync_families = false")], false, true),
         (&[("interface", "sync_families = false\ninterface")], false, false),
         (
-            &[
-                ("interface", "sync_families = false\ninterface"),
-                ("vrid = 52", "vrid = 52\nsync_families = true"),
-            ],
+            &[("interface", "sync_families = false\ninterface"), ("vrid = 52", "vrid = 52\nsync_families = true")],
             false,
             true,
         ),
@@ -64,11 +61,8 @@ fn a_group_has_the_virtual_routers_that_it_lists() {
     for order in [r#""web-a", "web-c""#, r#""web-c", "web-a""#] {
         let text = text(&format!("[[group]]\nname = \"web\"\nvirtual_routers = [{order}]\n"));
         for node in ["n1", "n2"] {
-            let routers = [
-                ("web-a/IPv4", Some(("web", false))),
-                ("web-b/IPv4", None),
-                ("web-c/IPv4", Some(("web", true))),
-            ];
+            let routers =
+                [("web-a/IPv4", Some(("web", false))), ("web-b/IPv4", None), ("web-c/IPv4", Some(("web", true)))];
             assert_eq!(groups(&text, node), expected(&routers), "{order} {node}");
         }
     }
@@ -125,13 +119,16 @@ fn a_group_that_could_be_torn_apart_is_refused() {
     let same = both("priorities = { n1 = 200, n2 = 150 }", "priorities = { n2 = 150, n1 = 200 }");
     assert_eq!(groups(&same, "n1")[0].1, Some(("web".to_owned(), false)));
 
-    let owned = text(web).replacen("10.77.0.100/24", "10.77.0.1/24", 1).replacen(nodes, "priorities = { n1 = 255, n2 = 9 }", 1);
+    let owned =
+        text(web).replacen("10.77.0.100/24", "10.77.0.1/24", 1).replacen(nodes, "priorities = { n1 = 255, n2 = 9 }", 1);
     let owner = "group \"web\": virtual_routers: \"n1\" owns the addresses of \"web-a\", and keeps them whatever becomes of \
                  others";
     assert_eq!(mistakes_in(&owned)[0], format!("37: {owner}"));
     assert_eq!(
         of("vrid = 53", "vrid = 53\nsync_families = false"),
-        ["20: virtual_router \"web-a\": sync_families: \"web-a\" is in group \"web\" (line 38), whose members move together"]
+        [
+            "20: virtual_router \"web-a\": sync_families: \"web-a\" is in group \"web\" (line 38), whose members move together"
+        ]
     );
 }
 
@@ -147,7 +144,9 @@ fn what_changes_less_than_it_seems_is_a_warning() {
     );
     assert_eq!(
         warnings(&web("\"web-a\", \"web-b\"").replacen("vrid = 52", "vrid = 52\npreempt = false", 1)),
-        ["virtual_router \"web-b\": preempt: \"web-b\" preempts otherwise than \"web-a\": the group preempts only when both would"]
+        [
+            "virtual_router \"web-b\": preempt: \"web-b\" preempts otherwise than \"web-a\": the group preempts only when both would"
+        ]
     );
     assert_eq!(
         warnings(&text("").replacen("vrid = 52", "vrid = 52\nsync_families = true", 1)),

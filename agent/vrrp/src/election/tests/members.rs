@@ -52,7 +52,8 @@ fn only_an_active_that_is_no_owner_follows() {
 /// one, does, whatever comes afterwards.
 #[test]
 fn a_backup_tells_why_no_other_member_may_serve() {
-    for (advertised, expected) in [(99, None), (100, Some(Parting::Goodbye)), (200, Some(Parting::Goodbye)), (0, None)] {
+    for (advertised, expected) in [(99, None), (100, Some(Parting::Goodbye)), (200, Some(Parting::Goodbye)), (0, None)]
+    {
         let mut election = backup();
         election.handle(advert("10.77.0.1", advertised, us(1_000)), us(1_000));
         assert_eq!(gives_way(&election), expected, "{advertised}");

@@ -267,8 +267,11 @@ fn any_setup() -> impl Strategy<Value = Setup> {
     let member = (prop_oneof![Just(10_u16), Just(30), Just(100)], preempt_after, version);
     let priority = prop_oneof![Just(100_u8), Just(150), Just(200)];
     let delay = prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(1))];
-    (vec(priority, 2..4), vec(member, 2..4), delay)
-        .prop_map(|(priorities, members, startup_delay)| Setup { priorities, members, startup_delay })
+    (vec(priority, 2..4), vec(member, 2..4), delay).prop_map(|(priorities, members, startup_delay)| Setup {
+        priorities,
+        members,
+        startup_delay,
+    })
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
