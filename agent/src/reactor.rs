@@ -226,7 +226,8 @@ impl Reactor {
     /// Tells the supervisor how virtual routers are left, if that has changed.
     fn bequeath(&self) {
         let (key, signing) = self.desk.authentication.as_ref().and_then(Authentication::signing).unzip();
-        let will = Will::new(signing, self.routers.iter().filter_map(VirtualRouter::bequest).collect());
+        let grace = self.supervised.restart_grace;
+        let will = Will::new(signing, grace, self.routers.iter().filter_map(VirtualRouter::bequest).collect());
         self.supervised.bequeath(will, key);
     }
 

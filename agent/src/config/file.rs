@@ -49,6 +49,7 @@ pub(super) struct Cluster {
     pub(super) interface: Field<String>,
     pub(super) rfc_pure: Field<bool>,
     pub(super) supervisor: Field<bool>,
+    pub(super) restart_grace: Field<Duration>,
     pub(super) startup_delay: Field<Duration>,
     pub(super) manner: Manner,
 }
@@ -216,6 +217,7 @@ impl Cluster {
             interface: table.scalar("interface", value::interface),
             rfc_pure: table.scalar("rfc_pure", value::boolean),
             supervisor: table.scalar("supervisor", value::boolean),
+            restart_grace: table.scalar("restart_grace", value::restart_grace),
             startup_delay: table.scalar("startup_delay", value::startup_delay),
             manner: Manner::read(table),
         }

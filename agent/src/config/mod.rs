@@ -47,6 +47,9 @@ pub struct Config {
     pub node: String,
     /// Whether another process hands over when the agent is killed or hangs. Default `true`.
     pub supervisor: bool,
+    /// How long the supervisor advertises for an agent that is gone before it hands over: another run goes on until then. At most a
+    /// minute; default 0.
+    pub restart_grace: Duration,
     /// How adverts are judged in the kernel.
     pub guard: Guard,
     /// How the agent's process competes for the host.

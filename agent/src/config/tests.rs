@@ -291,6 +291,19 @@ fn the_supervisor_can_be_switched_off() {
 }
 
 #[test]
+fn a_supervisor_waits_for_another_run_for_so_long() {
+    assert_eq!(valid(&[]).restart_grace, Duration::ZERO);
+    let with = |keys: &str| format!("{keys}\ninterface =");
+    assert_eq!(valid(&[("interface =", &with("restart_grace = \"2s\""))]).restart_grace, Duration::from_secs(2));
+    let [mistake] = &mistakes(&[("interface =", &with("restart_grace = \"61s\""))])[..] else { panic!("not one") };
+    assert!(mistake.starts_with("3: cluster: restart_grace: \"61s\" is outside"), "{mistake}");
+    assert_eq!(
+        mistakes(&[("interface =", &with("supervisor = false\nrestart_grace = \"2s\""))]),
+        ["4: cluster: restart_grace: nobody advertises for an agent that is gone, since supervisor = false"]
+    );
+}
+
+#[test]
 fn rfc_pure_learns_any_interval() {
     let config = valid(&[("interface =", "rfc_pure = true\ninterface =")]);
     assert_eq!(config.virtual_routers[0].learned_interval_max, None);

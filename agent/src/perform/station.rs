@@ -66,16 +66,16 @@ async fn look_up(handle: &Handle, ifindex: u32, address: IpAddr) -> Result<Optio
 }
 
 fn is_of(entry: &NeighbourMessage, address: IpAddr) -> bool {
-    entry.attributes.iter().any(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(of)) => IpAddr::V4(*of) == address,
-        NeighbourAttribute::Destination(NeighbourAddress::Inet6(of)) => IpAddr::V6(*of) == address,
-        _ => false,
-    })
+    let destination = match address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    };
+    entry.attributes.contains(&NeighbourAttribute::Destination(destination))
 }
 
 fn link_layer_address(entry: &NeighbourMessage) -> Option<MacAddr> {
-    entry.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::LinkLayerAddress(octets) => <[u8; 6]>::try_from(octets.as_slice()).ok().map(MacAddr),
-        _ => None,
+    entry.attributes.iter().find_map(|attribute| {
+        let NeighbourAttribute::LinkLayerAddress(octets) = attribute else { return None };
+        Some(MacAddr(octets.as_slice().try_into().ok()?))
     })
 }

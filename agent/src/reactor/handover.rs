@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use vrrp::Instant;
 
 use super::Reactor;
-use crate::router::handover::{Candidate, HandoverRequest, PendingHandover};
+use crate::router::{
+    VirtualRouter,
+    handover::{Candidate, HandoverRequest, PendingHandover},
+};
 
 impl Reactor {
     /// Lets other routers serve, or no longer.
@@ -65,7 +68,7 @@ impl Reactor {
         if !meant.is_empty() {
             return Ok(meant);
         }
-        let names: BTreeSet<_> = self.routers.iter().map(|router| router.config_name()).collect();
+        let names: BTreeSet<_> = self.routers.iter().map(VirtualRouter::config_name).collect();
         let names = Vec::from_iter(names).join(", ");
         Err(format!("there is no virtual router `{name}`; there are: {names}"))
     }
