@@ -32,8 +32,8 @@ fn expected(of: &[(&str, Option<(&str, bool)>)]) -> Vec<(String, Option<(String,
 #[test]
 fn the_families_of_an_entry_move_together() {
     let together = [("IPv4", true), ("IPv6", false)];
-    let cases: [(&[(&str, &str)], bool, bool); 4] = [
-        (&[], true, true),
+    let cases = [
+        (&[][..], true, true),
         (&[("vrid = 51", "vrid = 51\nsync_families = false")], false, true),
         (&[("interface", "sync_families = false\ninterface")], false, false),
         (
@@ -121,9 +121,9 @@ fn a_group_that_could_be_torn_apart_is_refused() {
 
     let owned =
         text(web).replacen("10.77.0.100/24", "10.77.0.1/24", 1).replacen(nodes, "priorities = { n1 = 255, n2 = 9 }", 1);
-    let owner = "group \"web\": virtual_routers: \"n1\" owns the addresses of \"web-a\", and keeps them whatever becomes of \
+    let mistake = "group \"web\": virtual_routers: \"n1\" owns the addresses of \"web-a\", and keeps them whatever becomes of \
                  others";
-    assert_eq!(mistakes_in(&owned)[0], format!("37: {owner}"));
+    assert_eq!(mistakes_in(&owned)[0], format!("37: {mistake}"));
     assert_eq!(
         of("vrid = 53", "vrid = 53\nsync_families = false"),
         [

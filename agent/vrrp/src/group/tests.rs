@@ -168,7 +168,7 @@ fn one_hindrance_in_place_of_another_is_no_recovery() {
     settle(&mut members, now);
     members[1].handle(Event::Fault(Cause::Ipv6Source), now);
     members[1].handle(Event::Recovered(Cause::Link), now);
-    let events: Vec<_> = orders(&*members).iter().map(|order| (order.member, order.event)).collect();
+    let events: Vec<_> = orders(&members).iter().map(|order| (order.member, order.event)).collect();
     assert_eq!(events, [(0, Event::Fault(Cause::MemberWaits)), (0, Event::Recovered(Cause::Member))]);
     assert_eq!(settle(&mut members, now), [StateName::Initialize; 2]);
 }
@@ -192,7 +192,7 @@ fn a_member_that_gives_way_takes_the_others_along() {
     ];
     for (case, first, expected, parting) in cases {
         let mut members = [first, active()];
-        let told = orders(&*members).first().map(|order| (order.member, order.event, order.from));
+        let told = orders(&members).first().map(|order| (order.member, order.event, order.from));
         assert_eq!(told, parting.map(|parting| (1, Event::Follow(parting), Some(0))), "{case}");
         assert_eq!(settle(&mut members, now), expected, "{case}");
     }

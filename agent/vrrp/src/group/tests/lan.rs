@@ -203,7 +203,9 @@ impl Lan {
             let (arrived, underway): (Vec<_>, _) =
                 mem::take(&mut self.underway).into_iter().partition(|&(at, ..)| at <= self.now);
             self.underway = underway;
-            arrived.into_iter().for_each(|(_, to, member, advert)| self.nodes[to].inbox.push((member, advert)));
+            for (_, to, member, advert) in arrived {
+                self.nodes[to].inbox.push((member, advert));
+            }
             (0..self.nodes.len()).for_each(|node| self.turn(node));
         }
         self.now = self.now.max(end);
@@ -241,7 +243,9 @@ impl Lan {
         for node in 0..self.nodes.len() {
             self.nodes[node].hangs = false;
             self.set_priority(node, self.setup.priorities[node]);
-            CAUSES.into_iter().for_each(|cause| self.tell_all(node, Event::Recovered(cause)));
+            for cause in CAUSES {
+                self.tell_all(node, Event::Recovered(cause));
+            }
             self.tell_all(node, Event::Reclaim);
             self.turn(node);
         }
