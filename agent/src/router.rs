@@ -15,13 +15,14 @@ mod reconfigure;
 mod refusals;
 mod send;
 mod status;
+mod timers;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
-    election::{Action, Cause, Election, Event, State, StateName, Transition},
+    election::{Action, Cause, Election, Event, Transition},
 };
 use vrrp_wire::abi::{PeerKey, RouterKey};
 
@@ -225,36 +226,6 @@ impl VirtualRouter {
     /// Takes in that the supervisor has handed over for it.
     pub fn relieve(&mut self, desk: &mut Desk, now: Instant) {
         self.handle(Event::Relieved, desk, now);
-    }
-
-    /// When [`VirtualRouter::expire`] is due.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        match self.election.state() {
-            State::Backup(_) => self.takeover_at,
-            State::Initialize(_) | State::Active(_) | State::Fault { .. } => self.election.deadline(),
-        }
-    }
-
-    /// Whether the deadline has come.
-    #[must_use]
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= now)
-    }
-
-    /// When Adver_Timer fires, in an Active Router.
-    #[must_use]
-    pub const fn adver_at(&self) -> Option<Instant> {
-        match self.election.state() {
-            State::Active(active) => Some(active.adver_at),
-            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => None,
-        }
-    }
-
-    /// Whether it waits for the Active Router to fall silent.
-    #[must_use]
-    pub fn is_backup(&self) -> bool {
-        self.election.state().name() == StateName::Backup
     }
 
     /// Its name in the configuration, which is that of both families.

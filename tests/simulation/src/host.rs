@@ -1,5 +1,6 @@
 //! A host: the kernel's half, and a daemon that drives the real election as vipd's election thread does.
 
+mod group;
 mod upkeep;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
@@ -16,6 +17,7 @@ use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
+use self::group::Takeover;
 use crate::{
     attacker::Forgery,
     clock::{Clock, Time, nanoseconds},
@@ -104,10 +106,6 @@ pub(crate) struct Wish {
     pub(crate) term: u64,
     holds: bool,
 }
-
-/// When the group of a host takes over; `None`: not by itself.
-#[derive(Clone, Copy, Debug)]
-struct Takeover(Option<Instant>);
 
 /// A host of the LAN.
 #[derive(Debug)]
@@ -217,14 +215,6 @@ impl Host {
         self.timer().filter(|_| self.is_running()).map(|deadline| self.clock.time(deadline))
     }
 
-    /// When a timer fires that this host heeds.
-    fn timer(&self) -> Option<Instant> {
-        match self.takeover {
-            Some(Takeover(at)) if self.state() == StateName::Backup => at,
-            Some(_) | None => self.election.deadline(),
-        }
-    }
-
     /// Goes on with other keys, and the one that signs.
     pub(crate) fn set_keys(&mut self, keys: (Vec<u8>, u8)) {
         self.keys = keys;
@@ -323,17 +313,6 @@ impl Host {
             }
         }
         effects
-    }
-
-    /// The second half: the timers.
-    pub(crate) fn expire(&mut self, time: Time) -> Vec<Effect> {
-        let is_due = self.is_running() && self.timer().is_some_and(|timer| timer <= self.now(time));
-        if is_due { self.handle(Event::Timer, time) } else { Vec::new() }
-    }
-
-    fn is_takeover_due(&self, time: Time) -> bool {
-        let is_due = self.timer().is_some_and(|timer| timer <= self.now(time));
-        is_due && self.state() == StateName::Backup
     }
 
     fn receive(&mut self, time: Time) -> Vec<Effect> {

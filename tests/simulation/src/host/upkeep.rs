@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use vrrp::{
-    Centiseconds, Instant, Parameters, Version,
+    Centiseconds, Parameters, Version,
     election::{Audience, Event},
 };
 
-use super::{Effect, Host, Life, Takeover, Wish};
+use super::{Effect, Host, Life, Wish};
 use crate::clock::{Time, nanoseconds};
 
 impl Host {
@@ -33,16 +33,6 @@ impl Host {
         self.life = Life::Running;
         self.news.push(Event::Slept(span));
         span
-    }
-
-    /// Its group takes over at this moment.
-    pub(crate) const fn set_takeover(&mut self, at: Option<Instant>) {
-        self.takeover = Some(Takeover(at));
-    }
-
-    /// It has to follow another member of its group.
-    pub(crate) fn follow(&mut self, event: Event, time: Time) -> Vec<Effect> {
-        self.handle(event, time)
     }
 
     /// Somebody wants another router to serve.
