@@ -4,6 +4,7 @@
 //! exchanged soon after the start. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
+mod groups;
 mod handover;
 mod interfaces;
 pub mod reload;
@@ -29,6 +30,7 @@ use vrrp::{
 };
 use vrrp_wire::abi::{Heartbeat, RouterKey};
 
+use self::groups::Group;
 use crate::{
     authentication::Authentication,
     clock, config,
@@ -76,6 +78,8 @@ pub struct Reactor {
     pub desk: Desk,
     /// The virtual routers, in the order of the configuration.
     pub routers: Vec<VirtualRouter>,
+    /// Which of them move together.
+    pub groups: Vec<Group>,
     /// The interfaces that they are on.
     pub interfaces: Vec<Interface>,
     /// What they send through.
@@ -116,7 +120,11 @@ impl Reactor {
             self.routers.iter_mut().for_each(|router| router.set_drained(true, &mut self.desk, now));
         }
         self.bequeath();
+        self.regroup();
+        // Who is kept from serving by another one learns it before he begins to take part.
+        self.settle_groups(now);
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
+        self.settle_groups(now);
         let outcome = self.elect();
         info!("leaving");
         let now = clock::now();
@@ -143,6 +151,7 @@ impl Reactor {
                 warn!(?slept, "the host was suspended");
                 self.routers.iter_mut().for_each(|router| router.slept(slept, &mut self.desk, now));
             }
+            self.settle_groups(now);
             let late = self.takeovers_due(now);
             // The heartbeat at the end of a turn opens a closed fence: then nothing that closed it may be unread.
             let seemed_hung = now.since(beat_at) + beat_every >= hung_after;
@@ -155,12 +164,14 @@ impl Reactor {
             if clock::now().since(now) >= hung_after {
                 // This turn was held up in its middle.
                 self.heed_supervisor(now);
+                self.settle_groups(now);
             }
             let due: Vec<_> = self.routers.iter().filter_map(VirtualRouter::adver_at).filter(|&at| at <= now).collect();
             self.routers
                 .iter_mut()
                 .filter(|router| router.is_due(now))
                 .for_each(|router| router.expire(&mut self.desk, now));
+            self.settle_groups(now);
             self.send();
             if !due.is_empty() {
                 let sent_at = clock::now();
@@ -170,6 +181,7 @@ impl Reactor {
             }
             if now >= look_at {
                 self.look_around(now);
+                self.settle_groups(now);
                 look_at = now + LOOK_EVERY;
             }
         }
@@ -280,6 +292,7 @@ impl Reactor {
     /// `late` are those whose deadline had passed when this thread woke; a takeover that does not happen after all is
     /// counted.
     fn confirm_silence(&mut self, mut late: BTreeSet<RouterKey>, now: Instant) {
+        self.settle_groups(now);
         let due = self.takeovers_due(now);
         let mut stamps = Vec::new();
         for key in &due {
@@ -295,6 +308,7 @@ impl Reactor {
                 router.heed_stamps(stamps, &mut self.desk, now);
             }
         }
+        self.settle_groups(now);
         late.extend(due);
         for key in late {
             if let Some(router) = self.router(key).filter(|router| router.is_backup() && !router.is_due(now)) {
@@ -332,8 +346,7 @@ impl Reactor {
                     let _ = asker.send(self.snapshot(now));
                 }
                 Mail::Explain { router, asker } => {
-                    let named = |known: &&VirtualRouter| router.as_ref().is_none_or(|name| known.config_name() == name);
-                    let _ = asker.send(self.routers.iter().filter(named).map(|router| router.explain(now)).collect());
+                    let _ = asker.send(self.explain(router.as_deref(), now));
                 }
                 Mail::Candidate { router, node, asker } => {
                     let _ = asker.send(self.candidate(&router, &node));
@@ -360,6 +373,7 @@ impl Reactor {
 
     /// What the next program in this process is to know.
     fn remember(&mut self, now: Instant) -> anyhow::Result<Memory> {
+        self.settle_groups(now);
         let mut memory = Memory::new();
         memory.routers = self.routers.iter().filter_map(|router| router.to_memory(now)).collect();
         memory.sequence = self.desk.authentication.as_ref().and_then(Authentication::last_sent).map(Sequence::get);

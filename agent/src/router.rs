@@ -6,6 +6,7 @@ mod bequest;
 mod explain;
 mod guard;
 pub mod handover;
+mod member;
 pub mod memory;
 mod oddities;
 mod proof;
@@ -14,13 +15,14 @@ mod reconfigure;
 mod refusals;
 mod send;
 mod status;
+mod timers;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
-    election::{Action, Cause, Election, Event, State, StateName, Transition},
+    election::{Action, Cause, Election, Event, Transition},
 };
 use vrrp_wire::abi::{PeerKey, RouterKey};
 
@@ -90,6 +92,10 @@ pub struct VirtualRouter {
     handover: Option<PendingAnswer>,
     /// Who alone is told what is sent now.
     only_to: Option<Successor>,
+    /// When it takes over from a silent Active Router, with its group; `None` where that does not come by itself.
+    takeover_at: Option<Instant>,
+    /// What is to be said of the virtual router whose lead it has followed last.
+    leader: Option<String>,
 }
 
 /// An advert that came through.
@@ -151,6 +157,8 @@ impl VirtualRouter {
             resumed: None,
             handover: None,
             only_to: None,
+            takeover_at: None,
+            leader: None,
             config,
         }
     }
@@ -218,33 +226,6 @@ impl VirtualRouter {
     /// Takes in that the supervisor has handed over for it.
     pub fn relieve(&mut self, desk: &mut Desk, now: Instant) {
         self.handle(Event::Relieved, desk, now);
-    }
-
-    /// When [`VirtualRouter::expire`] is due.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.election.deadline()
-    }
-
-    /// Whether the deadline has come.
-    #[must_use]
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= now)
-    }
-
-    /// When Adver_Timer fires, in an Active Router.
-    #[must_use]
-    pub const fn adver_at(&self) -> Option<Instant> {
-        match self.election.state() {
-            State::Active(active) => Some(active.adver_at),
-            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => None,
-        }
-    }
-
-    /// Whether it waits for the Active Router to fall silent.
-    #[must_use]
-    pub fn is_backup(&self) -> bool {
-        self.election.state().name() == StateName::Backup
     }
 
     /// Its name in the configuration, which is that of both families.
@@ -416,7 +397,9 @@ impl VirtualRouter {
         info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");
     }
 
-    fn name(&self) -> String {
+    /// What people call it: `NAME/FAMILY`.
+    #[must_use]
+    pub fn name(&self) -> String {
         format!("{}/{}", self.config.name, self.config.family)
     }
 }
@@ -437,6 +420,7 @@ fn parameters(config: &config::VirtualRouter, is_drained: bool) -> Parameters {
         spread: spread(config.advertisement_interval.duration(), config.vrid),
         down_timer_adverts: config.down_timer_adverts,
         learned_interval_max: config.learned_interval_max,
+        breaks_ties: config.group.as_ref().is_none_or(|group| group.breaks_ties),
     }
 }
 

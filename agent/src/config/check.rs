@@ -1,6 +1,7 @@
 //! The rules that hold between keys: the file as written becomes the checked form, or a list of mistakes.
 
 mod auth;
+mod group;
 mod holdings;
 mod identity;
 mod manner;
@@ -24,6 +25,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     check_vlan(&file.guard, report);
     let routers = router::routers(file, report);
     holdings::check(file, report);
+    group::check(file, report);
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
     check_grace(&file.cluster, report);
@@ -41,7 +43,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         },
         process: process(&file.process)?,
         auth: if file.auth.is_absent() { None } else { Some(auth?) },
-        virtual_routers: routers.iter().filter_map(|router| router.seen_by(node)).collect(),
+        virtual_routers: group::join(file, routers.iter().filter_map(|router| router.seen_by(node)).collect()),
         warnings: Vec::new(),
     })
 }

@@ -154,6 +154,8 @@ fn changes(was: &VirtualRouter, is: &VirtualRouter) -> String {
         router.preempt_after.map_or_else(|| "never".to_owned(), |after| format!("after {after:?}"))
     };
     compare("preempt", preempt(was), preempt(is));
+    let group = |router: &VirtualRouter| router.group.as_ref().map_or_else(|| "none".to_owned(), |it| it.group.clone());
+    compare("group", group(was), group(is));
     parts.extend(listed("addresses", &was.addresses, &is.addresses));
     parts.extend(listed("extra_addresses", &was.extra_addresses, &is.extra_addresses));
     parts.extend(listed("routes", &was.routes, &is.routes));

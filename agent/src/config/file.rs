@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) auth: Field<Auth>,
     pub(super) nodes: Vec<Node>,
     pub(super) virtual_routers: Vec<VirtualRouter>,
+    pub(super) groups: Vec<Group>,
 }
 
 /// `[process]`.
@@ -68,6 +69,7 @@ pub(super) struct Manner {
     pub(super) min_ttl: Field<u8>,
     pub(super) virtual_link_local: Field<bool>,
     pub(super) announcement_refresh: Field<Refresh>,
+    pub(super) sync_families: Field<bool>,
     pub(super) gateways: Field<Vec<Located<IpAddr>>>,
 }
 
@@ -153,6 +155,12 @@ pub(super) struct VirtualRouter {
     pub(super) manner: Manner,
 }
 
+/// `[[group]]`.
+pub(super) struct Group {
+    pub(super) name: Field<String>,
+    pub(super) virtual_routers: Field<Vec<Located<String>>>,
+}
+
 /// An element of `routes` in a `[[virtual_router]]`.
 pub(super) struct Route {
     pub(super) heading: Place,
@@ -195,6 +203,7 @@ impl File {
             auth: root.optional_table("auth", Auth::read),
             nodes: root.tables("node", Node::read),
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
+            groups: root.tables("group", Group::read),
         }))
     }
 }
@@ -231,6 +240,7 @@ impl Manner {
             min_ttl: table.scalar("min_ttl", value::min_ttl),
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
             announcement_refresh: table.scalar("announcement_refresh", value::announcement_refresh),
+            sync_families: table.scalar("sync_families", value::boolean),
             gateways: table.list("gateways", value::host),
         }
     }
@@ -308,6 +318,13 @@ impl VirtualRouter {
             rules: table.array("rules", Rule::read),
             manner: Manner::read(table),
         }
+    }
+}
+
+impl Group {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        table.require(&["name", "virtual_routers"]);
+        Self { name: table.scalar("name", value::name), virtual_routers: table.list("virtual_routers", value::name) }
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod diagnostic;
 mod difference;
 mod file;
+mod group;
 mod key_files;
 mod table;
 mod value;
@@ -33,6 +34,7 @@ use self::{diagnostic::Report, file::File};
 pub use self::{
     diagnostic::{Diagnostic, Severity},
     difference::{Difference, WireIdentity},
+    group::Membership,
 };
 use crate::perform::{holdings::Holdings, route::Route, rule::Rule, virtual_mac::VirtualMac};
 
@@ -250,6 +252,8 @@ pub struct VirtualRouter {
     pub link_local_senders: LinkLocalSenders,
     /// Whether the kernel stops answering for the addresses when a peer has taken them. `Off` for their owner.
     pub fence: Fence,
+    /// The virtual routers that it moves together with; `None` where it moves alone.
+    pub group: Option<Membership>,
 }
 
 impl VirtualRouter {

@@ -1,6 +1,7 @@
 //! What a good file becomes. What a bad one is told is in `mistakes` and, for single values, in `values`.
 
 mod auth;
+mod groups;
 mod guard;
 mod holdings;
 mod identity;
@@ -132,9 +133,11 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         }],
         link_local_senders: LinkLocalSenders::Listed,
         fence: Fence::Auto,
+        group: Some(Membership { group: "web-a".to_owned(), is_listed: false, breaks_ties: true }),
     };
     let web_a6 = VirtualRouter {
         family: Family::Ipv6,
+        group: Some(Membership { group: "web-a".to_owned(), is_listed: false, breaks_ties: false }),
         addresses: vec!["fe80::200:5eff:fe00:233/64".parse().unwrap(), "fd77::100/64".parse().unwrap()],
         link_local_first: true,
         own_address: OwnAddress::Configured("fe80::1".parse().unwrap()),

@@ -149,6 +149,7 @@ pub(super) async fn prepare(
     let reactor = Reactor {
         desk,
         routers,
+        groups: Vec::new(),
         interfaces,
         sockets,
         crew,
@@ -458,6 +459,7 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         alarms: Vec::new(),
         interfaces: Vec::new(),
         virtual_routers: Vec::new(),
+        groups: Vec::new(),
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceStatus>,
     /// The virtual routers, in the order of the configuration.
     pub virtual_routers: Vec<RouterStatus>,
+    /// The groups of virtual routers that move together.
+    pub groups: Vec<GroupStatus>,
 }
 
 /// How adverts are authenticated.
@@ -104,6 +106,8 @@ pub struct RouterStatus {
     pub family: String,
     /// Its interface.
     pub interface: String,
+    /// The group that it moves with.
+    pub group: Option<String>,
     /// `Initialize`, `Backup`, `Active` or `Fault`.
     pub state: String,
     /// Why it is in this state.
@@ -138,6 +142,21 @@ pub struct RouterStatus {
     pub tally: Tally,
     /// What the guard has counted, by verdict; what is zero is left out.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// Virtual routers that move together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Name in the configuration; that of the entry where it is the two halves of one.
+    pub name: String,
+    /// Whether the configuration has a `[[group]]` for it.
+    pub is_listed: bool,
+    /// `Active` where all members are, else the state of the one that is furthest from it.
+    pub state: String,
+    /// How long no member has changed its state, in milliseconds.
+    pub since_ms: u64,
+    /// The members, as `NAME/FAMILY`.
+    pub members: Vec<String>,
 }
 
 /// Why a virtual router is in its state.

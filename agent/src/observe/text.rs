@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{AuthenticationStatus, Explanation, FenceStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot};
+use super::{
+    AuthenticationStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus,
+    Snapshot,
+};
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,6 +47,9 @@ impl fmt::Display for Snapshot {
         )?;
         for router in &self.virtual_routers {
             write_router(f, router)?;
+        }
+        for GroupStatus { name, state, since_ms, members, .. } in self.groups.iter().filter(|group| group.is_listed) {
+            writeln!(f, "group {name}: {state} for {}; {}", span(*since_ms), members.join(", "))?;
         }
         Ok(())
     }

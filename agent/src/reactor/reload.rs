@@ -56,6 +56,8 @@ impl Reactor {
         self.forget_idle_interfaces();
         self.routers.sort_by_key(|router| reload.order.iter().position(|identity| *identity == router.identity()));
         self.places = places(&self.routers);
+        self.regroup();
+        self.settle_groups(now);
         self.about = reload.about;
         self.bequeath();
         outcome

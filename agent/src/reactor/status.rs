@@ -7,7 +7,8 @@ use super::{Interface, Reactor};
 use crate::observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status};
 
 impl Reactor {
-    pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
+    pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
+        self.name_leaders();
         let interfaces = self.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
         let routers: Vec<RouterStatus> =
             self.routers.iter().map(|router| router.status(&self.desk.datapath, now)).collect();
@@ -18,6 +19,7 @@ impl Reactor {
             supervisor,
             interfaces,
             virtual_routers: routers,
+            groups: self.groups_status(now),
             alarms,
             authentication,
             send_lateness,

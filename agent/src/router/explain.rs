@@ -45,6 +45,12 @@ impl VirtualRouter {
             let priority = advert.priority.map_or(0, Priority::get);
             because.push(format!("{source} advertised priority {priority} {ago} ago, and this node has {own}"));
         }
+        if self.is_overdue(now) {
+            until.push(
+                "nobody is heard for it any more: it takes over as soon as that is so for its whole group".to_owned(),
+            );
+            return;
+        }
         let left = in_words(backup.active_down_at.since(now));
         let (silent, skew) =
             (in_words(interval * u32::from(parameters.down_timer_adverts)), parameters.skew_time(interval));

@@ -107,6 +107,7 @@ impl RouterMemory {
                         ExpectsMemory::Successor => Expects::Successor,
                     },
                     preempts_at: preempts_at_ns.map(at),
+                    gives_way: None,
                 })
             }
             RoleMemory::Active { adver_at_ns, replies_left, announced_at_ns, rival_silent_at_ns } => {
@@ -189,6 +190,7 @@ mod tests {
             spread: Duration::ZERO,
             down_timer_adverts: 3,
             learned_interval_max: None,
+            breaks_ties: true,
         };
         for (role, deadline) in [(active, 5), (backup, 9)] {
             let memory = RouterMemory {

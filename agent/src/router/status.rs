@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp::{
     Instant, MacAddr, Priority,
-    election::{Cause, State, Waiting},
+    election::{Cause, Reason, State, Waiting},
 };
 use vrrp_wire::abi::{Peer, PeerKey, Verdict, address_from_bytes};
 
@@ -31,10 +31,21 @@ impl VirtualRouter {
             }
             State::Initialize(Waiting::ForStartup) | State::Backup(_) | State::Active(_) => {
                 let resumed = || self.resumed.as_ref()?.1.clone();
-                return self.last_transition.map(|transition| transition.reason.to_string()).or_else(resumed);
+                return self.last_transition.map(|transition| self.describe_reason(transition.reason)).or_else(resumed);
             }
         }
-        Some(self.election.causes().map(|cause| self.describe_cause(cause)).collect::<Vec<_>>().join("; "))
+        // What is its own is why the others of its group cannot serve either.
+        let has_own = self.election.causes().any(|cause| !cause.is_of_group());
+        let causes = self.election.causes().filter(|cause| !has_own || !cause.is_of_group());
+        Some(causes.map(|cause| self.describe_cause(cause)).collect::<Vec<_>>().join("; "))
+    }
+
+    fn describe_reason(&self, reason: Reason) -> String {
+        match (reason, &self.leader) {
+            (Reason::Follows, Some(leader)) => leader.clone(),
+            (Reason::Recovered(cause), Some(leader)) if cause.is_of_group() => format!("over: {leader}"),
+            _ => reason.to_string(),
+        }
     }
 
     fn describe_cause(&self, cause: Cause) -> String {
@@ -49,12 +60,14 @@ impl VirtualRouter {
                 OwnAddress::LinkLocal => format!("`{interface}` has no IPv6 link-local address that can be used yet"),
             },
             Cause::Clock => "the clock is not synchronised, and signed adverts go by it".to_owned(),
+            Cause::Member | Cause::MemberWaits => self.leader.clone().unwrap_or_else(|| cause.to_string()),
             Cause::VirtualAddresses => self.failure.clone().unwrap_or_else(|| cause.to_string()),
         }
     }
 
     /// When its state last changed, in the program before perhaps.
-    pub(super) fn since(&self, now: Instant) -> Instant {
+    #[must_use]
+    pub fn since(&self, now: Instant) -> Instant {
         let resumed = self.resumed.as_ref().map(|&(since, _)| since);
         self.last_transition.map(|transition| transition.at).or(resumed).unwrap_or(now)
     }
@@ -68,6 +81,7 @@ impl VirtualRouter {
             vrid: self.config.vrid.get(),
             family: self.config.family.to_string(),
             interface: self.config.interface.clone(),
+            group: self.group_name().map(str::to_owned),
             state: self.election.state().name().to_string(),
             reason: self.reason(),
             since_ms: milliseconds(now.since(self.since(now))),

@@ -23,7 +23,7 @@ mod upkeep;
 
 pub use self::{
     event::{Action, Advert, Audience, Event},
-    state::{Active, Backup, Expects, Role, State, Waiting},
+    state::{Active, Backup, Expects, Parting, Role, State, Waiting},
     transition::{Cause, Reason, StateName, Transition},
 };
 
@@ -148,6 +148,7 @@ impl Election {
                 Vec::new()
             }
             Event::Relieved => self.give_up(Reason::Relieved, now),
+            Event::Follow(parting) => self.follow(parting, now),
             Event::Slept(span) => self.slept(span, now),
             Event::Parameters(parameters) => self.reconfigure(parameters, now),
         }
@@ -173,7 +174,10 @@ impl Election {
             return self.become_active(Reason::AddressOwner, now);
         }
         let interval = self.parameters.advertisement_interval.duration();
-        vec![self.enter(State::Backup(self.heard(interval, now + self.parameters.spread, None)), reason, now)]
+        // Who could not serve has kept the other members of its group from it, whether they know of that yet or not.
+        let gives_way = matches!(reason, Reason::Recovered(_)).then_some(Parting::Goodbye);
+        let backup = Backup { gives_way, ..self.heard(interval, now + self.parameters.spread) };
+        vec![self.enter(State::Backup(backup), reason, now)]
     }
 
     fn shutdown(&mut self, now: Instant) -> Vec<Action> {
@@ -244,10 +248,11 @@ impl Election {
                     // Both may have been Active, each alone: a last word makes the better router announce the addresses.
                     let last = Action::Advertise(Some(self.parameters.priority));
                     let last = (!self.was_silent(active, advert.received_at)).then_some(last);
-                    last.into_iter().chain(self.yield_to(advert, reason, now)).collect()
+                    let parting = if last.is_some() { Parting::Goodbye } else { Parting::Silence };
+                    last.into_iter().chain(self.yield_to(advert, reason, parting, now)).collect()
                 }
                 Some(_) if self.was_silent(active, advert.received_at) => {
-                    self.yield_to(advert, Reason::WasSilent { source: advert.source }, now)
+                    self.yield_to(advert, Reason::WasSilent { source: advert.source }, Parting::Silence, now)
                 }
                 Some(_) => self.answer_losing(active, advert, now),
             },
@@ -275,13 +280,16 @@ impl Election {
                 return Backup { preempts_at, ..backup };
             }
         }
-        self.heard(self.parameters.learn(advert.max_advertise_interval), advert.received_at, preempts_at)
+        let is_match = (priority >= self.parameters.priority).then_some(Parting::Goodbye);
+        let interval = self.parameters.learn(advert.max_advertise_interval);
+        let gives_way = backup.gives_way.or(is_match);
+        Backup { preempts_at, gives_way, ..self.heard(interval, advert.received_at) }
     }
 
     /// Whether an Active Router gives way. RFC 9568 §6.4.3: higher priority, or equal and a greater primary address.
     fn loses_to(&self, priority: Priority, source: IpAddr) -> bool {
-        let own = (self.parameters.priority, self.primary_address);
-        (priority, Some(source)) > own
+        let is_tie = priority == self.parameters.priority && self.parameters.breaks_ties;
+        priority > self.parameters.priority || is_tie && Some(source) > self.primary_address
     }
 
     /// Whether this Active Router had sent nothing for so long, at the moment when an advert came, that its sender may have
@@ -296,9 +304,10 @@ impl Election {
         self.parameters.advertisement_interval.duration() * u32::from(self.parameters.down_timer_adverts)
     }
 
-    fn yield_to(&mut self, advert: Advert, reason: Reason, now: Instant) -> Vec<Action> {
+    fn yield_to(&mut self, advert: Advert, reason: Reason, parting: Parting, now: Instant) -> Vec<Action> {
         let interval = self.parameters.learn(advert.max_advertise_interval);
-        let report = self.enter(State::Backup(self.heard(interval, advert.received_at, None)), reason, now);
+        let backup = Backup { gives_way: Some(parting), ..self.heard(interval, advert.received_at) };
+        let report = self.enter(State::Backup(backup), reason, now);
         vec![Action::ReleaseAddresses, report]
     }
 
@@ -413,9 +422,9 @@ impl Election {
     }
 
     /// A Backup that has just heard its Active Router, or has just begun to listen.
-    fn heard(&self, active_adver_interval: Duration, heard_at: Instant, preempts_at: Option<Instant>) -> Backup {
+    fn heard(&self, active_adver_interval: Duration, heard_at: Instant) -> Backup {
         let active_down_at = heard_at + self.parameters.active_down_interval(active_adver_interval);
-        Backup { active_down_at, active_adver_interval, expects: Expects::Advert, preempts_at }
+        Backup { active_down_at, active_adver_interval, expects: Expects::Advert, preempts_at: None, gives_way: None }
     }
 
     fn enter(&mut self, state: State, reason: Reason, now: Instant) -> Action {

@@ -9,6 +9,7 @@
 pub mod auth;
 pub mod election;
 pub mod frame;
+pub mod group;
 mod instant;
 pub mod message;
 pub mod neighbor;

@@ -27,6 +27,9 @@ pub struct Parameters {
     ///
     /// One advert that says 40.95 s would otherwise delay the next takeover by more than two minutes.
     pub learned_interval_max: Option<Duration>,
+    /// Whether an Active Router gives way to one of its own priority and a greater address, as the RFC has it. Of a
+    /// [group](crate::group) one member decides that for all: addresses of other members may be in another order.
+    pub breaks_ties: bool,
 }
 
 impl Parameters {

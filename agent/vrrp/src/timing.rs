@@ -54,6 +54,7 @@ mod tests {
             spread: Duration::ZERO,
             down_timer_adverts,
             learned_interval_max: None,
+            breaks_ties: true,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::{runtime::Builder, sync::mpsc, task::yield_now};
 use vipd::{
     mailbox::{Inbox, Mail, mailbox},
     observe::{
-        Explanation, FenceStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
+        Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
         control::{Answer, Service, converse, read_answer},
     },
     operator::{Order, Ordered},
@@ -116,6 +116,7 @@ fn snapshot() -> Snapshot {
         vrid: 51,
         family: "IPv4".to_owned(),
         interface: "vsw0".to_owned(),
+        group: Some("\u{7}".to_owned()),
         state: "Backup".to_owned(),
         reason: None,
         since_ms: u64::MAX,
@@ -140,6 +141,13 @@ fn snapshot() -> Snapshot {
         attach_reason: None,
         not_configured: 0,
     };
+    let group = GroupStatus {
+        name: "\u{7}".to_owned(),
+        is_listed: true,
+        state: "Backup".to_owned(),
+        since_ms: 0,
+        members: vec!["web/IPv4".to_owned()],
+    };
     Snapshot {
         version: "1".to_owned(),
         cluster: "ingress".to_owned(),
@@ -153,6 +161,7 @@ fn snapshot() -> Snapshot {
         alarms: vec![],
         interfaces: vec![interface],
         virtual_routers: vec![router],
+        groups: vec![group],
     }
 }
 

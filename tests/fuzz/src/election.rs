@@ -6,13 +6,20 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp::{
     Centiseconds, Instant, Parameters, Priority, Version,
-    election::{Action, Advert, Audience, Cause, Election, Event, Reason, Role, State, StateName},
+    election::{Action, Advert, Audience, Cause, Election, Event, Parting, Reason, Role, State, StateName},
 };
 
 use crate::input::Input;
 
-const CAUSES: [Cause; 5] =
-    [Cause::Link, Cause::PrimaryAddress, Cause::VirtualAddresses, Cause::Clock, Cause::Ipv6Source];
+const CAUSES: [Cause; 7] = [
+    Cause::Link,
+    Cause::PrimaryAddress,
+    Cause::VirtualAddresses,
+    Cause::Clock,
+    Cause::Ipv6Source,
+    Cause::Member,
+    Cause::MemberWaits,
+];
 /// Set in the first byte of an event that comes at the deadline, not after a pause.
 const AT_DEADLINE: u8 = 0x80;
 /// Adverts that an Active Router may send out of turn between two regular ones.
@@ -66,6 +73,10 @@ fn happening(input: &mut Input<'_>, head: u8, now: Instant) -> Happening {
         (15, 5) => Happening::Event(Event::Parameters(parameters(input))),
         (15, 6) => Happening::Resumption,
         (15, 7) => Happening::Event(Event::HandOver(Audience::One)),
+        (14, 7) => {
+            let is_silent = input.byte() & 1 == 1;
+            Happening::Event(Event::Follow(if is_silent { Parting::Silence } else { Parting::Goodbye }))
+        }
         _ => Happening::Event(event(input, head, now)),
     }
 }
@@ -84,6 +95,7 @@ fn parameters(input: &mut Input<'_>) -> Parameters {
         spread: if is_set(3) { interval.duration() / 2 } else { Duration::ZERO },
         down_timer_adverts: input.byte().clamp(1, 100),
         learned_interval_max: (!is_set(4)).then(|| interval.duration() * 2),
+        breaks_ties: !is_set(5),
     }
 }
 
@@ -224,7 +236,8 @@ impl History {
             | Event::Recovered(_)
             | Event::AddressesHeld
             | Event::HandOver(_)
-            | Event::Relieved => {}
+            | Event::Relieved
+            | Event::Follow(_) => {}
         }
     }
 
@@ -240,7 +253,7 @@ impl History {
             Event::Advert(Advert { priority: Some(_), received_at, .. }) => was_silent(received_at.min(self.now)),
             Event::Slept(_) => was_silent(self.now),
             Event::Relieved => true,
-            Event::HandOver(_) => !self.parameters.is_owner(),
+            Event::HandOver(_) | Event::Follow(_) => !self.parameters.is_owner(),
             Event::Startup
             | Event::Shutdown
             | Event::Timer
@@ -302,8 +315,14 @@ impl History {
                 assert_eq!(next, Some(Action::Advertise(None)), "the shortest interval, and no goodbye");
             }
             Action::Advertise(None) => {
-                let hastening = (self.parameters.version == Version::V3).then_some(self.parameters.priority);
-                assert_eq!(last, hastening.map(Action::Hasten), "a goodbye for which others wait too long");
+                let own = self.parameters.priority;
+                let expected = match (self.parameters.version, event) {
+                    (Version::V3, _) => Some(Action::Hasten(own)),
+                    // Its winner would not know that it has won.
+                    (Version::V2, Event::Follow(_)) => Some(Action::Advertise(Some(own))),
+                    (Version::V2, _) => None,
+                };
+                assert_eq!(last, expected, "a goodbye for which others wait too long");
                 assert!(self.is_holding, "a goodbye of a router that was not Active");
                 assert_eq!(next, Some(Action::ReleaseAddresses), "a goodbye, and the addresses stay");
                 self.spoke_at = self.now;
@@ -316,6 +335,8 @@ impl History {
                 if next == Some(Action::ReleaseAddresses) {
                     // The last word to a better router.
                     assert!(matches!(event, Event::Advert(_)), "it gives way after {event:?}");
+                } else if next == Some(Action::Advertise(None)) {
+                    assert!(matches!(event, Event::Follow(_)), "a last word before a goodbye after {event:?}");
                 } else if is_first || event == Event::Timer {
                     self.replies = 0;
                 } else if matches!(event, Event::Advert(_)) {

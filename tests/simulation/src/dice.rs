@@ -19,6 +19,8 @@ pub(crate) enum Stream {
     Attacker,
     /// What is done to routers on purpose.
     Upkeep,
+    /// What happens to nodes of which each has two routers.
+    Pairs,
 }
 
 /// The numbers of `seed` for `stream`.

@@ -1,5 +1,6 @@
 //! A host: the kernel's half, and a daemon that drives the real election as vipd's election thread does.
 
+mod group;
 mod upkeep;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
@@ -16,6 +17,7 @@ use vrrp_wire::{
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
+use self::group::Takeover;
 use crate::{
     attacker::Forgery,
     clock::{Clock, Time, nanoseconds},
@@ -124,6 +126,8 @@ pub(crate) struct Host {
     pub(crate) wish: Wish,
     /// Keys that are accepted, and the one that signs.
     pub(crate) keys: (Vec<u8>, u8),
+    /// When its group takes over; `None`: it is in none, and goes by its own timer.
+    takeover: Option<Takeover>,
     /// The configuration as it was last read.
     pub(crate) configured: Parameters,
     /// What the daemon hears of before anything else when it runs again.
@@ -170,6 +174,7 @@ impl Host {
             failures: 0,
             wish: Wish::default(),
             keys: (vec![1], 1),
+            takeover: None,
             configured: router.parameters,
             news: Vec::new(),
             version: scenario.version,
@@ -207,7 +212,7 @@ impl Host {
 
     /// When the daemon wants to run.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.election.deadline().filter(|_| self.is_running()).map(|deadline| self.clock.time(deadline))
+        self.timer().filter(|_| self.is_running()).map(|deadline| self.clock.time(deadline))
     }
 
     /// Goes on with other keys, and the one that signs.
@@ -284,6 +289,13 @@ impl Host {
             return Vec::new();
         }
         self.kernel.beat_at = self.now(time);
+        let mut effects = self.take_in(time);
+        effects.extend(self.expire(time));
+        effects
+    }
+
+    /// The first half of a turn: whatever has come in.
+    pub(crate) fn take_in(&mut self, time: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
         for event in std::mem::take(&mut self.news) {
             effects.extend(self.handle(event, time));
@@ -300,13 +312,7 @@ impl Host {
                 effects.push(Effect::Saved { by_stamp: true });
             }
         }
-        effects.extend(self.handle(Event::Timer, time));
         effects
-    }
-
-    fn is_takeover_due(&self, time: Time) -> bool {
-        let is_due = self.election.deadline().is_some_and(|deadline| deadline <= self.now(time));
-        is_due && self.state() == StateName::Backup
     }
 
     fn receive(&mut self, time: Time) -> Vec<Effect> {

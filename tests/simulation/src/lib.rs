@@ -18,6 +18,7 @@ mod kernel;
 pub mod model;
 mod network;
 mod oracle;
+mod pairs;
 mod scenario;
 mod summary;
 mod world;
@@ -29,6 +30,18 @@ pub use self::{oracle::Violation, summary::Summary};
 /// Runs the history of `seed` to its end, or to the first rule that does not hold; a panic breaks one.
 pub fn run(seed: u64) -> Result<Summary, Violation> {
     guarded(|| world::World::new(seed, None).run())
+}
+
+/// The same for nodes that run two virtual routers each, which move together.
+pub fn run_pairs(seed: u64) -> Result<Summary, Violation> {
+    guarded(|| pairs::Pairs::new(seed, None).run())
+}
+
+/// Runs the history of `seed` for nodes that run two virtual routers each, and tells it.
+pub fn tell_pairs(seed: u64) -> (String, Result<Summary, Violation>) {
+    let mut story = String::new();
+    let outcome = guarded(|| pairs::Pairs::new(seed, Some(&mut story)).run());
+    (story, outcome)
 }
 
 /// Runs the history of `seed` and tells it.

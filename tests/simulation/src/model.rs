@@ -371,7 +371,7 @@ fn relative(state: State, now: Instant) -> (StateName, i128, i128, i128, i128) {
     let until = |instant: Instant| i128::from(instant.as_nanos()) - i128::from(now.as_nanos());
     match state {
         State::Initialize(_) | State::Fault { .. } => (state.name(), 0, 0, 0, 0),
-        State::Backup(Backup { active_down_at, active_adver_interval, expects, preempts_at }) => {
+        State::Backup(Backup { active_down_at, active_adver_interval, expects, preempts_at, gives_way: _ }) => {
             let interval = i128::try_from(active_adver_interval.as_nanos()).unwrap_or(i128::MAX);
             let patience = preempts_at.map_or(-1, |at| until(at).max(0));
             let expects = match expects {
@@ -397,6 +397,7 @@ fn election(setup: Setup, number: usize) -> Election {
         spread: Duration::ZERO,
         down_timer_adverts: Parameters::DOWN_TIMER_ADVERTS,
         learned_interval_max: None,
+        breaks_ties: true,
     })
 }
 

@@ -13,7 +13,7 @@ mod adverts;
 mod agreement;
 mod forgery;
 mod manners;
-mod takeover;
+pub(crate) mod takeover;
 mod upkeep;
 
 use std::{collections::VecDeque, fmt};

@@ -404,6 +404,7 @@ fn routers(version: Version, family: Family, dice: &mut impl Rng) -> Vec<Router>
                 spread,
                 down_timer_adverts,
                 learned_interval_max: limited.then(|| interval.duration() * 2),
+                breaks_ties: true,
             };
             let clock = Clock {
                 boot: dice.random_range(1..1 << 50),

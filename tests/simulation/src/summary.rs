@@ -137,6 +137,7 @@ impl Summary {
             | Reason::AddressOwner
             | Reason::ActiveSilent
             | Reason::ActiveLeft
+            | Reason::Follows
             | Reason::HandedOver
             | Reason::Fault(_)
             | Reason::Recovered(_) => return,

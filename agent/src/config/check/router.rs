@@ -154,6 +154,7 @@ impl<'f> Router<'f> {
             link_local_senders: if all_known { LinkLocalSenders::Listed } else { LinkLocalSenders::Unlisted },
             peers,
             fence: if own.priority == Priority::OWNER { Fence::Off } else { manner.fence? },
+            group: None,
         })
     }
 

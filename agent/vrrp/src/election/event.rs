@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Cause, Transition};
+use super::{Cause, Parting, Transition};
 use crate::{Instant, Parameters, Priority};
 
 /// An advert as the election sees it: accepted by every check before it.
@@ -52,6 +52,8 @@ pub enum Event {
     Reclaim,
     /// While this router seemed hung it was made to leave in its name: Priority 0 was sent, the virtual addresses are gone.
     Relieved,
+    /// Another member of its [group](crate::group) is Backup and has to stay it.
+    Follow(Parting),
     /// The host was suspended for so long, which no clock of this router has counted.
     Slept(Duration),
     /// It is configured in another way from now on.

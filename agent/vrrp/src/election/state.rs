@@ -55,6 +55,17 @@ pub struct Backup {
     pub expects: Expects,
     /// From when on adverts of lower priority are discarded; `None` before the first of them.
     pub preempts_at: Option<Instant>,
+    /// Why no other member of its [group](crate::group) may be Active meanwhile; `None` where it only listens so far.
+    pub gives_way: Option<Parting>,
+}
+
+/// How a router that follows a Backup of its [group](crate::group) ends its term as Active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// As one that leaves on its own account: a better router is heard, which need not be Active for this one too.
+    Goodbye,
+    /// Without a word: the group was silent for so long that another router may have taken over.
+    Silence,
 }
 
 /// What a Backup Router waits for while Active_Down_Timer runs.

@@ -1,6 +1,7 @@
 //! Every state and event of RFC 9568 §6.4. Expected times are literals in microseconds.
 
 mod histories;
+mod members;
 mod owners;
 mod start;
 mod upkeep;
@@ -25,6 +26,7 @@ fn parameters(priority: u8) -> Parameters {
         spread: Duration::ZERO,
         down_timer_adverts: 3,
         learned_interval_max: Some(Duration::from_secs(2)),
+        breaks_ties: true,
     }
 }
 

@@ -41,6 +41,10 @@ pub enum Cause {
     Clock,
     /// The interface has no IPv6 address yet that adverts can come from: none, or one that is still tentative.
     Ipv6Source,
+    /// Another member of the [group](crate::group) cannot serve.
+    Member,
+    /// Another member of the group cannot take part yet.
+    MemberWaits,
 }
 
 impl Cause {
@@ -48,7 +52,13 @@ impl Cause {
     /// router waits for the end of it in Initialize.
     #[must_use]
     pub const fn is_fault(self) -> bool {
-        !matches!(self, Self::Ipv6Source)
+        !matches!(self, Self::Ipv6Source | Self::MemberWaits)
+    }
+
+    /// Whether it is another member's of the [group](crate::group), and not this router's own.
+    #[must_use]
+    pub const fn is_of_group(self) -> bool {
+        matches!(self, Self::Member | Self::MemberWaits)
     }
 }
 
@@ -60,6 +70,8 @@ impl fmt::Display for Cause {
             Self::VirtualAddresses => "the virtual addresses could not be held",
             Self::Clock => "the clock is not synchronised",
             Self::Ipv6Source => "no IPv6 address to advertise from yet",
+            Self::Member => "another member of its group cannot serve",
+            Self::MemberWaits => "another member of its group cannot take part yet",
         })
     }
 }
@@ -93,6 +105,8 @@ pub enum Reason {
     Slept,
     /// This router seemed hung, and was made to leave.
     Relieved,
+    /// Another member of its group is Backup and has to stay it.
+    Follows,
     /// Somebody wants another router to serve.
     HandedOver,
     /// No other router has taken over from this one, which has handed over.
@@ -115,6 +129,7 @@ impl fmt::Display for Reason {
             Self::WasSilent { source } => write!(f, "this node was silent for too long, and {source} has taken over"),
             Self::Slept => f.write_str("the host was suspended"),
             Self::Relieved => f.write_str("the agent seemed hung, and its supervisor has handed over"),
+            Self::Follows => f.write_str("followed another member of its group"),
             Self::HandedOver => f.write_str("handed over"),
             Self::NotTaken => f.write_str("handed over, and no other router took over"),
             Self::Fault(cause) => cause.fmt(f),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Active, Audience, Backup, Election, Expects, Reason, State};
+use super::{Action, Active, Audience, Backup, Election, Expects, Parting, Reason, State};
 use crate::{Instant, Parameters, Version};
 
 /// How long a router that has handed over waits for another one to take over, besides the Skew_Time of version 2.
@@ -26,8 +26,12 @@ impl Election {
             // The last advert was at most one interval ago, and the others wait for no less than all of their intervals from it.
             Audience::One => patience.min(self.longest_silence().saturating_sub(interval)),
         };
-        let waiting =
-            Backup { active_down_at: now + patience, expects: Expects::Successor, ..self.heard(interval, now, None) };
+        let waiting = Backup {
+            active_down_at: now + patience,
+            expects: Expects::Successor,
+            gives_way: Some(Parting::Goodbye),
+            ..self.heard(interval, now)
+        };
         self.leave(State::Backup(waiting), Reason::HandedOver, now)
     }
 
@@ -35,15 +39,35 @@ impl Election {
     pub(super) fn give_up(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
         let State::Active(_) = self.state else { return Vec::new() };
         let interval = self.parameters.advertisement_interval.duration();
-        let report = self.enter(State::Backup(self.heard(interval, now, None)), reason, now);
+        let backup = Backup { gives_way: Some(Parting::Silence), ..self.heard(interval, now) };
+        let report = self.enter(State::Backup(backup), reason, now);
         vec![Action::ReleaseAddresses, report]
+    }
+
+    /// Ends a term as Active because another member of the group is Backup and has to stay it. Whoever is better and Active for
+    /// this one too answers the goodbye, and announces the addresses where it did not know of a rival.
+    pub(super) fn follow(&mut self, parting: Parting, now: Instant) -> Vec<Action> {
+        let State::Active(active) = self.state else { return Vec::new() };
+        if self.parameters.is_owner() {
+            return Vec::new();
+        }
+        if parting == Parting::Silence || self.was_silent(active, now) {
+            return self.give_up(Reason::Follows, now);
+        }
+        let interval = self.parameters.advertisement_interval.duration();
+        let backup = Backup { gives_way: Some(parting), ..self.heard(interval, now) };
+        let mut actions = self.leave(State::Backup(backup), Reason::Follows, now);
+        if self.parameters.version == Version::V2 {
+            actions.insert(0, Action::Advertise(Some(self.parameters.priority)));
+        }
+        actions
     }
 
     /// What was heard before a suspension is no longer true, and what was not heard in it means nothing.
     pub(super) fn slept(&mut self, span: Duration, now: Instant) -> Vec<Action> {
         match self.state {
             State::Backup(backup) => {
-                self.state = State::Backup(self.heard(backup.active_adver_interval, now, None));
+                self.state = State::Backup(self.heard(backup.active_adver_interval, now));
                 Vec::new()
             }
             State::Active(active) => {

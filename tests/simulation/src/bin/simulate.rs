@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use vipd_simulation::{Summary, Violation, fingerprint, run, tell};
+use vipd_simulation::{Summary, Violation, fingerprint, run, run_pairs, tell, tell_pairs};
 
 /// Simulate LANs of virtual routers, one for each seed.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ struct Cli {
     /// One seed only, whose story is told.
     #[arg(long)]
     seed: Option<u64>,
+    /// Nodes that run two virtual routers each, which move together.
+    #[arg(long)]
+    pairs: bool,
     /// Seeds that are simulated at the same time.
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
     jobs: usize,
@@ -29,13 +32,13 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let failed = cli.seed.map_or_else(|| many(cli.from, cli.seeds, cli.jobs), one);
+    let failed = cli.seed.map_or_else(|| many(&cli), |seed| one(seed, cli.pairs));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 #[expect(clippy::print_stdout, reason = "the story is the result")]
-fn one(seed: u64) -> bool {
-    let (story, outcome) = tell(seed);
+fn one(seed: u64, pairs: bool) -> bool {
+    let (story, outcome) = if pairs { tell_pairs(seed) } else { tell(seed) };
     print!("{story}");
     match &outcome {
         Ok(summary) => print!("{summary}seed {seed} keeps every rule"),
@@ -46,7 +49,8 @@ fn one(seed: u64) -> bool {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are the result")]
-fn many(from: u64, seeds: u64, jobs: usize) -> bool {
+fn many(cli: &Cli) -> bool {
+    let &Cli { from, seeds, jobs, pairs, .. } = cli;
     let begun = Instant::now();
     let next = AtomicU64::new(from);
     let worker = || {
@@ -56,9 +60,9 @@ fn many(from: u64, seeds: u64, jobs: usize) -> bool {
             if seed >= from.saturating_add(seeds) {
                 return (total, failures);
             }
-            match run(seed) {
+            match if pairs { run_pairs(seed) } else { run(seed) } {
                 Ok(summary) => total += summary,
-                Err(violation) => report(seed, &violation, &mut failures),
+                Err(violation) => report(seed, pairs, &violation, &mut failures),
             }
         }
     };
@@ -77,7 +81,8 @@ fn many(from: u64, seeds: u64, jobs: usize) -> bool {
 }
 
 #[expect(clippy::print_stdout, reason = "failures are the result")]
-fn report(seed: u64, violation: &Violation, failures: &mut Vec<u64>) {
-    println!("seed {seed} failed {violation}\n  its story: cargo xtask simulate --seed {seed}");
+fn report(seed: u64, pairs: bool, violation: &Violation, failures: &mut Vec<u64>) {
+    let flag = if pairs { " --pairs" } else { "" };
+    println!("seed {seed} failed {violation}\n  its story: cargo xtask simulate --seed {seed}{flag}");
     failures.push(seed);
 }

@@ -188,6 +188,7 @@ const fn name(reason: Reason) -> &'static str {
         Reason::WasSilent { .. } => "WasSilent",
         Reason::Slept => "Slept",
         Reason::Relieved => "Relieved",
+        Reason::Follows => "Follows",
         Reason::HandedOver => "HandedOver",
         Reason::NotTaken => "NotTaken",
         Reason::Fault(_) => "Fault",

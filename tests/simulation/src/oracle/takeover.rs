@@ -169,7 +169,7 @@ pub(super) fn silence(parameters: &Parameters, interval: Time) -> Time {
 }
 
 /// How long a router that has handed over waits for another one.
-fn handover_patience(parameters: &Parameters) -> Time {
+pub(crate) fn handover_patience(parameters: &Parameters) -> Time {
     let skew = if parameters.version == Version::V2 { 1_000_000_000 } else { 0 };
     PATIENCE + skew
 }

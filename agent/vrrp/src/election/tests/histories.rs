@@ -11,6 +11,8 @@ fn any_cause() -> impl Strategy<Value = Cause> {
         Just(Cause::VirtualAddresses),
         Just(Cause::Clock),
         Just(Cause::Ipv6Source),
+        Just(Cause::Member),
+        Just(Cause::MemberWaits),
     ]
 }
 
@@ -33,6 +35,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => any_cause().prop_map(Event::Recovered),
         1 => Just(Event::AddressesHeld),
         1 => prop_oneof![Just(Event::HandOver(Audience::All)), Just(Event::HandOver(Audience::One)), Just(Event::Reclaim), Just(Event::Relieved)],
+        1 => prop_oneof![Just(Event::Follow(Parting::Goodbye)), Just(Event::Follow(Parting::Silence))],
         1 => any::<u32>().prop_map(|ns| Event::Slept(Duration::from_nanos(u64::from(ns) * 4))),
         1 => (1..u8::MAX, 1..200_u16).prop_map(|(priority, interval)| Event::Parameters(Parameters {
             advertisement_interval: Centiseconds::new(interval).unwrap(),

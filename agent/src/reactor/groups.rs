@@ -1,0 +1,160 @@
+//! Virtual routers that move together: what one of them goes through reaches the others in the same turn, before anything else
+//! follows from it.
+
+use std::mem;
+
+use tracing::info;
+use vrrp::{
+    Instant,
+    election::{Election, StateName},
+    group::{self, Order},
+};
+
+use super::Reactor;
+use crate::{
+    desk::Desk,
+    observe::{Explanation, GroupStatus, milliseconds},
+    router::VirtualRouter,
+};
+
+/// Virtual routers that move together, or one that moves alone.
+#[derive(Debug)]
+pub struct Group {
+    /// `None`: one that moves alone.
+    name: Option<String>,
+    /// Their places among all.
+    pub(super) members: Vec<usize>,
+    state: StateName,
+}
+
+impl Reactor {
+    /// Finds out anew which virtual routers move together.
+    pub(super) fn regroup(&mut self) {
+        let known = mem::take(&mut self.groups);
+        for (place, router) in self.routers.iter().enumerate() {
+            let name = router.group_name();
+            let group = self.groups.iter_mut().find(|group| name.is_some() && group.name.as_deref() == name);
+            match group {
+                Some(group) => group.members.push(place),
+                None => self.groups.push(Group {
+                    name: name.map(str::to_owned),
+                    members: vec![place],
+                    state: StateName::Initialize,
+                }),
+            }
+        }
+        for group in &mut self.groups {
+            let before = known.iter().find(|before| group.name.is_some() && before.name == group.name);
+            group.state = before.map_or_else(|| group::state(group.elections(&self.routers)), |before| before.state);
+        }
+    }
+
+    /// Lets the members of each group follow each other.
+    pub(super) fn settle_groups(&mut self, now: Instant) {
+        for group in &mut self.groups {
+            group.settle(&mut self.routers, &mut self.desk, now);
+        }
+    }
+
+    /// Finds out anew what is to be said of those that keep others from serving.
+    pub(super) fn name_leaders(&mut self) {
+        for group in &self.groups {
+            let hinders = |place: &&usize| {
+                let causes = self.routers.get(**place).map(|router| router.election().causes());
+                causes.is_some_and(|mut causes| causes.any(|cause| !cause.is_of_group()))
+            };
+            let Some(said) = group.members.iter().find(hinders).and_then(|&place| self.routers.get(place)) else {
+                continue;
+            };
+            let said = said.as_leader();
+            for &place in &group.members {
+                if let Some(router) = self.routers.get_mut(place) {
+                    router.set_leader(said.clone());
+                }
+            }
+        }
+    }
+
+    /// Why virtual routers are in their states: those of a name, and of the group of a name, or all.
+    pub(super) fn explain(&mut self, name: Option<&str>, now: Instant) -> Vec<Explanation> {
+        self.name_leaders();
+        let meant = self.groups.iter().flat_map(|group| group.members.iter().map(move |&place| (place, group)));
+        let mut explanations: Vec<_> = meant
+            .filter_map(|(place, group)| {
+                let router = self.routers.get(place)?;
+                let is_meant = name.is_none_or(|name| router.is_called(name));
+                is_meant.then(|| (place, group.explain(router, &self.routers, now)))
+            })
+            .collect();
+        explanations.sort_by_key(|&(place, _)| place);
+        explanations.into_iter().map(|(_, explanation)| explanation).collect()
+    }
+
+    pub(super) fn groups_status(&self, now: Instant) -> Vec<GroupStatus> {
+        let status = |group: &Group| {
+            let members = group.members(&self.routers);
+            Some(GroupStatus {
+                name: group.name.clone()?,
+                is_listed: members.clone().any(|router| router.membership().is_some_and(|it| it.is_listed)),
+                state: group.state.to_string(),
+                since_ms: members.clone().map(|router| milliseconds(now.since(router.since(now)))).min()?,
+                members: members.map(VirtualRouter::name).collect(),
+            })
+        };
+        self.groups.iter().filter_map(status).collect()
+    }
+}
+
+impl Group {
+    fn members<'r>(&self, routers: &'r [VirtualRouter]) -> impl Iterator<Item = &'r VirtualRouter> + Clone {
+        self.members.iter().filter_map(|&place| routers.get(place))
+    }
+
+    fn elections<'r>(&self, routers: &'r [VirtualRouter]) -> impl Iterator<Item = &'r Election> + Clone {
+        self.members(routers).map(VirtualRouter::election)
+    }
+
+    fn member<'r>(&self, routers: &'r mut [VirtualRouter], member: usize) -> Option<&'r mut VirtualRouter> {
+        self.members.get(member).and_then(|&place| routers.get_mut(place))
+    }
+
+    fn settle(&mut self, routers: &mut [VirtualRouter], desk: &mut Desk, now: Instant) {
+        for Order { member, event, from } in group::orders(self.elections(routers)) {
+            let said = from.and_then(|from| self.member(routers, from)).map(|leader| leader.as_leader());
+            if let Some(router) = self.member(routers, member) {
+                router.follow(event, said, desk, now);
+            }
+        }
+        let takeover_at = group::takeover_at(self.elections(routers));
+        for member in 0..self.members.len() {
+            if let Some(router) = self.member(routers, member) {
+                router.set_takeover_at(takeover_at);
+            }
+        }
+        let state = group::state(self.elections(routers));
+        let from = mem::replace(&mut self.state, state);
+        if let Some(group) = self.name.as_deref().filter(|_| from != state) {
+            report(group, from, state);
+        }
+    }
+
+    /// Why `router`, a member, is in its state, with what its group has to do with that.
+    fn explain(&self, router: &VirtualRouter, routers: &[VirtualRouter], now: Instant) -> Explanation {
+        let mut explanation = router.explain(now);
+        let others = self.members(routers).filter(|other| other.key() != router.key());
+        let said: Vec<_> =
+            others.clone().map(|other| format!("{} ({})", other.name(), other.election().state().name())).collect();
+        if let Some(group) = self.name.as_ref().filter(|_| !said.is_empty()) {
+            explanation.because.push(format!("it moves together with {} (group `{group}`)", said.join(", ")));
+        }
+        if router.is_overdue(now) {
+            explanation.until.extend(others.filter_map(|other| other.explain_hold(now)));
+        }
+        explanation
+    }
+}
+
+/// Tells people that a group has another state.
+fn report(group: &str, from: StateName, to: StateName) {
+    info!(group, %from, %to, "state of the group changed");
+}
