@@ -35,7 +35,7 @@ use crate::{
     desk::Desk,
     link::LinkState,
     mailbox::{Inbox, Mail},
-    observe::Snapshot,
+    observe::{Snapshot, event::Condition},
     perform::{crew::Crew, sockets::Sockets},
     realtime::{Lateness, prefer_this_thread},
     restart::{Memory, leave_open},
@@ -122,7 +122,7 @@ impl Reactor {
         let outcome = self.elect();
         info!("leaving");
         let now = clock::now();
-        self.routers.iter_mut().for_each(|router| router.stop(&mut self.desk, now));
+        self.routers.iter_mut().for_each(|router| router.stop(Condition::Stopped, &mut self.desk, now));
         self.send();
         (outcome, self.desk)
     }

@@ -4,6 +4,7 @@ mod auth;
 mod holdings;
 mod identity;
 mod manner;
+mod notify;
 mod router;
 
 use std::fmt::Display;
@@ -26,6 +27,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     holdings::check(file, report);
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
+    let notify = notify::check(file, report);
     let node = identity::find(identity, &file.nodes, report)?;
     Some(Config {
         cluster: file.cluster.name.value()?.clone(),
@@ -40,6 +42,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         process: process(&file.process)?,
         auth: if file.auth.is_absent() { None } else { Some(auth?) },
         virtual_routers: routers.iter().filter_map(|router| router.seen_by(node)).collect(),
+        notify,
         warnings: Vec::new(),
     })
 }

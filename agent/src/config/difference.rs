@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use vrrp_wire::{Family, Priority, Vrid};
 
-use super::{Auth, Config, Guard, VirtualRouter};
+use super::{Auth, Config, Guard, VirtualRouter, notify::Notify};
 
 /// From one configuration of a node to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,7 @@ impl Difference {
         if old.cluster != new.cluster {
             difference.lines.push(format!("~ [cluster] name: {} -> {}", old.cluster, new.cluster));
         }
+        difference.compare_notify(&old.notify, &new.notify);
         for was in &old.virtual_routers {
             if !new.virtual_routers.iter().any(|is| is.identity() == was.identity()) {
                 difference.lines.push(format!("- {}: goes", title(was)));
@@ -104,6 +105,21 @@ impl Difference {
         ] {
             if differs {
                 self.postponed.push(format!("[guard] {key}"));
+            }
+        }
+    }
+
+    fn compare_notify(&mut self, was: &[Notify], is: &[Notify]) {
+        for gone in was.iter().filter(|was| !is.iter().any(|is| is.name == was.name)) {
+            self.lines.push(format!("- notify {}: goes", gone.name));
+        }
+        for new in is {
+            match was.iter().find(|was| was.name == new.name) {
+                None => self.lines.push(format!("+ notify {}: new", new.name)),
+                Some(was) if was != new => {
+                    self.lines.push(format!("~ notify {}: changes; what waits is told in the new way", new.name));
+                }
+                Some(_) => {}
             }
         }
     }

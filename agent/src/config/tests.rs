@@ -7,6 +7,7 @@ mod identity;
 mod key_files;
 mod manner;
 mod mistakes;
+mod notify;
 mod senders;
 mod values;
 
