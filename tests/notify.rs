@@ -61,11 +61,17 @@ impl Receivers {
         lab.secret("token", "t0ken\n")?;
         lab.secret("password", "s3cret\n")?;
         script(lab, "hook", "echo \"$VIPD_SEQUENCE $*\" >> /run/lab/hook.out")?;
+        script(lab, "end", "ip -o address show dev vsw0 | grep -c 10.77.0.101 >> /run/lab/end.out")?;
         let config = format!(
             r#"
 [[notify]]
 name = "hook"
 exec = ["/run/lab/hook", "first"]
+
+[[notify]]
+name = "end"
+exec = ["/run/lab/end"]
+on = ["Stopped"]
 
 [[notify]]
 name = "pipe"
@@ -160,6 +166,8 @@ fn all_hear_the_same_in_the_same_order_and_who_was_down_too() -> Result<()> {
     ensure!(before_the_end < 20, "{before_the_end} mails for 20 events");
     let last: Vec<_> = hook().split_off(20);
     ensure!(last == ["21 first INSTANCE web-a STOP 200", "22 first INSTANCE web-a STOP 200"], "{last:?}");
+    let held = lines("/run/lab/end.out");
+    ensure!(held == ["0", "0"], "the end is told while addresses are held: {held:?}");
     Ok(())
 }
 

@@ -1,6 +1,10 @@
 //! Exim on a host of the lab: it takes mail over STARTTLS from who logs in, and puts it into one file.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use harness::{GENEROUS, Host, Lab, Process};
@@ -15,6 +19,7 @@ const DIRECTORY: &str = "/run/lab/exim";
 /// A mail server that runs.
 pub(crate) struct MailServer {
     _process: Process,
+    inbox: PathBuf,
 }
 
 impl MailServer {
@@ -37,12 +42,12 @@ impl MailServer {
             let log = fs::read_to_string(format!("{DIRECTORY}/mainlog")).unwrap_or_default();
             Ok(log.contains("listening for SMTP").then_some(()))
         })?;
-        Ok(Self { _process: process })
+        Ok(Self { _process: process, inbox: Path::new(DIRECTORY).join("inbox") })
     }
 
     /// What has been delivered: all mails, one after the other, lines unfolded.
     pub(crate) fn inbox(&self) -> String {
-        let text = fs::read_to_string(format!("{DIRECTORY}/inbox")).unwrap_or_default();
+        let text = fs::read_to_string(&self.inbox).unwrap_or_default();
         text.replace("=\n", "")
     }
 

@@ -1,12 +1,17 @@
 //! Programs that hang, crash, fork and print without end delay nobody: no election, no other program.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Cluster, ClusterConfig, GENEROUS, Lab, Status, lab, until};
 use vrrp_wire::Family;
 
-use crate::{lines, script, target};
+use crate::{change, lines, script, target};
 
 /// What may be told to a program.
 const BAD: [(&str, &str); 5] = [
@@ -23,10 +28,10 @@ fn cluster(lab: &Lab, is_told: bool) -> Result<Cluster> {
     let mut config = base.text(2)?;
     if is_told {
         script(lab, "good", "echo \"$VIPD_NODE $VIPD_NAME $VIPD_SEQUENCE\" >> /run/lab/good.out")?;
-        config += "\n[[notify]]\nname = \"good\"\nexec = [\"/run/lab/good\"]\n";
+        writeln!(config, "[[notify]]\nname = \"good\"\nexec = [\"/run/lab/good\"]")?;
         for (name, text) in BAD {
             script(lab, name, text)?;
-            config += &format!("\n[[notify]]\nname = \"{name}\"\nexec = [\"/run/lab/{name}\"]\ntimeout = \"2s\"\n");
+            writeln!(config, "[[notify]]\nname = \"{name}\"\nexec = [\"/run/lab/{name}\"]\ntimeout = \"2s\"")?;
         }
     }
     Cluster::with_config(lab, 2, config)
@@ -97,11 +102,43 @@ fn programs_that_misbehave_delay_nobody() -> Result<()> {
     cluster.settle_on(0, 1)
 }
 
+/// A program that somebody else could change by now is not run, and one that a user is to run has no more than his rights.
+#[test]
+fn a_program_has_the_rights_that_it_should() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig::default().text(1)?;
+    let hook = script(&lab, "hook", "id -un >> /run/lab/who; id -Gn >> /run/lab/who")?;
+    let config = format!(
+        "{config}\n[[notify]]\nname = \"hook\"\nexec = [\"/run/lab/hook\"]\nuser = \"nobody\"\ngroup = \"games\"\n"
+    );
+    let mut cluster = Cluster::with_config(&lab, 1, config)?;
+    fs::write("/run/lab/who", "")?;
+    fs::set_permissions("/run/lab/who", fs::Permissions::from_mode(0o666))?;
+    cluster.start_all()?;
+    let agent = cluster.agent(0)?;
+    agent.wait_for("four events to be told", |status| target(status, "hook")["delivered"] == 4)?;
+    ensure!(lines("/run/lab/who") == ["nobody", "games"].repeat(4), "{:?}", lines("/run/lab/who"));
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o757))?;
+    change(agent);
+    let status = agent.wait_for("four more to fail", |status| target(status, "hook")["failed"] == 4)?;
+    let expected = "`/run/lab/hook` is not run: `/run/lab/hook` can be written by others than its owner (mode 0757), who can \
+                    change what is run; chmod go-w /run/lab/hook";
+    ensure!(target(&status, "hook")["last_error"] == expected, "{status:?}");
+    ensure!(lines("/run/lab/who").len() == 8, "it was run");
+    let refused = agent.run(&["check", "--node", "n1", "--config", agent.file()?]);
+    ensure!(format!("{refused:?}").contains("exec: `/run/lab/hook` can be written by others"), "{refused:?}");
+    Ok(())
+}
+
 /// A program that hangs for one virtual router is run for the other one all the same.
 #[test]
 fn one_virtual_router_does_not_wait_for_another() -> Result<()> {
     let lab = lab!();
-    script(&lab, "picky", "[ $VIPD_NAME = web-b ] || exec sleep 1000\necho \"$VIPD_STATE\" >> /run/lab/picky.out")?;
+    script(
+        &lab,
+        "picky",
+        "[ $VIPD_NAME = web-b ] || { echo >> /run/lab/picky.started; exec sleep 1717; }\necho \"$VIPD_STATE\" >> /run/lab/picky.out",
+    )?;
     let base = ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() }.text(1)?;
     let config = format!("{base}\n[[notify]]\nname = \"picky\"\nexec = [\"/run/lab/picky\"]\ntimeout = \"3600s\"\n");
     let mut cluster = Cluster::with_config(&lab, 1, config)?;
@@ -114,5 +151,16 @@ fn one_virtual_router_does_not_wait_for_another() -> Result<()> {
     let status = agent.status()?;
     let waiting = target(&status, "picky")["waiting"].as_u64().context("no count")?;
     ensure!(waiting == 4, "the first of web-a hangs, and three wait for it: {status:?}");
+
+    // Another program in the same process goes on with what hangs, from its beginning.
+    let hanging = || lines("/run/lab/picky.started").len();
+    ensure!(hanging() == 1, "{} programs for web-a", hanging());
+    agent.run(&["restart"])?;
+    until("it to be told again", GENEROUS, || Ok((hanging() == 2).then_some(())))?;
+    let status = agent.status()?;
+    let picky = target(&status, "picky");
+    ensure!(picky["waiting"] == 4 && picky["delivered"] == 4 && picky["failed"] == 0, "{picky}");
+    let sleepers = cluster.nodes[0].run("sh", &["-c", "pgrep -fx 'sleep 1717' | wc -l"])?;
+    ensure!(sleepers.trim() == "1", "the first one still runs: {sleepers}");
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use harness::Host;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -125,7 +125,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) 
 
 async fn take(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Full<Bytes>>, Infallible> {
     let knows_token = request.headers().get(AUTHORIZATION).is_some_and(|value| value == TOKEN);
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let status = if knows_token { state.answer.load(Ordering::Relaxed) } else { 401 };
     match serde_json::from_slice(&body) {
         Ok(body) if status == 200 => state.accepted.lock().unwrap_or_else(PoisonError::into_inner).push(body),

@@ -46,7 +46,7 @@ fn check_program(notify: &Notify, report: &mut Report<'_>) {
     };
     let path = Path::new(&program.value);
     if path.is_absolute() {
-        for problem in hook_file::examine(path, &run_as) {
+        for problem in hook_file::examine(path, run_as) {
             report.error(&program.place, Fault::new(problem.to_string(), problem.remedy()));
         }
     }

@@ -166,8 +166,8 @@ fn exec(notify: &file::Notify, report: &mut Report<'_>) -> Option<Exec> {
     Some(Exec {
         program: program.value.clone().into(),
         arguments: arguments.iter().map(|argument| argument.value.clone()).collect(),
-        user: optional(&notify.user)?,
-        group: optional(&notify.group)?,
+        user: notify.user.unless_wrong()?.value().cloned(),
+        group: notify.group.unless_wrong()?.value().cloned(),
         timeout: notify.timeout.or_default(EXEC_TIMEOUT)?,
     })
 }
@@ -206,8 +206,8 @@ fn webhook(notify: &file::Notify, report: &mut Report<'_>) -> Option<Webhook> {
     Some(Webhook {
         target,
         format,
-        token: optional(&notify.token)?,
-        ca_file: optional(&notify.ca_file)?,
+        token: notify.token.unless_wrong()?.value().cloned(),
+        ca_file: notify.ca_file.unless_wrong()?.value().cloned(),
         timeout: notify.timeout.or_default(WEBHOOK_TIMEOUT)?,
         retry: notify.retry.or_default(RETRY)?,
         digest: notify.digest.or_default(digest)?,
@@ -272,16 +272,11 @@ fn mail(notify: &file::Notify, report: &mut Report<'_>) -> Option<Mail> {
         port: port.unwrap_or(tls.default_port()),
         tls,
         login,
-        ca_file: optional(&notify.ca_file)?,
+        ca_file: notify.ca_file.unless_wrong()?.value().cloned(),
         timeout: notify.timeout.or_default(MAIL_TIMEOUT)?,
         retry: notify.retry.or_default(RETRY)?,
         digest: notify.digest.or_default(MAIL_DIGEST)?,
     })
-}
-
-/// The value, if there is one; `None` where it is wrong.
-fn optional<T: Clone>(field: &Field<T>) -> Option<Option<T>> {
-    if field.is_absent() { Some(None) } else { Some(Some(field.value()?.clone())) }
 }
 
 fn format<T: Copy + Default>(field: &Field<String>, formats: &[(&str, T)], report: &mut Report<'_>) -> Option<T> {

@@ -87,7 +87,7 @@ mod tests {
     async fn lines_wait_for_a_reader() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
-        let config = |format| Fifo { path: path.clone(), format, retry: Duration::from_secs(60) };
+        let config = |format| Fifo { path: path.clone(), format, retry: Duration::from_mins(1) };
         let mut pipe = Pipe::new(config(LineFormat::Keepalived));
         let batch: Vec<_> = (1..=2).map(|at| Arc::new(event(at, "a", Condition::Backup, Condition::Active))).collect();
         let mut told = 0;
@@ -120,7 +120,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "mine").unwrap();
-        let config = Fifo { path: path.clone(), format: LineFormat::Json, retry: Duration::from_secs(60) };
+        let config = Fifo { path: path.clone(), format: LineFormat::Json, retry: Duration::from_mins(1) };
         let batch = [Arc::new(event(1, "a", Condition::Backup, Condition::Active))];
         assert!(Pipe::new(config).write(&batch, &mut 0).await.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");

@@ -115,7 +115,7 @@ impl Problem {
 
 /// Everything that keeps `program` from being run by `run_as`.
 #[must_use]
-pub fn examine(program: &Path, run_as: &RunAs) -> Vec<Problem> {
+pub fn examine(program: &Path, run_as: RunAs) -> Vec<Problem> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         |source| vec![Problem::Unreadable { path, source }]
@@ -160,7 +160,7 @@ impl Access {
         Self { owner: metadata.uid(), group: metadata.gid(), mode: metadata.mode() & 0o7777 }
     }
 
-    const fn lets_execute(self, run_as: &RunAs) -> bool {
+    const fn lets_execute(self, run_as: RunAs) -> bool {
         let bit = if run_as.uid.is_root() {
             0o111
         } else if self.owner == run_as.uid.as_raw() {
@@ -175,7 +175,7 @@ impl Access {
 }
 
 /// Who else than root and who runs it can change what is at `path`, or exchange it for something else.
-fn who_else(path: &Path, access: &Access, run_as: &RunAs) -> Option<Problem> {
+fn who_else(path: &Path, access: &Access, run_as: RunAs) -> Option<Problem> {
     let path = path.to_owned();
     if access.owner != 0 && access.owner != run_as.uid.as_raw() {
         return Some(Problem::Owner { path, owner: access.owner });
@@ -220,7 +220,7 @@ mod tests {
             (access(0, 0, 0o755), USER, None),
             (access(9, 8, 0o755), USER, Some("`/x` belongs to the user 9, who can change what is run")),
         ] {
-            let said = who_else(Path::new("/x"), &access, &run_as).map(|problem| problem.to_string());
+            let said = who_else(Path::new("/x"), &access, run_as).map(|problem| problem.to_string());
             assert_eq!(said.as_deref(), expected, "{access:?} by {run_as:?}");
         }
     }
@@ -236,7 +236,7 @@ mod tests {
             (access(0, 0, 0o755), USER, true),
             (access(7, 0, 0o655), USER, false),
         ] {
-            assert_eq!(access.lets_execute(&run_as), expected, "{access:?} by {run_as:?}");
+            assert_eq!(access.lets_execute(run_as), expected, "{access:?} by {run_as:?}");
         }
     }
 
@@ -253,10 +253,10 @@ mod tests {
         let run_as = RunAs { uid: Uid::effective(), gid: Gid::effective() };
         let named = |path: &Path| {
             let about = |problem: &Problem| problem.to_string().contains(&*open.to_string_lossy());
-            examine(path, &run_as).iter().filter(|problem| about(problem)).count()
+            examine(path, run_as).iter().filter(|problem| about(problem)).count()
         };
         assert_eq!((named(&program), named(&link)), (0, 1));
-        let said = |path: &Path| examine(path, &run_as).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let said = |path: &Path| examine(path, run_as).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert!(said(&open).iter().any(|what| what.ends_with("is not a regular file")), "{:?}", said(&open));
         let none = dir.path().join("none");
         assert_eq!(

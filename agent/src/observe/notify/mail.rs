@@ -49,8 +49,8 @@ impl Postman {
         for to in &self.config.to {
             mail = mail.to(to.clone());
         }
-        let body = batch.iter().map(|event| format!("{event}\n")).collect::<String>();
-        let mail = mail.subject(subject(batch)).header(ContentType::TEXT_PLAIN).body(body);
+        let lines: Vec<_> = batch.iter().map(ToString::to_string).collect();
+        let mail = mail.subject(subject(batch)).header(ContentType::TEXT_PLAIN).body(lines.join("\n") + "\n");
         mail.context("failed to put a mail together")
     }
 
@@ -137,7 +137,7 @@ mod tests {
             login: None,
             ca_file: None,
             timeout: Duration::from_secs(10),
-            retry: Duration::from_secs(60),
+            retry: Duration::from_mins(1),
             digest: Duration::from_secs(2),
         })
     }

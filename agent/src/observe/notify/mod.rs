@@ -300,7 +300,7 @@ impl Notifier {
     fn go_on(&mut self, stopped: Vec<Stopped>) {
         for Stopped { target, board, backlog } in stopped {
             let (phase, phases) = watch::channel(Phase::Run);
-            let queue = Queue::new(Arc::clone(&target), &self.journal, backlog, Arc::clone(&board));
+            let queue = Queue::new(Arc::clone(&target), &self.journal, &backlog, Arc::clone(&board));
             let task = tokio::spawn(tell(Arc::clone(&target), queue, self.journal.clone(), phases));
             self.running.push(Running { target, board, phase, task });
         }

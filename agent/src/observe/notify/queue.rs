@@ -84,7 +84,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// The queue of `target` that goes on where `backlog` ends.
-    pub(super) fn new(target: Arc<Notify>, journal: &Journal, backlog: Backlog, board: Arc<Board>) -> Self {
+    pub(super) fn new(target: Arc<Notify>, journal: &Journal, backlog: &Backlog, board: Arc<Board>) -> Self {
         let since = Instant::now();
         let waiting = journal.find(&backlog.waiting).into_iter().map(|event| Waiting { event, since }).collect();
         let mut queue = Self { target, cursor: journal.read_from(backlog.next), waiting, board };

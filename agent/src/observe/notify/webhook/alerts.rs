@@ -134,9 +134,9 @@ mod tests {
             token: None,
             ca_file: None,
             timeout: Duration::from_secs(10),
-            retry: Duration::from_secs(60),
+            retry: Duration::from_mins(1),
             digest: Duration::ZERO,
-            repeat: Duration::from_secs(60),
+            repeat: Duration::from_mins(1),
         };
         let target = Notify {
             name: "am".to_owned(),
@@ -146,7 +146,7 @@ mod tests {
             way: Way::Webhook(webhook),
         };
         let latest = latest.iter().cloned().map(Arc::new).collect();
-        Alerts::new(Arc::new(target), Duration::from_secs(60), latest)
+        Alerts::new(Arc::new(target), Duration::from_mins(1), latest)
     }
 
     /// Router, state, and when it ends, or `None` for "not yet", of each alert.
