@@ -278,6 +278,10 @@ nodes = ["n2", "n1"]
                  ! [process]: only with `vipd restart`\n2 virtual routers are not touched",
             ),
             (
+                &[("[[node]]", "[[notify]]\nname = \"pipe\"\nfifo = \"/run/pipe\"\n[[node]]")],
+                "+ notify pipe: new\n2 virtual routers are not touched",
+            ),
+            (
                 &[("\"ingress\"", "\"egress\"")],
                 "~ [cluster] name: ingress -> egress\n2 virtual routers are not touched",
             ),
@@ -287,6 +291,21 @@ nodes = ["n2", "n1"]
             assert_eq!(difference.to_string(), *expected);
             assert_eq!(difference.is_empty(), edits.is_empty());
         }
+    }
+
+    #[test]
+    fn who_is_told_may_change() {
+        let with = |lines: &str| config(&[("[[node]]", &format!("{lines}[[node]]"))]);
+        let pipe = with("[[notify]]\nname = \"pipe\"\nfifo = \"/run/pipe\"\n");
+        let other = with("[[notify]]\nname = \"pipe\"\nfifo = \"/run/other\"\n");
+        for (was, is, expected) in [
+            (&pipe, &config(&[]), "- notify pipe: goes"),
+            (&pipe, &other, "~ notify pipe: changes; what waits is told in the new way"),
+        ] {
+            let said = Difference::between(was, is).to_string();
+            assert_eq!(said, format!("{expected}\n2 virtual routers are not touched"));
+        }
+        assert!(Difference::between(&pipe, &pipe).is_empty());
     }
 
     #[test]

@@ -176,8 +176,13 @@ fn describe(status: ExitStatus) -> String {
 mod tests {
     use std::{fs, future::pending, os::unix::fs::PermissionsExt, path::Path};
 
+    use tokio::sync::Mutex;
+
     use super::*;
     use crate::observe::event::{Condition, tests::event};
+
+    /// A file that another test's child has open for writing, between fork and exec, cannot be executed.
+    static TURN: Mutex<()> = Mutex::const_new(());
 
     fn script(dir: &Path, text: &str) -> Exec {
         let program = dir.join("hook");
@@ -193,6 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_told_in_three_ways() {
+        let _turn = TURN.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out").display().to_string();
         let exec = script(
@@ -233,6 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn how_it_ended_is_told() {
+        let _turn = TURN.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let hook = dir.path().join("hook");
         let hook = hook.display();
@@ -252,22 +259,31 @@ mod tests {
         assert_eq!(ended(&gone).await, Ended::Badly(no_such));
     }
 
-    fn is_gone(pid_file: &Path) -> bool {
+    async fn wait_for_death(pid_file: &Path) {
         let pid = fs::read_to_string(pid_file).unwrap();
-        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        // Whoever is to reap it may take a moment.
-        stat.map_or(true, |stat| stat.contains(") Z "))
+        let is_gone = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+            // Whoever is to reap it may take a moment.
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        };
+        let gone = async {
+            while !is_gone() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.unwrap();
     }
 
     #[tokio::test]
     async fn the_whole_group_is_killed_when_its_time_is_over() {
+        let _turn = TURN.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let pid = dir.path().join("pid");
         let text = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
         let exec = Exec { timeout: Duration::from_secs(2), ..script(dir.path(), &text) };
         let hook = exec.program.display();
         assert_eq!(ended(&exec).await, Ended::Badly(format!("`{hook}` was killed: it took longer than 2s")));
-        assert!(is_gone(&pid));
+        wait_for_death(&pid).await;
 
         let exec = script(dir.path(), &text);
         fs::remove_file(&pid).unwrap();
@@ -278,6 +294,6 @@ mod tests {
         };
         let event = event(7, "web a", Condition::Backup, Condition::Active);
         assert_eq!(run(&exec, &event, started).await, Ended::Aborted);
-        assert!(is_gone(&pid));
+        wait_for_death(&pid).await;
     }
 }
