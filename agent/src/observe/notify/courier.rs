@@ -73,6 +73,14 @@ impl Receiver {
         }
     }
 
+    /// Takes in that events will never be told: who goes by what holds must learn that from somewhere else.
+    fn skip(&mut self) {
+        match self {
+            Self::Webhook(hook) => hook.look(),
+            Self::Fifo(_) | Self::Mail(_) => {}
+        }
+    }
+
     /// When to say again what still holds, without news.
     fn repeat_at(&self) -> Option<Instant> {
         match self {
@@ -84,9 +92,9 @@ impl Receiver {
 
 /// Brings events to a receiver.
 pub(super) struct Courier {
-    pub(super) queue: Queue,
-    pub(super) receiver: Receiver,
-    pub(super) patience: Patience,
+    queue: Queue,
+    receiver: Receiver,
+    patience: Patience,
     /// Failures in a row.
     failures: u32,
     /// Not before this moment.
@@ -103,6 +111,9 @@ impl Courier {
         loop {
             let now = *phase.borrow_and_update();
             self.queue.expire(self.patience.retry);
+            if self.queue.has_skipped() {
+                self.receiver.skip();
+            }
             if now.is_over(self.queue.is_empty()) {
                 return self.queue.into_backlog();
             }

@@ -384,7 +384,7 @@ async fn tell(target: Arc<Notify>, queue: Queue, journal: Journal, phase: watch:
             patience(Duration::from_secs(5), fifo.retry, Duration::ZERO),
         ),
         Way::Webhook(webhook) => {
-            let hook = webhook::Hook::new(webhook.clone(), &target, journal.latest());
+            let hook = webhook::Hook::new(webhook.clone(), &target, journal);
             (Receiver::Webhook(hook), patience(webhook.timeout, webhook.retry, webhook.digest))
         }
         Way::Mail(mail) => {

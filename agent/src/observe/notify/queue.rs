@@ -80,6 +80,8 @@ pub(super) struct Queue {
     cursor: Cursor,
     waiting: VecDeque<Waiting>,
     board: Arc<Board>,
+    /// Events were given up since that was asked.
+    has_skipped: bool,
 }
 
 impl Queue {
@@ -87,7 +89,7 @@ impl Queue {
     pub(super) fn new(target: Arc<Notify>, journal: &Journal, backlog: &Backlog, board: Arc<Board>) -> Self {
         let since = Instant::now();
         let waiting = journal.find(&backlog.waiting).into_iter().map(|event| Waiting { event, since }).collect();
-        let mut queue = Self { target, cursor: journal.read_from(backlog.next), waiting, board };
+        let mut queue = Self { target, cursor: journal.read_from(backlog.next), waiting, board, has_skipped: false };
         queue.take_in();
         queue
     }
@@ -171,9 +173,15 @@ impl Queue {
         }
     }
 
+    /// Whether events were given up since that was asked last.
+    pub(super) const fn has_skipped(&mut self) -> bool {
+        std::mem::replace(&mut self.has_skipped, false)
+    }
+
     /// Counts events that will never be told.
-    pub(super) fn give_up(&self, count: usize, why: &str) {
+    pub(super) fn give_up(&mut self, count: usize, why: &str) {
         warn!(notify = self.target.name, count, "events are not told: {why}");
+        self.has_skipped = true;
         let mut status = self.board.lock();
         status.failed += u64::try_from(count).unwrap_or(0);
     }

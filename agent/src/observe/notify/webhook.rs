@@ -27,7 +27,7 @@ use crate::{
         self,
         notify::{Notify, Webhook, WebhookFormat, WebhookTarget},
     },
-    observe::event::Event,
+    observe::{event::Event, journal::Journal},
 };
 
 /// Of an answer, so many bytes are looked at.
@@ -48,14 +48,22 @@ pub(super) struct Hook {
     client: Option<Connection>,
     /// What holds now, for a receiver that goes by that.
     alerts: Option<Alerts>,
+    journal: Journal,
 }
 
 impl Hook {
-    /// One for `target`, while `latest` are the last events of all that there is.
-    pub(super) fn new(config: Webhook, target: &Arc<Notify>, latest: Vec<Arc<Event>>) -> Self {
+    /// One for `target`, which is told what happens in `journal`.
+    pub(super) fn new(config: Webhook, target: &Arc<Notify>, journal: Journal) -> Self {
         let alerts = (config.format == WebhookFormat::Alertmanager)
-            .then(|| Alerts::new(Arc::clone(target), config.repeat, latest));
-        Self { config, client: None, alerts }
+            .then(|| Alerts::new(Arc::clone(target), config.repeat, journal.latest()));
+        Self { config, client: None, alerts, journal }
+    }
+
+    /// Looks what holds now, since events were skipped.
+    pub(super) fn look(&mut self) {
+        if let Some(alerts) = &mut self.alerts {
+            alerts.look(self.journal.latest());
+        }
     }
 
     /// When alerts are to be said again.

@@ -31,10 +31,16 @@ pub(super) struct Alerts {
 impl Alerts {
     /// Nothing has been told yet, and `latest` are the last events of all that there is.
     pub(super) fn new(target: Arc<Notify>, repeat: Duration, latest: Vec<Arc<Event>>) -> Self {
-        let firing = latest.into_iter().filter(|event| target.wants(event));
-        let firing: Firing = firing.map(|event| (event.subject.clone(), event)).collect();
-        let repeat_at = (!firing.is_empty()).then(Instant::now);
-        Self { target, repeat, firing, repeat_at }
+        let mut alerts = Self { target, repeat, firing: Firing::new(), repeat_at: None };
+        alerts.look(latest);
+        alerts
+    }
+
+    /// Goes by the last events of all that there is. What does not fire any more is not said again, and so comes to its end.
+    pub(super) fn look(&mut self, latest: Vec<Arc<Event>>) {
+        let firing = latest.into_iter().filter(|event| self.target.wants(event));
+        self.firing = firing.map(|event| (event.subject.clone(), event)).collect();
+        self.repeat_at = (!self.firing.is_empty()).then(Instant::now);
     }
 
     /// When to say again what fires.
@@ -209,6 +215,9 @@ mod tests {
         assert!(alerts.repeat_at().is_some());
         let (body, _) = alerts.tell(&batch(&[(7, "a", Backup), (9, "a", Fault)]));
         assert_eq!(said(&body), [fires("a", "Fault")]);
+        alerts.look(batch(&[(9, "a", Fault), (10, "b", Fault)]));
+        assert_eq!(said(&alerts.tell(&[]).0), [fires("a", "Fault"), fires("b", "Fault")]);
+        alerts.look(batch(&[(9, "a", Fault), (11, "b", Backup)]));
         let (body, firing) = alerts.tell(&batch(&[(10, "a", Stopped)]));
         assert_eq!(said(&body), [ended("a", "Fault", "1970-01-01T00:00:10Z"), fires("a", "Stopped")]);
         alerts.told(firing);
