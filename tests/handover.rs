@@ -51,6 +51,53 @@ fn a_virtual_router_is_transferred_and_comes_back_when_it_may() -> Result<()> {
     cluster.settle_on(0, 0)
 }
 
+/// The third node is told alone; the second one, which is better, takes nothing away since it does not preempt.
+#[test]
+fn a_virtual_router_is_transferred_to_a_node_of_choice() -> Result<()> {
+    let lab = lab!();
+    for transport in ["multicast", "unicast"] {
+        let manner = format!("preempt = false\ntransport = \"{transport}\"");
+        let mut cluster = Cluster::new(&lab, 3, &ClusterConfig { cluster: &manner, ..ClusterConfig::default() })?;
+        cluster.start(0)?;
+        cluster.settle_on(0, 0)?;
+        cluster.start(1)?;
+        cluster.start(2)?;
+        for node in [1, 2] {
+            cluster.agent(node)?.wait_for("every node to hear n1", |status| {
+                status.all_in(&["Backup"]) && heard(status).iter().all(|&heard| heard > 0)
+            })?;
+        }
+        let before = cluster.transitions()?;
+        let said = cluster.agent(0)?.run(&["transfer", ROUTER, "--to", "n3"])?;
+        ensure!(said.contains("web-a/IPv4: 10.77.0.3 has taken over"), "{transport}: {said}");
+        cluster.settle_on(0, 2)?;
+        hear_fifty(&cluster, 1)?;
+        ensure!(cluster.transitions()? == before + 4, "{transport}: others than n1 and n3 changed state");
+
+        let wrong = cluster.agent(2)?.run(&["transfer", ROUTER, "--to", "n9"]);
+        ensure!(format!("{wrong:?}").contains("`n9` is no other node of `web-a`"), "{wrong:?}");
+        // Whoever is not there takes nothing, and nobody else is told.
+        cluster.take(0)?.process.terminate(GENEROUS)?;
+        let failed = cluster.agent(2)?.run(&["transfer", ROUTER, "--to", "n1"]);
+        ensure!(format!("{failed:?}").contains("no other router took over, so this node serves again"), "{failed:?}");
+        cluster.settle_on(0, 2)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_node_that_could_not_keep_it_is_no_choice() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 3, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let wrong = cluster.agent(0)?.run(&["transfer", ROUTER, "--to", "n3"]);
+    let expected = "n2 (priority 150) would take over from n3 (100) at once, since preempt = true";
+    ensure!(format!("{wrong:?}").contains(expected), "{wrong:?}");
+    cluster.agent(0)?.run(&["transfer", ROUTER, "--to", "n2"])?;
+    cluster.settle_on(0, 1)
+}
+
 /// Nobody is there to take over: the addresses come back by themselves, and the command says so.
 #[test]
 fn a_handover_that_nobody_takes_is_returned() -> Result<()> {

@@ -2,6 +2,8 @@
 
 #[path = "xdp/agreement.rs"]
 mod agreement;
+#[path = "xdp/arrivals.rs"]
+mod arrivals;
 #[path = "xdp/capture.rs"]
 mod capture;
 #[path = "xdp/dice.rs"]
@@ -44,6 +46,7 @@ fn pinned_maps_name_their_fields() -> Result<()> {
     let pins = Path::new("/sys/fs/bpf/vipd@names");
     let mut kernel = Kernel::with_guard(Guard::load(Some(pins))?, 1)?;
     kernel.set_mark(PeerKey { router: RouterKey::default(), ..PeerKey::default() }, 7)?;
+    kernel.guard.begin_arrivals(key(Family::Ipv4, MULTICAST))?;
     for frame in [
         advert(Family::Ipv4).frame(),
         Advert { source: ip("10.77.0.66"), ..advert(Family::Ipv4) }.frame(),
@@ -51,12 +54,13 @@ fn pinned_maps_name_their_fields() -> Result<()> {
     ] {
         kernel.run(Hook::Xdp, &frame)?;
     }
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("settings", &[r#""enforce": 1"#, r#""log_drops": 0"#, r#""layout": "#]),
         ("heartbeat", &[r#""beat_ns": "#, r#""wall_offset_ns": "#]),
         ("routers", &[r#""ifindex": 1"#, r#""vrid": 51"#, r#""own_address": ["#, r#""unicast": 0"#, r#""window": "#]),
         ("roles", &[r#""active": 1"#, r#""stale_after_ns": 3600000000000"#]),
         ("fences", &[r#""closed_until_ns": 0"#, r#""closings": 0"#]),
+        ("arrivals", &[r#""first_ns": 0"#, r#""frames": 0"#]),
         ("vips", &[r#""family": 4"#, r#""vrid": 51"#]),
         ("peers", &[r#""mac": ["#, r#""mac_pinned": 1"#, r#""last_priority": 200"#, r#""failing_since_ns": 0"#]),
         ("keys", &[r#""inner": ["#, r#""outer": ["#]),

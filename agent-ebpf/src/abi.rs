@@ -40,7 +40,7 @@ pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
 }
 
 /// Version of everything in this file. Maps that were pinned under another one are not used again.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
@@ -56,6 +56,10 @@ pub mod map {
     pub const FENCES: &str = "fences";
     /// When the last fence opens, in nanoseconds of CLOCK_MONOTONIC; one entry.
     pub const FENCED_UNTIL: &str = "fenced_until";
+    /// [`RouterKey`](super::RouterKey) to [`Arrivals`](super::Arrivals).
+    pub const ARRIVALS: &str = "arrivals";
+    /// Until when arrivals are counted, in nanoseconds of CLOCK_MONOTONIC; 0 where no traffic is looked at. One entry.
+    pub const WATCHED_UNTIL: &str = "watched_until";
     /// [`VipKey`](super::VipKey) to [`RouterKey`](super::RouterKey).
     pub const VIPS: &str = "vips";
     /// [`PeerKey`](super::PeerKey) to [`Peer`](super::Peer).
@@ -78,13 +82,15 @@ pub mod map {
     pub const ADVERTS: &str = "adverts";
 
     /// All of them.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 18] = [
         SETTINGS,
         HEARTBEAT,
         ROUTERS,
         ROLES,
         FENCES,
         FENCED_UNTIL,
+        ARRIVALS,
+        WATCHED_UNTIL,
         VIPS,
         PEERS,
         MARKS,
@@ -280,6 +286,17 @@ impl Fence {
     }
 }
 
+/// What has come to the virtual addresses of a virtual router since the daemon began to watch: the proof that its announcements
+/// were heard. Written by the kernel's program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Arrivals {
+    /// When the first frame came, in nanoseconds of CLOCK_MONOTONIC; 0 for none.
+    pub first_ns: u64,
+    /// Frames that have come.
+    pub frames: u64,
+}
+
 /// A virtual address on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
@@ -418,6 +435,7 @@ const _: () = {
     assert!(size_of::<Router>() == 48);
     assert!(size_of::<Role>() == 16);
     assert!(size_of::<Fence>() == 24);
+    assert!(size_of::<Arrivals>() == 16);
     assert!(size_of::<VipKey>() == 24);
     assert!(size_of::<PeerKey>() == 24);
     assert!(size_of::<Peer>() == 48);
@@ -430,8 +448,8 @@ mod pod {
     //! What the daemon may read from maps and write into them as bytes.
 
     use super::{
-        Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Reject, Role, Router, RouterKey, Settings, Source,
-        SourceKey, Station, VipKey,
+        Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Reject, Role, Router, RouterKey,
+        Settings, Source, SourceKey, Station, VipKey,
     };
     use crate::hmac::Midstates;
 
@@ -444,7 +462,7 @@ mod pod {
         )*};
     }
     pod!(
-        Settings, Heartbeat, RouterKey, Router, Role, Fence, VipKey, PeerKey, Peer, Station, ClaimKey, Claim,
+        Settings, Heartbeat, RouterKey, Router, Role, Fence, Arrivals, VipKey, PeerKey, Peer, Station, ClaimKey, Claim,
         SourceKey, Source, Reject, Counters, Midstates
     );
 }

@@ -1,4 +1,4 @@
-//! Who may answer for a virtual address: what ARP, Neighbor Discovery and traffic meet on the host.
+//! Who may answer for a virtual address: what ARP, Neighbor Discovery and traffic meet on the host, and who has reached it.
 //!
 //! Three rules. A stranger's claim to a virtual address is noted and, while this node is Active, stopped. While this node
 //! is not Active it does not answer for a virtual address. And when the daemon is hung or dead and a peer has taken the
@@ -7,6 +7,7 @@
 use crate::{
     abi::{Fence, Heartbeat, Role, Router, RouterKey, Station, VipKey},
     neighbor::Neighbor,
+    recipient::Recipient,
     units::MacAddr,
 };
 
@@ -78,6 +79,14 @@ pub fn cut_off<P: Post>(key: &VipKey, post: &P, now_ns: u64) -> Option<RouterKey
     let router = *post.vip(key)?;
     let (may_close, role) = (post.router(&router)?.fence != 0, post.role(&router)?);
     (may_close && is_closed(&router, role, post, now_ns)).then_some(router)
+}
+
+/// The virtual router that a frame for `recipient`, which arrived on `ifindex`, has reached where this node says that it is: proof
+/// that whoever sent it has heard so. A frame to another Ethernet address came here because a switch did not know better.
+#[inline(always)]
+pub fn reached<P: Post>(recipient: &Recipient, ifindex: u32, post: &P) -> Option<RouterKey> {
+    let router = *post.vip(&recipient.vip_key(ifindex))?;
+    (post.router(&router)?.own_mac == recipient.mac.0).then_some(router)
 }
 
 /// Whether this host must not speak for the addresses of a virtual router: it is not Active, or its fence is closed.

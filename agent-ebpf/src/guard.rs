@@ -3,11 +3,12 @@
 pub(crate) mod stage;
 
 use vrrp_wire::{
-    abi::{Counters, RouterKey, VipKey},
-    ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, link},
-    fence::{cut_off, held_back, trespass, unanswered},
+    abi::{Counters, RouterKey},
+    ethernet::link,
+    fence::{cut_off, held_back, reached, trespass, unanswered},
     neighbor::neighbor,
     parse::HEADERS_MAX,
+    recipient::recipient,
     units::Family,
 };
 
@@ -49,6 +50,9 @@ pub(crate) fn arriving<P: Stages>(packet: &P) -> Action {
             _ => {}
         }
         return if packet.conclude() == Action::Drop as u32 { Action::Drop } else { Action::Pass };
+    }
+    if maps::watched_until_ns() != 0 {
+        note_arrival(packet);
     }
     if found == Found::Neighbor as u32 {
         return meet(packet.ifindex());
@@ -94,21 +98,25 @@ fn traffic<P: Packet>(packet: &P) -> Action {
     }
     packet.make_readable(HEADERS_MAX);
     let Some(link) = link(packet) else { return Action::Pass };
-    let (family, address) = match link.ethertype {
-        ETHERTYPE_IPV4 => {
-            let Some(&[a, b, c, d]) = packet.bytes::<4>(link.payload_offset + 16) else { return Action::Pass };
-            (Family::Ipv4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-        }
-        ETHERTYPE_IPV6 => {
-            let Some(&address) = packet.bytes::<16>(link.payload_offset + 24) else { return Action::Pass };
-            (Family::Ipv6, address)
-        }
-        _ => return Action::Pass,
-    };
-    let vip = VipKey { ifindex: packet.ifindex(), vlan: link.vlan, family: family.number(), padding: 0, address };
-    match cut_off(&vip, &BpfTables, now_ns) {
+    let Some(recipient) = recipient(packet, &link) else { return Action::Pass };
+    match cut_off(&recipient.vip_key(packet.ifindex()), &BpfTables, now_ns) {
         Some(router) => stop(&router, Counters::FENCED_TRAFFIC),
         None => Action::Pass,
+    }
+}
+
+/// Notes a frame for a virtual address, while somebody wants to know.
+#[inline(never)]
+fn note_arrival<P: Packet>(packet: &P) {
+    let now_ns = maps::now_ns();
+    if maps::watched_until_ns() <= now_ns {
+        return;
+    }
+    packet.make_readable(HEADERS_MAX);
+    let Some(link) = link(packet) else { return };
+    let Some(recipient) = recipient(packet, &link) else { return };
+    if let Some(router) = reached(&recipient, packet.ifindex(), &BpfTables) {
+        maps::note_arrival(&router, now_ns);
     }
 }
 

@@ -13,6 +13,7 @@ pub mod hmac;
 pub mod judge;
 pub mod neighbor;
 pub mod parse;
+pub mod recipient;
 pub mod sequence;
 #[cfg(test)]
 mod testing;

@@ -9,9 +9,9 @@ use aya_ebpf::{
 };
 use vrrp_wire::{
     abi::{
-        AdvertRecord, CLAIMS_MAX, Claim, ClaimKey, Counters, Fence, Heartbeat, KEYS_MAX, MESSAGE_MAX, PEERS_MAX, Peer,
-        PeerKey, REJECT_LEN, REJECTS_MAX, RING_LEN, ROUTERS_MAX, Reject, Role, Router, RouterKey, SOURCES_MAX,
-        STATIONS_MAX, Settings, Source, SourceKey, Station, VIPS_MAX, Verdict, VipKey,
+        AdvertRecord, Arrivals, CLAIMS_MAX, Claim, ClaimKey, Counters, Fence, Heartbeat, KEYS_MAX, MESSAGE_MAX,
+        PEERS_MAX, Peer, PeerKey, REJECT_LEN, REJECTS_MAX, RING_LEN, ROUTERS_MAX, Reject, Role, Router, RouterKey,
+        SOURCES_MAX, STATIONS_MAX, Settings, Source, SourceKey, Station, VIPS_MAX, Verdict, VipKey,
     },
     fence::{Post, close},
     hmac::{Midstates, Workspace, tag},
@@ -36,6 +36,10 @@ static ROLES: HashMap<RouterKey, Role, ROUTERS_MAX> = HashMap::new();
 static FENCES: HashMap<RouterKey, Fence, ROUTERS_MAX> = HashMap::new();
 #[btf_map(name = "fenced_until")]
 static FENCED_UNTIL: Array<u64, 1> = Array::new();
+#[btf_map(name = "arrivals")]
+static ARRIVALS: HashMap<RouterKey, Arrivals, ROUTERS_MAX> = HashMap::new();
+#[btf_map(name = "watched_until")]
+static WATCHED_UNTIL: Array<u64, 1> = Array::new();
 #[btf_map(name = "vips")]
 static VIPS: HashMap<VipKey, RouterKey, VIPS_MAX> = HashMap::new();
 #[btf_map(name = "peers")]
@@ -273,6 +277,25 @@ pub(crate) fn move_fence(finding: &Finding, now_ns: u64) {
 #[inline(always)]
 pub(crate) fn fenced_until_ns() -> u64 {
     FENCED_UNTIL.get(0).copied().unwrap_or(0)
+}
+
+/// Until when it is noted what comes to virtual addresses; 0 where nobody wants to know.
+#[inline(always)]
+pub(crate) fn watched_until_ns() -> u64 {
+    WATCHED_UNTIL.get(0).copied().unwrap_or(0)
+}
+
+/// Notes that a frame has come to an address of the virtual router, if somebody wants to know.
+#[inline(always)]
+pub(crate) fn note_arrival(router: &RouterKey, now_ns: u64) {
+    let Some(arrivals) = ARRIVALS.get_ptr_mut(router) else { return };
+    // SAFETY: the entry exists; racing CPUs can only lose a count, or a few nanoseconds.
+    unsafe {
+        if (*arrivals).first_ns == 0 {
+            (*arrivals).first_ns = now_ns;
+        }
+        (*arrivals).frames += 1;
+    }
 }
 
 /// Whether the daemon is there to hear the adverts of a virtual router.

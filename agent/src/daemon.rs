@@ -1,5 +1,6 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
+mod inheritance;
 pub(crate) mod start;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync, sync::Arc, thread, time::Duration};
@@ -54,9 +55,13 @@ pub struct Origin {
 ///
 /// Whatever ends it, virtual addresses are off the interfaces afterwards, or the error says that they are not.
 pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Option<Memory>) -> anyhow::Result<()> {
-    let memory = memory.unwrap_or_default();
+    let lock = start::take_lock(instance, memory.as_ref())?;
+    let memory = match memory {
+        Some(memory) => memory,
+        None => inheritance::take_over(instance)?,
+    };
     let how = if memory.is_resumed() { "going on" } else { "running" };
-    let (agent, reactor) = start::prepare(config, origin, instance, &memory).await?;
+    let (agent, reactor) = start::prepare(config, origin, instance, lock, &memory).await?;
     let (elections, guarding) = spawn_elections(reactor)?;
     let config = &agent.operator.config;
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "{how} as {instance}");

@@ -14,7 +14,7 @@ use crate::{
     observe::{Explanation, Snapshot},
     reactor::reload::Reload,
     restart::Memory,
-    router::handover::{HandoverRequest, PendingHandover},
+    router::handover::{Candidate, HandoverRequest, PendingHandover},
     supervisor::supervised::Supervisor,
 };
 
@@ -42,6 +42,15 @@ pub enum Mail {
         /// The address.
         address: IpAddr,
     },
+    /// Hosts were asked for an answer to a virtual address.
+    Asked {
+        /// What the [crew](crate::perform::crew) calls the virtual router.
+        router: u32,
+        /// The term as Active that it was done in.
+        term: u64,
+        /// The hosts.
+        gateways: Vec<IpAddr>,
+    },
     /// Another configuration.
     Reload {
         /// What is to be done for it.
@@ -59,6 +68,15 @@ pub enum Mail {
         router: Option<String>,
         /// Whoever asks.
         asker: oneshot::Sender<Vec<Explanation>>,
+    },
+    /// Which node is that, and may virtual routers of a name be handed over to it?
+    Candidate {
+        /// The name of the virtual routers.
+        router: String,
+        /// The name of the node.
+        node: String,
+        /// Whoever asks.
+        asker: oneshot::Sender<Result<Candidate, String>>,
     },
     /// Let other routers serve; says for whom that is on its way, or why it cannot be done.
     HandOver {

@@ -4,6 +4,7 @@
 //! exchanged soon after the start. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
+mod handover;
 mod interfaces;
 pub mod reload;
 mod status;
@@ -39,10 +40,7 @@ use crate::{
     perform::{crew::Crew, sockets::Sockets},
     realtime::{Lateness, prefer_this_thread},
     restart::{Memory, leave_open},
-    router::{
-        VirtualRouter,
-        handover::{HandoverRequest, PendingHandover},
-    },
+    router::VirtualRouter,
     supervisor::{supervised::Supervised, will::Will},
     watchman::Watchman,
 };
@@ -216,7 +214,8 @@ impl Reactor {
     /// Tells the supervisor how virtual routers are left, if that has changed.
     fn bequeath(&self) {
         let (key, signing) = self.desk.authentication.as_ref().and_then(Authentication::signing).unzip();
-        let will = Will::new(signing, self.routers.iter().filter_map(VirtualRouter::bequest).collect());
+        let grace = self.supervised.restart_grace;
+        let will = Will::new(signing, grace, self.routers.iter().filter_map(VirtualRouter::bequest).collect());
         self.supervised.bequeath(will, key);
     }
 
@@ -226,6 +225,7 @@ impl Reactor {
                 router.set_cause(Cause::Clock, present, &mut self.desk, now);
             }
         }
+        self.routers.iter_mut().for_each(|router| router.look_at_proof(&mut self.desk, now));
         self.watchman.look(&self.routers, &self.desk, now);
     }
 
@@ -316,6 +316,11 @@ impl Reactor {
                         router.addresses(term, outcome, &mut self.desk, now);
                     }
                 }
+                Mail::Asked { router, term, gateways } => {
+                    if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
+                        router.note_asked(term, gateways);
+                    }
+                }
                 Mail::Unfit { router, address } => {
                     if let Some(router) = self.routers.iter_mut().find(|known| known.id() == router) {
                         router.note_unfit(address, now);
@@ -329,6 +334,9 @@ impl Reactor {
                 Mail::Explain { router, asker } => {
                     let named = |known: &&VirtualRouter| router.as_ref().is_none_or(|name| known.config_name() == name);
                     let _ = asker.send(self.routers.iter().filter(named).map(|router| router.explain(now)).collect());
+                }
+                Mail::Candidate { router, node, asker } => {
+                    let _ = asker.send(self.candidate(&router, &node));
                 }
                 Mail::HandOver { request, asker } => {
                     let _ = asker.send(self.hand_over(&request, now));
@@ -362,32 +370,6 @@ impl Reactor {
         self.beat();
         memory.descriptors.supervisor = self.supervised.give_way()?;
         Ok(memory)
-    }
-
-    /// Lets other routers serve, or no longer.
-    fn hand_over(&mut self, request: &HandoverRequest, now: Instant) -> Result<Vec<PendingHandover>, String> {
-        let (routers, desk) = (&mut self.routers, &mut self.desk);
-        let name = match request {
-            HandoverRequest::Transfer(name) => name,
-            HandoverRequest::Drain | HandoverRequest::Undrain => {
-                let is_drained = *request == HandoverRequest::Drain;
-                self.about.drained = is_drained;
-                return Ok(routers.iter_mut().filter_map(|router| router.drain(is_drained, desk, now)).collect());
-            }
-        };
-        if !routers.iter().any(|router| router.config_name() == name) {
-            let names: BTreeSet<_> = routers.iter().map(VirtualRouter::config_name).collect();
-            let names = Vec::from_iter(names).join(", ");
-            return Err(format!("there is no virtual router `{name}`; there are: {names}"));
-        }
-        let named = routers.iter_mut().filter(|router| router.config_name() == name);
-        let pending: Vec<_> = named.filter_map(|router| router.hand_over(desk, now)).collect();
-        if pending.is_empty() {
-            return Err(format!(
-                "this node is not Active in `{name}`, or owns its addresses: there is nothing to hand over"
-            ));
-        }
-        Ok(pending)
     }
 
     /// Takes over other keys: first the guard learns the new ones, then the old ones go, so that none is missed.

@@ -8,6 +8,7 @@ mod guard;
 pub mod handover;
 pub mod memory;
 mod oddities;
+mod proof;
 mod receive;
 mod reconfigure;
 mod refusals;
@@ -17,7 +18,6 @@ mod status;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
 use tracing::warn;
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
@@ -25,7 +25,13 @@ use vrrp::{
 };
 use vrrp_wire::abi::{PeerKey, RouterKey};
 
-use self::{handover::Handover, memory::RouterMemory, oddities::Oddities, refusals::Refusals};
+use self::{
+    handover::{PendingAnswer, Successor},
+    memory::RouterMemory,
+    oddities::Oddities,
+    proof::Proof,
+    refusals::Refusals,
+};
 use crate::{
     config::{self, OwnAddress, WireIdentity},
     desk::Desk,
@@ -74,13 +80,17 @@ pub struct VirtualRouter {
     learned: BTreeMap<PeerKey, u64>,
     refusals: Refusals,
     oddities: Oddities,
+    /// Whether others have heard of the takeover; `None` where that is not watched.
+    proof: Option<Proof>,
     sending_fails: bool,
     /// The node serves only where nobody else does.
     is_drained: bool,
     /// In the same state since when and why, by the program that was here before; until the state changes.
     resumed: Option<(Instant, Option<String>)>,
     /// Who waits for another router to take over from this one.
-    handover: Option<oneshot::Sender<Handover>>,
+    handover: Option<PendingAnswer>,
+    /// Who alone is told what is sent now.
+    only_to: Option<Successor>,
 }
 
 /// An advert that came through.
@@ -136,10 +146,12 @@ impl VirtualRouter {
             learned: BTreeMap::new(),
             refusals: Refusals::default(),
             oddities: Oddities::default(),
+            proof: None,
             sending_fails: false,
             is_drained: false,
             resumed: None,
             handover: None,
+            only_to: None,
             config,
         }
     }
@@ -369,12 +381,14 @@ impl VirtualRouter {
                     self.tell_guard(desk);
                     pass(Moment::RoleNoted);
                     self.hold_addresses();
+                    self.begin_proof(desk, now);
                 }
                 Action::Announce => self.announce_again(),
                 Action::ReleaseAddresses => {
                     self.tell_guard(desk);
                     pass(Moment::Left);
                     self.reins.wishes.send_replace(Wish::Release);
+                    self.end_proof(desk);
                 }
                 Action::Report(transition) => self.report(transition, desk),
             }

@@ -254,11 +254,17 @@ pub(crate) fn question(source: MacAddr, asker: IpAddr, target: IpAddr) -> Vec<u8
 
 /// An ARP reply or a Neighbor Advertisement, sent from `source`, that says that `claimed` is at `mac`.
 pub(crate) fn answer(source: MacAddr, mac: MacAddr, claimed: IpAddr) -> Vec<u8> {
+    let family = if claimed.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+    answer_to(source, mac, claimed, host(family, 9))
+}
+
+/// The same to `asker`.
+pub(crate) fn answer_to(source: MacAddr, mac: MacAddr, claimed: IpAddr, asker: IpAddr) -> Vec<u8> {
     if claimed.is_ipv4() {
-        return arp(source, 2, mac, claimed, host(Family::Ipv4, 9));
+        return arp(source, 2, mac, claimed, asker);
     }
     let message = [&[136, 0, 0, 0, 0x60, 0, 0, 0], &octets(claimed)[..], &[2, 1], &mac.0].concat();
-    ipv6(source, claimed, host(Family::Ipv6, 9), 58, &message)
+    ipv6(source, claimed, asker, 58, &message)
 }
 
 /// A gratuitous ARP request; an unsolicited Neighbor Advertisement.

@@ -4,7 +4,7 @@ extern crate std;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::{testing::IFINDEX, units::Family};
+use crate::{recipient::Recipient, testing::IFINDEX, units::Family};
 
 const NOW: u64 = 100_000_000_000;
 /// The heartbeat may be two seconds old.
@@ -224,6 +224,21 @@ fn other_addresses_are_nobodys_business_here() {
             assert_eq!(unanswered(&frame, IFINDEX, &watch, NOW), None, "{address:?}");
             assert_eq!(cut_off(&VipKey { address, ..VIP_KEY }, &watch, NOW), None, "{address:?}");
         }
+    }
+}
+
+/// Whatever this node is: what it announces is what counts.
+#[test]
+fn a_frame_reaches_a_virtual_address_at_the_ethernet_address_that_is_announced() {
+    for watch in [Watch::active(), Watch::fenced(), Watch::new(1, 0, FRESH, None)] {
+        let frame = Recipient { mac: OWN_MAC, vlan: 0, family: Family::Ipv4, address: VIP };
+        assert_eq!(reached(&frame, IFINDEX, &watch), Some(ROUTER));
+        for mac in [PEER_MAC, STRANGER_MAC, MacAddr::BROADCAST] {
+            assert_eq!(reached(&Recipient { mac, ..frame }, IFINDEX, &watch), None, "{mac}");
+        }
+        assert_eq!(reached(&Recipient { address: HOST, ..frame }, IFINDEX, &watch), None);
+        assert_eq!(reached(&Recipient { vlan: 5, ..frame }, IFINDEX, &watch), None);
+        assert_eq!(reached(&frame, IFINDEX + 1, &watch), None);
     }
 }
 

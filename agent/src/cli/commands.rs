@@ -39,7 +39,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status { json, instance } => status(json, &instance.get()),
         Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
         Command::Events { since, json, instance } => Err(events(since, json, &instance.get())),
-        Command::Transfer { router, instance } => order(&Request::Transfer { router }, &instance.get()),
+        Command::Transfer { router, to, instance } => order(&Request::Transfer { router, to }, &instance.get()),
         Command::Drain { instance } => order(&Request::Drain {}, &instance.get()),
         Command::Undrain { instance } => order(&Request::Undrain {}, &instance.get()),
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),

@@ -114,6 +114,9 @@ pub enum Command {
         /// Name of the virtual routers.
         #[arg(value_name = "VR")]
         router: String,
+        /// The node that is to serve; the best of the others without it.
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
         /// Which agent.
         #[command(flatten)]
         instance: InstanceArg,

@@ -7,7 +7,7 @@ mod manner;
 mod notify;
 mod router;
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use vrrp_wire::Family;
 
@@ -28,11 +28,13 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
     let notify = notify::check(file, report);
+    check_grace(&file.cluster, report);
     let node = identity::find(identity, &file.nodes, report)?;
     Some(Config {
         cluster: file.cluster.name.value()?.clone(),
         node: node.to_owned(),
         supervisor: file.cluster.supervisor.or_default(true)?,
+        restart_grace: file.cluster.restart_grace.or_default(Duration::ZERO)?,
         guard: Guard {
             mode: file.guard.mode.or_default(Mode::default())?,
             attach: file.guard.attach.or_default(Attach::default())?,
@@ -45,6 +47,15 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         notify,
         warnings: Vec::new(),
     })
+}
+
+/// Only a supervisor can wait.
+fn check_grace(cluster: &file::Cluster, report: &mut Report<'_>) {
+    let grace = cluster.restart_grace.given().filter(|grace| !grace.value.is_zero());
+    if let Some(grace) = grace.filter(|_| cluster.supervisor.value() == Some(&false)) {
+        let what = "nobody advertises for an agent that is gone, since supervisor = false";
+        report.error(&grace.place, Fault::new(what, "remove it, or remove supervisor = false"));
+    }
 }
 
 fn process(process: &file::Process) -> Option<Process> {

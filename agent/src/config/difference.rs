@@ -50,6 +50,9 @@ impl Difference {
         if old.process != new.process {
             difference.postponed.push("[process]".to_owned());
         }
+        if (old.supervisor, old.restart_grace) != (new.supervisor, new.restart_grace) {
+            difference.postponed.push("supervisor, restart_grace".to_owned());
+        }
         difference.compare_auth(old.auth.as_ref(), new.auth.as_ref());
         if old.cluster != new.cluster {
             difference.lines.push(format!("~ [cluster] name: {} -> {}", old.cluster, new.cluster));

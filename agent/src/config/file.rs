@@ -52,6 +52,7 @@ pub(super) struct Cluster {
     pub(super) interface: Field<String>,
     pub(super) rfc_pure: Field<bool>,
     pub(super) supervisor: Field<bool>,
+    pub(super) restart_grace: Field<Duration>,
     pub(super) startup_delay: Field<Duration>,
     pub(super) manner: Manner,
 }
@@ -71,6 +72,7 @@ pub(super) struct Manner {
     pub(super) min_ttl: Field<u8>,
     pub(super) virtual_link_local: Field<bool>,
     pub(super) announcement_refresh: Field<Refresh>,
+    pub(super) gateways: Field<Vec<Located<IpAddr>>>,
 }
 
 /// `preempt`: when a Backup takes over from an Active Router of lower priority.
@@ -211,6 +213,7 @@ impl Cluster {
             interface: table.scalar("interface", value::interface),
             rfc_pure: table.scalar("rfc_pure", value::boolean),
             supervisor: table.scalar("supervisor", value::boolean),
+            restart_grace: table.scalar("restart_grace", value::restart_grace),
             startup_delay: table.scalar("startup_delay", value::startup_delay),
             manner: Manner::read(table),
         }
@@ -233,6 +236,7 @@ impl Manner {
             min_ttl: table.scalar("min_ttl", value::min_ttl),
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
             announcement_refresh: table.scalar("announcement_refresh", value::announcement_refresh),
+            gateways: table.list("gateways", value::host),
         }
     }
 }

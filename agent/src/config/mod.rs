@@ -48,6 +48,9 @@ pub struct Config {
     pub node: String,
     /// Whether another process hands over when the agent is killed or hangs. Default `true`.
     pub supervisor: bool,
+    /// How long the supervisor advertises for an agent that is gone before it hands over: another run goes on until then. At most a
+    /// minute; default 0.
+    pub restart_grace: Duration,
     /// How adverts are judged in the kernel.
     pub guard: Guard,
     /// How the agent's process competes for the host.
@@ -239,6 +242,8 @@ pub struct VirtualRouter {
     pub rules: Vec<Rule>,
     /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
     pub announcement_refresh: Option<Duration>,
+    /// Hosts of its family that are asked for an answer after a takeover; `None`: the next hops of routes through the interface.
+    pub gateways: Option<Vec<IpAddr>>,
     /// Whether adverts must begin with a link-local address; never over IPv4.
     pub link_local_first: bool,
     /// The address that this node's adverts come from.
@@ -268,6 +273,7 @@ impl VirtualRouter {
             rules: self.rules.clone(),
             owned: self.priority == Priority::OWNER,
             announcement_refresh: self.announcement_refresh,
+            gateways: self.gateways.clone(),
         }
     }
 
@@ -321,6 +327,8 @@ pub enum OwnAddress {
 pub struct Peer {
     /// Name of the node.
     pub node: String,
+    /// Its Priority.
+    pub priority: Priority,
     /// How its adverts are known.
     pub source: PeerSource,
     /// The only MAC address that its adverts may come from, if the file pins one.

@@ -122,10 +122,12 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         routes: Vec::new(),
         rules: Vec::new(),
         announcement_refresh: Some(Duration::from_mins(1)),
+        gateways: None,
         link_local_first: false,
         own_address: OwnAddress::Configured("10.77.0.1".parse().unwrap()),
         peers: vec![Peer {
             node: "n2".to_owned(),
+            priority: Priority::new(150).unwrap(),
             source: PeerSource::Address("10.77.0.2".parse().unwrap()),
             mac: None,
         }],
@@ -137,7 +139,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         addresses: vec!["fe80::200:5eff:fe00:233/64".parse().unwrap(), "fd77::100/64".parse().unwrap()],
         link_local_first: true,
         own_address: OwnAddress::Configured("fe80::1".parse().unwrap()),
-        peers: vec![Peer { node: "n2".to_owned(), source: PeerSource::Address("fe80::2".parse().unwrap()), mac: None }],
+        peers: vec![Peer { source: PeerSource::Address("fe80::2".parse().unwrap()), ..web_a.peers[0].clone() }],
         ..web_a.clone()
     };
     assert_eq!(config.cluster, "ingress");
@@ -301,6 +303,19 @@ fn the_supervisor_can_be_switched_off() {
 }
 
 #[test]
+fn a_supervisor_waits_for_another_run_for_so_long() {
+    assert_eq!(valid(&[]).restart_grace, Duration::ZERO);
+    let with = |keys: &str| format!("{keys}\ninterface =");
+    assert_eq!(valid(&[("interface =", &with("restart_grace = \"2s\""))]).restart_grace, Duration::from_secs(2));
+    let [mistake] = &mistakes(&[("interface =", &with("restart_grace = \"61s\""))])[..] else { panic!("not one") };
+    assert!(mistake.starts_with("3: cluster: restart_grace: \"61s\" is outside"), "{mistake}");
+    assert_eq!(
+        mistakes(&[("interface =", &with("supervisor = false\nrestart_grace = \"2s\""))]),
+        ["4: cluster: restart_grace: nobody advertises for an agent that is gone, since supervisor = false"]
+    );
+}
+
+#[test]
 fn rfc_pure_learns_any_interval() {
     let config = valid(&[("interface =", "rfc_pure = true\ninterface =")]);
     assert_eq!(config.virtual_routers[0].learned_interval_max, None);
@@ -367,7 +382,7 @@ fn a_pinned_mac_stands_in_for_a_link_local_address() {
     let [ipv4, ipv6, ..] = &config.virtual_routers[..] else { panic!("no virtual routers") };
     let pin = MacAddr([2, 0, 0, 0, 0, 2]);
     assert_eq!(ipv6.own_address, OwnAddress::LinkLocal);
-    assert_eq!(ipv6.peers, [Peer { node: "n2".to_owned(), source: PeerSource::Mac(pin), mac: Some(pin) }]);
+    assert_eq!(ipv6.peers, [Peer { source: PeerSource::Mac(pin), mac: Some(pin), ..ipv4.peers[0].clone() }]);
     assert_eq!(ipv4.peers[0].source, PeerSource::Address("10.77.0.2".parse().unwrap()));
     assert_eq!(ipv4.peers[0].mac, Some(pin));
 }

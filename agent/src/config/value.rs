@@ -125,6 +125,11 @@ pub(super) fn startup_delay(value: &DeValue<'_>) -> Result<Duration, Fault> {
     span(value, "10s", &(Duration::ZERO..=Duration::from_hours(1)))
 }
 
+/// How long the supervisor waits for another run of an agent that is gone.
+pub(super) fn restart_grace(value: &DeValue<'_>) -> Result<Duration, Fault> {
+    span(value, "2s", &(Duration::ZERO..=Duration::from_mins(1)))
+}
+
 /// How often an Active announces its addresses while nothing happens.
 pub(super) fn announcement_refresh(value: &DeValue<'_>) -> Result<Refresh, Fault> {
     if value.as_str() == Some("off") {

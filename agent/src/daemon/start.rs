@@ -83,11 +83,7 @@ struct Base {
 
 impl Base {
     /// Makes sure that this agent is alone, and that nothing of an earlier run is on the host.
-    async fn lay(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Self> {
-        let lock = match memory.descriptors.lock {
-            Some(descriptor) => File::from(adopt(descriptor)?),
-            None => lock(instance)?,
-        };
+    async fn lay(config: &Config, instance: &Instance, lock: File, memory: &Memory) -> anyhow::Result<Self> {
         let vitals = vitals(config, instance, memory)?;
         let signals = Signals::watch()?;
         restart::take_signals()?;
@@ -109,15 +105,24 @@ impl Base {
     }
 }
 
+/// The lock of the instance: that of the program before, or this one's.
+pub(super) fn take_lock(instance: &Instance, memory: Option<&Memory>) -> anyhow::Result<File> {
+    match memory.and_then(|memory| memory.descriptors.lock) {
+        Some(descriptor) => Ok(File::from(adopt(descriptor)?)),
+        None => lock(instance),
+    }
+}
+
 /// Makes the agent and its elections, which have not begun.
 pub(super) async fn prepare(
     config: Config,
     origin: Origin,
     instance: &Instance,
+    lock: File,
     memory: &Memory,
 ) -> anyhow::Result<(Agent, Reactor)> {
     let successor = Successor::of_this_program()?;
-    let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, memory).await?;
+    let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, lock, memory).await?;
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
     let (reporter, journal, intake) = journal(&config.cluster, &config.node, memory.journal.clone());
     let mut desk = desk(&config, instance, memory, reporter)?;
@@ -234,7 +239,7 @@ fn supervision(
     mailbox: &Mailbox,
 ) -> anyhow::Result<(Supervised, Custody)> {
     let resumed = memory.descriptors.supervisor.map(Supervisor::resume).transpose()?;
-    let mut supervised = Supervised::new(vitals);
+    let mut supervised = Supervised::new(vitals, config.restart_grace);
     if let Some(supervisor) = &resumed {
         supervised.turn_to(supervisor.clone());
     }

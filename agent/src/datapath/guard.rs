@@ -15,8 +15,8 @@ use aya::{
 };
 use vrrp_wire::{
     abi::{
-        AdvertRecord, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, ROUTERS_MAX, Reject,
-        Role, Router, RouterKey, SOURCES_MAX, Settings, Source, SourceKey, VipKey, map,
+        AdvertRecord, Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, ROUTERS_MAX,
+        Reject, Role, Router, RouterKey, SOURCES_MAX, Settings, Source, SourceKey, VipKey, map,
     },
     hmac::Midstates,
 };
@@ -41,6 +41,8 @@ pub struct Guard {
     roles: HashMap<MapData, RouterKey, Role>,
     fences: HashMap<MapData, RouterKey, Fence>,
     fenced_until: Array<MapData, u64>,
+    arrivals: HashMap<MapData, RouterKey, Arrivals>,
+    watched_until: Array<MapData, u64>,
     vips: HashMap<MapData, VipKey, RouterKey>,
     peers: HashMap<MapData, PeerKey, Peer>,
     marks: HashMap<MapData, PeerKey, u64>,
@@ -116,6 +118,8 @@ impl Guard {
             roles: take(&mut ebpf, map::ROLES)?,
             fences: take(&mut ebpf, map::FENCES)?,
             fenced_until: take(&mut ebpf, map::FENCED_UNTIL)?,
+            arrivals: take(&mut ebpf, map::ARRIVALS)?,
+            watched_until: take(&mut ebpf, map::WATCHED_UNTIL)?,
             vips: take(&mut ebpf, map::VIPS)?,
             peers: take(&mut ebpf, map::PEERS)?,
             marks: take(&mut ebpf, map::MARKS)?,
@@ -130,6 +134,8 @@ impl Guard {
             _pins: removed,
         };
         if earlier {
+            // Nobody waits any more for what the earlier run has watched.
+            guard.set_watched_until(0).context("failed to use the maps of an earlier run")?;
             guard.leftovers = guard.configured().context("failed to read the maps of an earlier run")?;
         }
         Ok((guard, earlier))
@@ -199,6 +205,7 @@ impl Guard {
         remove(&mut self.routers, key)?;
         remove(&mut self.roles, key)?;
         remove(&mut self.fences, key)?;
+        remove(&mut self.arrivals, key)?;
         remove(&mut self.counters, key)
     }
 
@@ -221,6 +228,27 @@ impl Guard {
     /// Says that no fence is closed, so that ordinary traffic is not looked at.
     pub fn clear_fenced_until(&mut self) -> Result<(), MapError> {
         self.fenced_until.set(0, 0, 0)
+    }
+
+    /// Counts what comes to the virtual addresses of a virtual router from now on.
+    pub fn begin_arrivals(&mut self, key: RouterKey) -> Result<(), MapError> {
+        self.arrivals.insert(key, Arrivals::default(), 0)
+    }
+
+    /// What has come to them since; `None` where it is not counted.
+    #[must_use]
+    pub fn arrivals(&self, key: &RouterKey) -> Option<Arrivals> {
+        self.arrivals.get(key, 0).ok()
+    }
+
+    /// Counts no longer.
+    pub fn end_arrivals(&mut self, key: &RouterKey) -> Result<(), MapError> {
+        remove(&mut self.arrivals, key)
+    }
+
+    /// Says until when arrivals are counted, in nanoseconds of CLOCK_MONOTONIC; 0 for not at all.
+    pub fn set_watched_until(&mut self, until_ns: u64) -> Result<(), MapError> {
+        self.watched_until.set(0, until_ns, 0)
     }
 
     /// Says whose a virtual address is.

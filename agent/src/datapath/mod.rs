@@ -18,6 +18,7 @@ pub mod socket;
 pub mod tables;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
@@ -93,6 +94,8 @@ pub struct Datapath {
     guard: Option<Guard>,
     tables: UserTables,
     ports: Vec<Port>,
+    /// Whose arrivals are counted, and until when.
+    watched: BTreeMap<RouterKey, Instant>,
     mode: Mode,
     log_drops: bool,
     attach: Attach,
@@ -109,6 +112,7 @@ impl Datapath {
             guard: None,
             tables: UserTables::default(),
             ports: Vec::new(),
+            watched: BTreeMap::new(),
             mode: config.mode,
             log_drops: config.log_drops,
             attach: config.attach,

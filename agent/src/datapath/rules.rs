@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use vrrp::MacAddr;
+use vrrp::{Instant, MacAddr};
 use vrrp_wire::{
-    abi::{Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, VipKey},
+    abi::{Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, VipKey},
     hmac::Midstates,
     sequence::from_nanoseconds,
 };
@@ -40,6 +40,8 @@ impl Datapath {
         peers: impl Iterator<Item = PeerKey>,
     ) {
         self.tables.remove_router(key);
+        // What cannot be written ends by itself.
+        let _ = self.end_watch(key);
         for port in self.ports.iter_mut().filter(|port| port.scope.ifindex == key.ifindex) {
             port.count_anew(clock::now());
         }
@@ -146,6 +148,46 @@ impl Datapath {
     #[must_use]
     pub fn fence(&self, key: &RouterKey) -> Option<Fence> {
         self.guard.as_ref()?.fence(key)
+    }
+
+    /// Counts what comes to the virtual addresses of a virtual router, until `until` at most: a daemon that is gone by then watches
+    /// nothing. Goes on where that is counted already. Says whether it can be.
+    pub fn watch_arrivals(&mut self, key: RouterKey, until: Instant) -> anyhow::Result<bool> {
+        if !self.is_guarded(key.ifindex) {
+            return Ok(false);
+        }
+        let Some(guard) = &mut self.guard else { return Ok(false) };
+        if self.watched.insert(key, until).is_none() {
+            guard.begin_arrivals(key).context("failed to write the map of arrivals")?;
+        }
+        self.say_what_is_watched()?;
+        Ok(true)
+    }
+
+    /// What has come there since; `None` where it is not counted.
+    #[must_use]
+    pub fn arrivals(&self, key: &RouterKey) -> Option<Arrivals> {
+        self.guard.as_ref()?.arrivals(key)
+    }
+
+    /// Counts that no longer: while nothing is counted, ordinary traffic is not looked at.
+    pub fn end_watch(&mut self, key: &RouterKey) -> anyhow::Result<()> {
+        if self.watched.remove(key).is_none() {
+            return Ok(());
+        }
+        self.say_what_is_watched()?;
+        match &mut self.guard {
+            Some(guard) => guard.end_arrivals(key).context("failed to write the map of arrivals"),
+            None => Ok(()),
+        }
+    }
+
+    fn say_what_is_watched(&mut self) -> anyhow::Result<()> {
+        let until_ns = self.watched.values().max().map_or(0, |until| until.as_nanos());
+        match &mut self.guard {
+            Some(guard) => guard.set_watched_until(until_ns).context("failed to write until when arrivals are counted"),
+            None => Ok(()),
+        }
     }
 
     /// The claims of strangers to virtual addresses.

@@ -43,6 +43,8 @@ pub enum AlarmKind {
     AddressClaimed,
     /// Another program on this host has spoilt a virtual address, or a stranger who has it too.
     DuplicateAddress,
+    /// This node is Active, and what is meant for the virtual addresses does not come here.
+    TakeoverUnconfirmed,
 }
 
 impl fmt::Display for AlarmKind {
@@ -57,6 +59,7 @@ impl fmt::Display for AlarmKind {
             Self::PeerRefused => "peer_refused",
             Self::AddressClaimed => "address_claimed",
             Self::DuplicateAddress => "duplicate_address",
+            Self::TakeoverUnconfirmed => "takeover_unconfirmed",
         })
     }
 }

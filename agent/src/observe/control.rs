@@ -31,7 +31,8 @@ use super::{
 use crate::{
     mailbox::{Mail, Mailbox},
     operator::{Order, Ordered},
-    router::handover::{Handover, HandoverRequest, PendingHandover},
+    perform::station,
+    router::handover::{Candidate, Handover, HandoverRequest, PendingHandover, Successor},
 };
 
 /// Longest request.
@@ -60,6 +61,8 @@ pub enum Request {
     Transfer {
         /// The virtual routers of this name.
         router: String,
+        /// The node that is to serve; the best one where it is missing.
+        to: Option<String>,
     },
     /// Let other routers serve wherever there are any.
     Drain {},
@@ -201,7 +204,13 @@ impl Service {
                 }
                 Answer::Explanations(explanations)
             }
-            Request::Transfer { router } => hand_over(mailbox, HandoverRequest::Transfer(router)).await?,
+            Request::Transfer { router, to } => {
+                let to = match to {
+                    Some(node) => Some(find(mailbox, router.clone(), node).await?),
+                    None => None,
+                };
+                hand_over(mailbox, HandoverRequest::Transfer { router, to }).await?
+            }
             Request::Drain {} => {
                 fs::write(&self.drained, "")
                     .with_context(|| format!("failed to write `{}`", self.drained.display()))?;
@@ -235,6 +244,19 @@ async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) ->
         answer.await
     };
     timeout(PATIENCE, ask).await.ok().and_then(Result::ok).context("the election thread does not answer")
+}
+
+/// The node that virtual routers named `router` may be handed over to, with its Ethernet address, which the kernel may have to ask
+/// for.
+async fn find(mailbox: &Mailbox, router: String, node: String) -> anyhow::Result<Successor> {
+    let candidate = question(mailbox, |asker| Mail::Candidate { router, node, asker }).await?;
+    let Candidate { node, ifindex, mac, addresses } = candidate.map_err(anyhow::Error::msg)?;
+    let mac = match (mac, addresses.first()) {
+        (Some(mac), _) => mac,
+        (None, Some(&address)) => station::find(ifindex, address).await?,
+        (None, None) => bail!("the configuration gives no address of {node}: add `address`, `link_local` or `mac`"),
+    };
+    Ok(Successor { node, mac })
 }
 
 /// Asks other routers to serve, and waits until they do, or do not.

@@ -299,7 +299,8 @@ impl Cursor {
         let expected = self.next;
         let Some(last) = events.last() else { return Page::default() };
         self.next = last.sequence + 1;
-        let missed = self.next - expected - u64::try_from(events.len()).unwrap_or(0);
+        let read = u64::try_from(events.len()).unwrap_or(0);
+        let missed = self.next.saturating_sub(expected).saturating_sub(read);
         Page { missed, events }
     }
 }

@@ -154,6 +154,9 @@ pub struct RouterStatus {
     pub advertisement_interval_ms: u64,
     /// The virtual addresses.
     pub addresses: Vec<String>,
+    /// How long after this node became Active the first frame for them came here, in milliseconds; `None` where it is not Active,
+    /// none has come yet, or no guard could see it.
+    pub takeover_confirmed_ms: Option<u64>,
     /// What keeps this host from answering for them when it must not.
     pub fence: FenceStatus,
     /// What the agent has counted.

@@ -129,6 +129,9 @@ fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Resul
         let priority = router.last_advert_priority.unwrap_or_default();
         write!(details, "; last heard {from} (priority {priority}) {} ago", span(ms))?;
     }
+    if let Some(ms) = router.takeover_confirmed_ms {
+        write!(details, "; takeover confirmed after {}", span(ms))?;
+    }
     if let Some(dropped) = router.counters.get("dropped").or_else(|| router.counters.get("would_drop")) {
         write!(details, "; {dropped} bad adverts")?;
     }

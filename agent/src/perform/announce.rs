@@ -1,11 +1,12 @@
-//! Tells the LAN where the virtual addresses are: gratuitous ARP in both forms, unsolicited Neighbor Advertisements.
+//! Tells the LAN where the virtual addresses are: gratuitous ARP in both forms, unsolicited Neighbor Advertisements; and asks
+//! gateways for an answer, which shows that they have heard.
 
 use std::{collections::VecDeque, io, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
 use tokio::time::Instant;
-use vrrp::neighbor::{ArpForm, gratuitous_arp, unsolicited_advertisement};
+use vrrp::neighbor::{ArpForm, arp_request, gratuitous_arp, neighbor_solicitation, unsolicited_advertisement};
 
 use super::{Place, outbox::Letter, pace::Pace};
 use crate::packet::PacketSocket;
@@ -56,6 +57,8 @@ impl Announcer {
 #[derive(Debug, Default)]
 pub struct Announcements {
     frames: VecDeque<Vec<u8>>,
+    /// Who is asked for an answer with each announcement but the refreshes.
+    gateways: Vec<IpAddr>,
     /// When the frames that wait go on.
     go_on_at: Option<Instant>,
     repeats: VecDeque<Instant>,
@@ -78,7 +81,18 @@ impl Announcements {
     /// Announces `addresses` at `place` from now on, beside what waits, and repeats at the times of [`REPEATS`].
     pub fn start(&mut self, place: &Place, addresses: &[IpNet], now: Instant) {
         self.repeats = REPEATS.iter().map(|&after| now + after).collect();
+        self.announce(place, addresses, now);
+    }
+
+    /// Asks `gateways` for an answer to the first of `addresses` of their family, now and with each announcement from now on.
+    pub fn ask(&mut self, gateways: Vec<IpAddr>, place: &Place, addresses: &[IpNet], now: Instant) {
+        self.gateways = gateways;
+        self.add(questions(place, addresses, &self.gateways), now);
+    }
+
+    fn announce(&mut self, place: &Place, addresses: &[IpNet], now: Instant) {
         self.add(frames(place, addresses), now);
+        self.add(questions(place, addresses, &self.gateways), now);
     }
 
     /// Forgets what waits: it no longer holds.
@@ -110,7 +124,7 @@ impl Announcements {
             Some((_, Due::Frames)) => {}
             Some((_, Due::Repeat)) => {
                 self.repeats.pop_front();
-                self.add(frames(place, addresses), now);
+                self.announce(place, addresses, now);
             }
             Some((_, Due::Refresh)) => {
                 self.refresh = self.refresh.map(|(every, _)| (every, now + every));
@@ -127,6 +141,9 @@ impl Announcements {
     }
 
     fn add(&mut self, frames: Vec<Vec<u8>>, now: Instant) {
+        if frames.is_empty() {
+            return;
+        }
         self.frames.extend(frames);
         self.go_on_at = Some(self.go_on_at.unwrap_or(now));
     }
@@ -149,6 +166,21 @@ fn first_frames(place: &Place, addresses: &[IpNet]) -> Vec<Vec<u8>> {
         IpAddr::V6(address) => unsolicited_advertisement(place.mac, place.link_local.unwrap_or(address), address),
     };
     addresses.iter().map(frame).collect()
+}
+
+/// For each gateway a question in the name of an address of its family: the first that is not link-local, if there is one.
+fn questions(place: &Place, addresses: &[IpNet], gateways: &[IpAddr]) -> Vec<Vec<u8>> {
+    let question = |&gateway: &IpAddr| {
+        let askers = addresses.iter().map(IpNet::addr).filter(|address| address.is_ipv4() == gateway.is_ipv4());
+        let asker =
+            askers.min_by_key(|address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()))?;
+        match (asker, gateway) {
+            (IpAddr::V4(asker), IpAddr::V4(gateway)) => Some(arp_request(place.mac, asker, gateway)),
+            (IpAddr::V6(asker), IpAddr::V6(gateway)) => Some(neighbor_solicitation(place.mac, asker, gateway)),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+        }
+    };
+    gateways.iter().filter_map(question).collect()
 }
 
 #[cfg(test)]

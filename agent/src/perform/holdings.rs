@@ -23,6 +23,8 @@ pub struct Holdings {
     pub owned: bool,
     /// How often the addresses are announced while nothing happens; `None` for never.
     pub announcement_refresh: Option<Duration>,
+    /// Who is asked for an answer after a takeover; `None`: the next hops of routes through the interface.
+    pub gateways: Option<Vec<IpAddr>>,
 }
 
 impl Holdings {

@@ -20,18 +20,24 @@ pub mod route;
 pub mod rule;
 pub mod settings;
 pub mod sockets;
+pub mod station;
 pub mod sweep;
 pub mod sysctl;
 mod upkeep;
 pub mod virtual_mac;
 
-use std::{net::Ipv6Addr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
     sync::watch,
+    task::spawn_blocking,
     time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, warn};
@@ -221,6 +227,7 @@ impl Performer {
         done.wish = Some(wish);
         if is_new {
             self.report(term, Ok(())).await;
+            self.ask_gateways(term, done).await;
         }
     }
 
@@ -276,6 +283,31 @@ impl Performer {
         done.announcements.start(&self.place.borrow(), addresses, Instant::now());
         // The first frames do not wait for a timer, which counts in milliseconds.
         self.go_on_announcing(done);
+    }
+
+    /// Asks gateways for an answer to an address, which proves that it is known where the addresses are.
+    async fn ask_gateways(&self, term: u64, done: &mut Done) {
+        let gateways = match self.find_gateways().await {
+            Ok(gateways) => gateways,
+            Err(error) => {
+                warn!("{error:#}; whether others hear of the takeover is left to their traffic");
+                return;
+            }
+        };
+        done.announcements.ask(gateways.clone(), &self.place.borrow(), &self.announced(), Instant::now());
+        self.mailbox.send(Mail::Asked { router: self.router, term, gateways }).await;
+    }
+
+    async fn find_gateways(&self) -> anyhow::Result<Vec<IpAddr>> {
+        let is_ipv4 = self.announced().first().is_some_and(|address| address.addr().is_ipv4());
+        if let Some(gateways) = &self.holdings.borrow().gateways {
+            return Ok(gateways.clone());
+        }
+        let Some(ground) = self.ground().await? else { return Ok(Vec::new()) };
+        let found = spawn_blocking(move || route::gateways(ground.ifindex)).await;
+        let mut found = found.context("a thread that asks the kernel panicked")?.context("failed to list routes")?;
+        found.retain(|gateway| gateway.is_ipv4() == is_ipv4);
+        Ok(found)
     }
 
     fn set_refresh(&self, done: &mut Done) {

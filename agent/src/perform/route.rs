@@ -164,6 +164,14 @@ pub fn list(ifindex: u32) -> io::Result<Vec<RouteMessage>> {
     Ok(routes)
 }
 
+/// The next hops of all routes through the interface, each once. Blocks.
+pub fn gateways(ifindex: u32) -> io::Result<Vec<IpAddr>> {
+    let mut gateways: Vec<_> = list(ifindex)?.iter().flat_map(next_hops).flatten().collect();
+    gateways.sort_unstable();
+    gateways.dedup();
+    Ok(gateways)
+}
+
 fn leads_through(message: &RouteMessage, ifindex: u32) -> bool {
     let is_hop = |it: &RouteAttribute| matches!(it, RouteAttribute::MultiPath(hops) if hops.iter().any(|hop| hop.interface_index == ifindex));
     message.attributes.contains(&RouteAttribute::Oif(ifindex)) || message.attributes.iter().any(is_hop)

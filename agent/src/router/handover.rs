@@ -1,26 +1,62 @@
 //! Another router is to serve because somebody wants it: asked for, confirmed by that router's advert, and taken back where
 //! nobody takes over.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use tokio::sync::oneshot;
 use vrrp::{
-    Instant, Priority,
-    election::{Event, Expects, State, StateName},
+    Instant, MacAddr, Priority,
+    election::{Audience, Event, Expects, State, StateName},
 };
 
 use super::{VirtualRouter, parameters};
-use crate::desk::Desk;
+use crate::{config::PeerSource, desk::Desk};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandoverRequest {
-    /// The virtual routers of this name hand over once.
-    Transfer(String),
+    /// The virtual routers of a name hand over once.
+    Transfer {
+        /// The name.
+        router: String,
+        /// Who is to serve; the best of the others where it is `None`.
+        to: Option<Successor>,
+    },
     /// All virtual routers hand over, and the node takes over again only where nobody else does.
     Drain,
     /// The node takes part again as it is configured.
     Undrain,
+}
+
+/// Another node, and how it may be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub node: String,
+    /// The interface that it is behind.
+    pub ifindex: u32,
+    /// Its Ethernet address, where the configuration gives it.
+    pub mac: Option<MacAddr>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Candidate {
+    /// What is known here and there of one node.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.addresses.extend(other.addresses);
+        Self { mac: self.mac.or(other.mac), ..self }
+    }
+}
+
+/// The node that is to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// Its name.
+    pub node: String,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
 }
 
 /// A handover that is on its way.
@@ -32,11 +68,20 @@ pub struct PendingHandover {
     pub outcome: oneshot::Receiver<Handover>,
 }
 
+/// Who waits for what becomes of a handover.
+#[derive(Debug)]
+pub(super) struct PendingAnswer {
+    asker: oneshot::Sender<Handover>,
+    to: Option<Successor>,
+}
+
 /// What became of a handover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handover {
     /// This router advertises.
     TakenBy(IpAddr),
+    /// This router advertises, and another one was to serve.
+    TakenByOther(IpAddr),
     /// Nobody took over, so this node serves again.
     NotTaken,
     /// It was over before anybody could take over.
@@ -47,6 +92,7 @@ impl fmt::Display for Handover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TakenBy(address) => write!(f, "{address} has taken over"),
+            Self::TakenByOther(address) => write!(f, "{address} has taken over, and was not meant to"),
             Self::NotTaken => f.write_str("no other router took over, so this node serves again"),
             Self::Ended(state) => write!(f, "no other router has taken over yet, and this node is in {state}"),
         }
@@ -54,20 +100,43 @@ impl fmt::Display for Handover {
 }
 
 impl VirtualRouter {
-    /// Lets another router serve, if this one does; `None` where there is nothing to hand over.
-    pub fn hand_over(&mut self, desk: &mut Desk, now: Instant) -> Option<PendingHandover> {
+    /// `node`, if it takes part and is known; an error where it could not keep what is handed over to it.
+    pub fn candidate(&self, node: &str) -> Result<Option<Candidate>, String> {
+        let peers = &self.config.peers;
+        let Some(peer) = peers.iter().find(|peer| peer.node == node) else { return Ok(None) };
+        let better = peers.iter().find(|other| other.priority > peer.priority);
+        if let Some(better) = better.filter(|_| self.config.preempt_after == Some(Duration::ZERO)) {
+            return Err(format!(
+                "{} (priority {}) would take over from {node} ({}) at once, since preempt = true: `vipd transfer` without --to lets the \
+                 best node serve that is up and not drained",
+                better.node, better.priority, peer.priority
+            ));
+        }
+        let (mac, addresses) = match peer.source {
+            PeerSource::Address(address) => (peer.mac, vec![address]),
+            PeerSource::Mac(mac) => (Some(mac), Vec::new()),
+        };
+        Ok(Some(Candidate { node: node.to_owned(), ifindex: self.ifindex, mac, addresses }))
+    }
+
+    /// Lets another router serve, if this one does: `to`, who alone is told that this one leaves, or the best one. `None` where
+    /// there is nothing to hand over.
+    pub fn hand_over(&mut self, to: Option<&Successor>, desk: &mut Desk, now: Instant) -> Option<PendingHandover> {
         if self.election.state().name() != StateName::Active || self.config.priority == Priority::OWNER {
             return None;
         }
         let (sender, outcome) = oneshot::channel();
-        self.handover = Some(sender);
-        self.handle(Event::HandOver, desk, now);
+        self.handover = Some(PendingAnswer { asker: sender, to: to.cloned() });
+        self.only_to = to.cloned();
+        let audience = if to.is_some() { Audience::One } else { Audience::All };
+        self.handle(Event::HandOver(audience), desk, now);
+        self.only_to = None;
         Some(PendingHandover { router: self.name(), outcome })
     }
 
     /// Takes the node out, or in again. An owner of the addresses stays: nobody else has them.
     pub fn drain(&mut self, is_drained: bool, desk: &mut Desk, now: Instant) -> Option<PendingHandover> {
-        let pending = if is_drained { self.hand_over(desk, now) } else { None };
+        let pending = if is_drained { self.hand_over(None, desk, now) } else { None };
         self.set_drained(is_drained, desk, now);
         if !is_drained {
             self.handle(Event::Reclaim, desk, now);
@@ -85,15 +154,22 @@ impl VirtualRouter {
     pub(super) fn settle_handover(&mut self) {
         let outcome = match self.election.state() {
             State::Backup(backup) if backup.expects != Expects::Advert => return,
-            State::Backup(_) => {
-                self.election.last_advert().map_or(Handover::NotTaken, |it| Handover::TakenBy(it.source))
-            }
+            State::Backup(_) => self.election.last_advert().map_or(Handover::NotTaken, |it| self.taken_by(it.source)),
             State::Active(_) => Handover::NotTaken,
             State::Initialize(_) | State::Fault { .. } => Handover::Ended(self.election.state().name()),
         };
-        if let Some(asker) = self.handover.take() {
+        if let Some(pending) = self.handover.take() {
             // An asker that has gone away needs no answer.
-            let _ = asker.send(outcome);
+            let _ = pending.asker.send(outcome);
         }
+    }
+
+    fn taken_by(&self, source: IpAddr) -> Handover {
+        let to = self.handover.as_ref().and_then(|pending| pending.to.as_ref());
+        let is_other = |to: &Successor| {
+            let source = PeerSource::Address(source);
+            self.config.peers.iter().any(|peer| peer.source == source && peer.node != to.node)
+        };
+        if to.is_some_and(is_other) { Handover::TakenByOther(source) } else { Handover::TakenBy(source) }
     }
 }

@@ -9,7 +9,7 @@ use vrrp::{
 };
 
 use super::VirtualRouter;
-use crate::{config::WireIdentity, observe::Tally};
+use crate::{config::WireIdentity, observe::Tally, supervisor::will::Bequest};
 
 /// A virtual router that takes part. Moments are nanoseconds of CLOCK_MONOTONIC, which goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,29 @@ enum ExpectsMemory {
 }
 
 impl RouterMemory {
+    /// An Active Router whose agent has ended without a word, and for which somebody has advertised until `now`.
+    #[must_use]
+    pub fn served(bequest: &Bequest, now: Instant) -> Self {
+        Self {
+            interface: bequest.interface.clone(),
+            is_ipv6: bequest.family() == Some(Family::Ipv6),
+            vrid: bequest.vrid,
+            slot: bequest.slot,
+            role: RoleMemory::Active {
+                adver_at_ns: now.as_nanos(),
+                replies_left: 0,
+                announced_at_ns: now.as_nanos(),
+                rival_silent_at_ns: None,
+            },
+            stands_aside: false,
+            since_ns: now.as_nanos(),
+            reason: Some(
+                "it was Active when the agent ended without a word, and the supervisor has advertised since".to_owned(),
+            ),
+            tally: Tally::default(),
+        }
+    }
+
     /// Whether it is of the virtual router with this identity.
     #[must_use]
     pub fn is_of(&self, identity: &WireIdentity) -> bool {

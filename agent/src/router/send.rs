@@ -43,8 +43,12 @@ impl VirtualRouter {
     /// while there is no interface.
     fn letter(&self, endpoints: Endpoints, message: Vec<u8>) -> Option<Letter> {
         let (router, advertiser) = (self.key, self.advertiser.as_ref()?);
-        if self.config.virtual_mac && self.config.transport == Transport::Multicast {
-            let bytes = frame::multicast(self.own_mac, &endpoints, &message);
+        let is_framed = self.config.virtual_mac || self.only_to.is_some();
+        if is_framed && self.config.transport == Transport::Multicast {
+            let bytes = match &self.only_to {
+                Some(to) => frame::multicast_to(to.mac, self.own_mac, &endpoints, &message),
+                None => frame::multicast(self.own_mac, &endpoints, &message),
+            };
             let way = Way::Frame(Arc::clone(&self.reins.places.borrow().announcer));
             return Some(Letter { router, way, endpoints, bytes });
         }
@@ -76,6 +80,7 @@ impl VirtualRouter {
                 .config
                 .peers
                 .iter()
+                .filter(|peer| self.only_to.as_ref().is_none_or(|to| to.node == peer.node))
                 .filter_map(|peer| match peer.source {
                     PeerSource::Address(address) => Some(address),
                     PeerSource::Mac(_) => None,

@@ -80,6 +80,7 @@ impl VirtualRouter {
             timer_ms: self.deadline().map(|deadline| milliseconds(deadline.since(now))),
             advertisement_interval_ms: milliseconds(self.config.advertisement_interval.duration()),
             addresses: self.config.addresses.iter().map(ToString::to_string).collect(),
+            takeover_confirmed_ms: self.takeover_confirmed(datapath).map(milliseconds),
             fence: match (self.config.fence, datapath.fence(&self.key)) {
                 (Fence::Off, _) => FenceStatus::Off,
                 (Fence::Auto, None) => FenceStatus::Absent,
@@ -102,7 +103,7 @@ impl VirtualRouter {
         let split = failing.map(|(key, peer)| self.split_alarm(key, &peer));
         let since = Instant::from_nanos(now.as_nanos().saturating_sub(ODDITIES_LAST_NS));
         let odd = self.oddities.noted(since).map(|(key, oddity, what)| self.alarm(oddity.kind(), key, what.to_owned()));
-        split.chain(odd).chain(self.unfit_alarms(desk, now)).collect()
+        split.chain(odd).chain(self.unfit_alarms(desk, now)).chain(self.unconfirmed_alarm(now)).collect()
     }
 
     /// That somebody has kept virtual addresses from being answered for.

@@ -48,6 +48,7 @@ pub struct Handover {
     bequests: Vec<Bequest>,
     key: Option<Key>,
     window: Duration,
+    restart_grace: Duration,
     sequence_file: PathBuf,
     settings: PathBuf,
     open: Open,
@@ -78,6 +79,7 @@ impl Handover {
             bequests: Vec::new(),
             key: None,
             window: Duration::ZERO,
+            restart_grace: Duration::ZERO,
             sequence_file: instance.sequence(),
             settings: instance.settings(),
             open: Open::default(),
@@ -105,6 +107,12 @@ impl Handover {
         &self.bequests
     }
 
+    /// How long another run of the agent is waited for.
+    #[must_use]
+    pub const fn restart_grace(&self) -> Duration {
+        self.restart_grace
+    }
+
     /// Makes ready for `will`, signing with `key`. Where a socket cannot be had, its virtual routers are left without a word.
     pub fn adopt(&mut self, will: Will, key: Option<Key>) {
         let open = std::mem::take(&mut self.open);
@@ -114,6 +122,7 @@ impl Handover {
             }
         }
         self.window = will.signing.as_ref().map_or(Duration::ZERO, |signing| signing.window);
+        self.restart_grace = will.restart_grace;
         (self.bequests, self.key) = (will.bequests, key.filter(|_| will.signing.is_some()));
     }
 

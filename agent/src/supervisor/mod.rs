@@ -7,6 +7,10 @@
 //!     ◀────────────── reliefs (line) ───────────────────┘
 //! ```
 //!
+//! With `restart_grace` it does not hand over at once when the agent dies: until that has passed it advertises in its place, and a run
+//! that a service manager starts meanwhile goes on. With systemd that needs `KillMode=process` and no `ExecStopPost`, since systemd
+//! otherwise starts nothing before this process has ended.
+//!
 //! The agent is its parent and starts another one when it dies. It acts for nobody but virtual routers that are Active, and
 //! never while the agent beats. It does what the agent does when it leaves in good order: the shortest interval, Priority 0,
 //! addresses off. An agent that wakes reads that it was relieved before it does anything else.
@@ -18,6 +22,7 @@
 //! `ExecStopPost` does its work. In a PID namespace whose first process is the agent, the kernel kills the supervisor with
 //! it: a container needs an init, or shares the namespace of its pod.
 
+mod bridge;
 pub mod handover;
 pub mod keeper;
 pub mod line;

@@ -5,6 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, RawFd},
     sync::Arc,
+    time::Duration,
 };
 
 use nix::unistd::Pid;
@@ -51,6 +52,8 @@ impl Supervisor {
 #[derive(Debug)]
 pub struct Supervised {
     vitals: Arc<Vitals>,
+    /// How long another run is waited for when this one has ended without a word.
+    pub restart_grace: Duration,
     testament: watch::Sender<Testament>,
     supervisor: Option<Supervisor>,
 }
@@ -58,8 +61,8 @@ pub struct Supervised {
 impl Supervised {
     /// One that writes its signs of life into `vitals`, and has no supervisor yet.
     #[must_use]
-    pub fn new(vitals: Arc<Vitals>) -> Self {
-        Self { vitals, testament: watch::Sender::default(), supervisor: None }
+    pub fn new(vitals: Arc<Vitals>, restart_grace: Duration) -> Self {
+        Self { vitals, restart_grace, testament: watch::Sender::default(), supervisor: None }
     }
 
     /// Follows what the supervisor is to know.

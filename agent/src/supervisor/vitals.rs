@@ -20,6 +20,10 @@ use vrrp::{Instant, auth::Sequence};
 const BEAT_AT: u64 = 0;
 /// Where the last sequence is, 0 where nothing was signed.
 const SEQUENCE_AT: u64 = 8;
+/// Where the process id is of a run that asks to go on after this one; 0 for none.
+const ASKED_AT: u64 = 16;
+/// Where the process id is of the run that may.
+const GRANTED_AT: u64 = 24;
 /// Where the roles begin, a byte for each slot: 1 for Active.
 const ROLES_AT: u64 = 64;
 /// How often it is looked whether the supervisor of an earlier run has ended.
@@ -72,6 +76,28 @@ impl Vitals {
     #[must_use]
     pub fn sequence(&self) -> Option<Sequence> {
         Some(self.number_at(SEQUENCE_AT)).filter(|&bits| bits != 0).map(Sequence::new)
+    }
+
+    /// Asks, for the run with this process id, to go on after the one that has ended.
+    pub fn ask(&self, pid: u32) -> io::Result<()> {
+        self.file.write_all_at(&u64::from(pid).to_ne_bytes(), ASKED_AT)
+    }
+
+    /// The process id of a run that asks.
+    #[must_use]
+    pub fn asked_by(&self) -> Option<u32> {
+        u32::try_from(self.number_at(ASKED_AT)).ok().filter(|&pid| pid != 0)
+    }
+
+    /// Lets that run go on, with this file. To be called by the supervisor alone.
+    pub fn grant(&self, pid: u32) -> io::Result<()> {
+        self.file.write_all_at(&u64::from(pid).to_ne_bytes(), GRANTED_AT)
+    }
+
+    /// Whether the run with this process id may go on.
+    #[must_use]
+    pub fn is_granted(&self, pid: u32) -> bool {
+        self.number_at(GRANTED_AT) == u64::from(pid)
     }
 
     /// Notes whether the virtual router of `slot` is Active.
@@ -174,6 +200,12 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|slot| read.is_active(slot)), [false, false, true, false]);
         read.set_active(2, false).unwrap();
         assert!(!written.is_active(2));
+
+        assert_eq!((read.asked_by(), written.is_granted(9)), (None, false));
+        written.ask(9).unwrap();
+        assert_eq!((read.asked_by(), written.is_granted(9)), (Some(9), false));
+        read.grant(9).unwrap();
+        assert!(written.is_granted(9) && !written.is_granted(8));
     }
 
     #[test]

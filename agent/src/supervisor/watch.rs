@@ -78,11 +78,11 @@ fn stay_in_memory() {
 }
 
 /// An agent, watched.
-struct Watch {
-    instance: Instance,
+pub(super) struct Watch {
+    pub(super) instance: Instance,
     line: Line,
-    vitals: Vitals,
-    handover: Handover,
+    pub(super) vitals: Vitals,
+    pub(super) handover: Handover,
     pulse: Pulse,
     /// While another program is about to go on as the agent.
     cover: Option<Cover>,
@@ -111,8 +111,10 @@ impl Watch {
                     Heard::Message(Notice::Cover) => self.begin_cover(),
                     Heard::Nothing => break,
                     Heard::End => {
-                        self.handover.settle(&self.vitals);
-                        warn!("{} has ended without a word", self.instance);
+                        if !self.bridge() {
+                            self.handover.settle(&self.vitals);
+                            warn!("{} has ended without a word", self.instance);
+                        }
                         return Ok(());
                     }
                 }
@@ -131,7 +133,7 @@ impl Watch {
         due.map(|at| at.since(clock::now())).fold(every, Duration::min)
     }
 
-    fn begin_cover(&mut self) {
+    pub(super) fn begin_cover(&mut self) {
         let now = clock::now();
         let signer = self.vitals.sequence().map_or_else(Signer::new, Signer::after);
         let due = self.handover.bequests().iter().map(|bequest| (bequest.slot, now)).collect();
@@ -150,7 +152,7 @@ impl Watch {
     }
 
     /// Sends the adverts that are due.
-    fn cover(&mut self) {
+    pub(super) fn cover(&mut self) {
         let Some(cover) = &mut self.cover else { return };
         let now = clock::now();
         let mut covered = Vec::new();

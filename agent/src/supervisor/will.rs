@@ -25,7 +25,7 @@ use super::vitals::new_path;
 use crate::perform::{advertise::Dialect, holdings::Item};
 
 /// The form of the file. Another one is not understood.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// How all virtual routers of an agent are left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct Will {
     form: u32,
     /// How adverts are signed; `None` where they are not.
     pub signing: Option<Signing>,
+    /// How long another run of the agent is waited for before they are left.
+    pub restart_grace: Duration,
     /// The virtual routers, one for each slot that is in use.
     pub bequests: Vec<Bequest>,
 }
@@ -94,8 +96,8 @@ pub struct Bequest {
 impl Will {
     /// The will that leaves `bequests`, each in a slot of its own.
     #[must_use]
-    pub const fn new(signing: Option<Signing>, bequests: Vec<Bequest>) -> Self {
-        Self { form: FORM, signing, bequests }
+    pub const fn new(signing: Option<Signing>, restart_grace: Duration, bequests: Vec<Bequest>) -> Self {
+        Self { form: FORM, signing, restart_grace, bequests }
     }
 
     /// Reads the will in the file at `path`. One of another version of vipd is an error.
@@ -201,7 +203,11 @@ mod tests {
         let path = directory.path().join("will.json");
         assert_eq!(Will::read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         let signing = Signing { key: 1, file: "/etc/vipd/keys/1".into(), window: Duration::from_secs(5) };
-        let will = Will::new(Some(signing), vec![bequest(), Bequest { source: None, slot: 4, ..bequest() }]);
+        let will = Will::new(
+            Some(signing),
+            Duration::from_secs(2),
+            vec![bequest(), Bequest { source: None, slot: 4, ..bequest() }],
+        );
         will.write(&path).unwrap();
         assert_eq!(Will::read(&path).unwrap(), will);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -211,8 +217,8 @@ mod tests {
     fn a_will_of_another_version_is_not_carried_out() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("will.json");
-        Will { form: FORM + 1, ..Will::new(None, vec![bequest()]) }.write(&path).unwrap();
-        assert_eq!(Will::read(&path).unwrap_err().to_string(), "it is of form 2, and this version knows 1");
+        Will { form: FORM + 1, ..Will::new(None, Duration::ZERO, vec![bequest()]) }.write(&path).unwrap();
+        assert_eq!(Will::read(&path).unwrap_err().to_string(), "it is of form 3, and this version knows 2");
     }
 
     #[test]

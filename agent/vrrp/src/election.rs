@@ -22,7 +22,7 @@ mod transition;
 mod upkeep;
 
 pub use self::{
-    event::{Action, Advert, Event},
+    event::{Action, Advert, Audience, Event},
     state::{Active, Backup, Expects, Role, State, Waiting},
     transition::{Cause, Reason, StateName, Transition},
 };
@@ -142,7 +142,7 @@ impl Election {
                 self.failed_terms = 0;
                 Vec::new()
             }
-            Event::HandOver => self.hand_over(now),
+            Event::HandOver(audience) => self.hand_over(audience, now),
             Event::Reclaim => {
                 self.stands_aside = false;
                 Vec::new()

@@ -9,8 +9,8 @@ use crate::{
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// 01-00-5E-00-00-12 and 33-33-00-00-00-12, the Ethernet groups of the VRRP groups. RFC 1112 §6.4, RFC 2464 §7.
-const GROUP_MAC_IPV4: [u8; 6] = [0x01, 0x00, 0x5e, 0, 0, 0x12];
-const GROUP_MAC_IPV6: [u8; 6] = [0x33, 0x33, 0, 0, 0, 0x12];
+const GROUP_MAC_IPV4: MacAddr = MacAddr([0x01, 0x00, 0x5e, 0, 0, 0x12]);
+const GROUP_MAC_IPV6: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 0x12]);
 const PROTOCOL: u8 = vrrp_wire::parse::IP_PROTO_VRRP;
 const TTL: u8 = vrrp_wire::judge::TTL;
 /// Class selector 6, network control. RFC 4594 §3.1.
@@ -21,11 +21,21 @@ const IPV4_HEADER_LEN: usize = 20;
 /// datagram must not be fragmented.
 #[must_use]
 pub fn multicast(source_mac: MacAddr, endpoints: &Endpoints, message: &[u8]) -> Vec<u8> {
-    let (group, ethertype, header) = match endpoints {
-        Endpoints::Ipv4 { .. } => (GROUP_MAC_IPV4, ETHERTYPE_IPV4, ipv4_header(endpoints, message.len())),
-        Endpoints::Ipv6 { .. } => (GROUP_MAC_IPV6, ETHERTYPE_IPV6, ipv6_header(endpoints, message.len())),
+    let group = match endpoints {
+        Endpoints::Ipv4 { .. } => GROUP_MAC_IPV4,
+        Endpoints::Ipv6 { .. } => GROUP_MAC_IPV6,
     };
-    [&group[..], &source_mac.0, &ethertype, &header, message].concat()
+    multicast_to(group, source_mac, endpoints, message)
+}
+
+/// The same for one member of the group alone, at `to`: no other hears it.
+#[must_use]
+pub fn multicast_to(to: MacAddr, source_mac: MacAddr, endpoints: &Endpoints, message: &[u8]) -> Vec<u8> {
+    let (ethertype, header) = match endpoints {
+        Endpoints::Ipv4 { .. } => (ETHERTYPE_IPV4, ipv4_header(endpoints, message.len())),
+        Endpoints::Ipv6 { .. } => (ETHERTYPE_IPV6, ipv6_header(endpoints, message.len())),
+    };
+    [&to.0[..], &source_mac.0, &ethertype, &header, message].concat()
 }
 
 fn ipv4_header(endpoints: &Endpoints, message_len: usize) -> Vec<u8> {
@@ -61,7 +71,10 @@ mod tests {
             0x45, 0xc0, 0, 32, 0, 0, 0x40, 0, 255, 112, 0x90, 0x4d, 10, 77, 0, 1, 224, 0, 0, 18,
             0x31, 51, 200, 1, 0, 100, 0, 0, 10, 77, 0, 100,
         ];
-        assert_eq!(multicast(MacAddr([0, 0, 0x5e, 0, 1, 51]), &endpoints, &message), expected);
+        let source = MacAddr([0, 0, 0x5e, 0, 1, 51]);
+        assert_eq!(multicast(source, &endpoints, &message), expected);
+        let frame = multicast_to(MacAddr([2, 0, 0, 0, 0, 3]), source, &endpoints, &message);
+        assert_eq!(frame, [&[2, 0, 0, 0, 0, 3], &expected[6..]].concat());
     }
 
     /// Rows: +A2 +A5 +A16 +A19

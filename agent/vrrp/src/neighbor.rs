@@ -1,4 +1,5 @@
-//! Frames that tell the LAN where a virtual address lives: gratuitous ARP and unsolicited Neighbor Advertisement.
+//! Frames that tell the LAN where a virtual address lives: gratuitous ARP and unsolicited Neighbor Advertisement; and that ask a
+//! host for an answer to it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,8 +14,8 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_NODES_MAC: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
 const ICMPV6: u8 = 58;
-/// Bytes of a Neighbor Advertisement with one Target Link-Layer Address option.
-const ADVERTISEMENT_LEN: u8 = 32;
+/// Bytes of a Neighbor Advertisement or Solicitation with one option of a link-layer address.
+const MESSAGE_LEN: u8 = 32;
 /// Router and Override, not Solicited. RFC 9568 §6.4.1, RFC 4861 §4.4.
 const ROUTER_OVERRIDE: u8 = 0xa0;
 
@@ -56,15 +57,46 @@ pub fn unsolicited_advertisement(mac: MacAddr, source: Ipv6Addr, address: Ipv6Ad
     // Target Link-Layer Address option, one unit of eight bytes. RFC 4861 §4.6.1.
     body.extend([2, 1]);
     body.extend(mac.0);
-    let covered = sum(&source.octets()) + sum(&ALL_NODES.octets()) + u64::from(ICMPV6) + u64::from(ADVERTISEMENT_LEN);
+    neighbor_discovery((ALL_NODES_MAC, ALL_NODES), (mac, source), body)
+}
+
+/// An ARP request that `source`, at `mac`, makes for `target`, who learns from it where `source` is and answers there. RFC 826.
+#[must_use]
+pub fn arp_request(mac: MacAddr, source: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
+    let mut frame = ethernet(MacAddr::BROADCAST, mac, ETHERTYPE_ARP);
+    frame.extend([0, 1, 0x08, 0x00, 6, 4, 0, 1]);
+    frame.extend(mac.0);
+    frame.extend(source.octets());
+    frame.extend([0; 6]);
+    frame.extend(target.octets());
+    frame
+}
+
+/// A Neighbor Solicitation that `source`, at `mac`, makes for `target`, who learns from it where `source` is and answers there.
+/// RFC 4861 §4.3.
+#[must_use]
+pub fn neighbor_solicitation(mac: MacAddr, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    let mut body = vec![135, 0, 0, 0, 0, 0, 0, 0];
+    body.extend(target.octets());
+    // Source Link-Layer Address option.
+    body.extend([1, 1]);
+    body.extend(mac.0);
+    let [.., a, b, c] = target.octets();
+    let group = [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c];
+    neighbor_discovery((MacAddr([0x33, 0x33, 0xff, a, b, c]), Ipv6Addr::from(group)), (mac, source), body)
+}
+
+/// The frame of a message of Neighbor Discovery, whose checksum is put in.
+fn neighbor_discovery(to: (MacAddr, Ipv6Addr), from: (MacAddr, Ipv6Addr), mut body: Vec<u8>) -> Vec<u8> {
+    let covered = sum(&from.1.octets()) + sum(&to.1.octets()) + u64::from(ICMPV6) + u64::from(MESSAGE_LEN);
     let checksum = !fold(covered + sum(&body));
     if let Some(field) = body.get_mut(2..4) {
         field.copy_from_slice(&checksum.to_be_bytes());
     }
-    let mut frame = ethernet(ALL_NODES_MAC, mac, ETHERTYPE_IPV6);
-    frame.extend([0x60, 0, 0, 0, 0, ADVERTISEMENT_LEN, ICMPV6, 255]);
-    frame.extend(source.octets());
-    frame.extend(ALL_NODES.octets());
+    let mut frame = ethernet(to.0, from.0, ETHERTYPE_IPV6);
+    frame.extend([0x60, 0, 0, 0, 0, MESSAGE_LEN, ICMPV6, 255]);
+    frame.extend(from.1.octets());
+    frame.extend(to.1.octets());
     frame.extend(body);
     frame
 }
@@ -95,6 +127,35 @@ mod tests {
         assert_eq!(reply[21], 2);
         assert_eq!(reply[..21], expected[..21]);
         assert_eq!(reply[22..], expected[22..]);
+    }
+
+    #[test]
+    fn a_request_of_arp_is_laid_out_as_the_rfc_says() {
+        #[rustfmt::skip]
+        let expected = [
+            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x08, 0x06,
+            0, 1, 8, 0, 6, 4, 0, 1,
+            2, 0, 0, 0, 0, 1, 10, 77, 0, 100,
+            0, 0, 0, 0, 0, 0, 10, 77, 0, 254,
+        ];
+        assert_eq!(arp_request(MAC, Ipv4Addr::new(10, 77, 0, 100), Ipv4Addr::new(10, 77, 0, 254)), expected);
+    }
+
+    /// RFC 4861 §4.3, RFC 4291 §2.7.1. The checksum was worked out with an independent implementation.
+    #[test]
+    fn neighbor_solicitation_is_laid_out_as_the_rfc_says() {
+        let frame = neighbor_solicitation(MAC, "fd77::100".parse().unwrap(), "fe80::12:34ab:cdef".parse().unwrap());
+        #[rustfmt::skip]
+        let expected = [
+            0x33, 0x33, 0xff, 0xab, 0xcd, 0xef, 2, 0, 0, 0, 0, 1, 0x86, 0xdd,
+            0x60, 0, 0, 0, 0, 32, 58, 255,
+            0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+            0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xab, 0xcd, 0xef,
+            135, 0, 0xa9, 0x5d, 0, 0, 0, 0,
+            0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0xab, 0xcd, 0xef,
+            1, 1, 2, 0, 0, 0, 0, 1,
+        ];
+        assert_eq!(frame, expected);
     }
 
     /// The checksum was worked out with an independent implementation.

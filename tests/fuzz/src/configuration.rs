@@ -142,7 +142,8 @@ fn check_holdings(router: &VirtualRouter) {
     let nets = router.rules.iter().flat_map(|rule| [rule.from, rule.to]).flatten();
     let nets = nets.chain(router.routes.iter().map(|route| route.to));
     let hosts = router.routes.iter().flat_map(|route| [route.via, route.source]).flatten();
-    let hosts = hosts.chain(router.extra_addresses.iter().map(IpNet::addr));
+    let hosts =
+        hosts.chain(router.extra_addresses.iter().map(IpNet::addr)).chain(router.gateways.iter().flatten().copied());
     let mut addresses = nets.map(|net| (net.addr(), net.network())).chain(hosts.map(|host| (host, host)));
     assert!(addresses.all(|(one, same)| one == same && one.is_ipv4() == is_ipv4), "{router:?}");
     assert!(router.rules.iter().all(|rule| rule.from.or(rule.to).is_some() && rule.priority > 0), "{router:?}");

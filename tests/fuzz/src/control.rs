@@ -148,6 +148,7 @@ fn snapshot() -> Snapshot {
         timer_ms: None,
         advertisement_interval_ms: 1_000,
         addresses: vec!["10.77.0.100/24".to_owned()],
+        takeover_confirmed_ms: None,
         fence: FenceStatus::Ready { closings: 1 },
         tally: Tally::default(),
         counters: BTreeMap::from([("dropped".to_owned(), 3)]),

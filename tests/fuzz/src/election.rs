@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp::{
     Centiseconds, Instant, Parameters, Priority, Version,
-    election::{Action, Advert, Cause, Election, Event, Reason, Role, State, StateName},
+    election::{Action, Advert, Audience, Cause, Election, Event, Reason, Role, State, StateName},
 };
 
 use crate::input::Input;
@@ -59,12 +59,13 @@ enum Happening {
 fn happening(input: &mut Input<'_>, head: u8, now: Instant) -> Happening {
     // Bits that mean nothing in the head of another event.
     match (head & 0x0f, head >> 4 & 7) {
-        (15, 1) => Happening::Event(Event::HandOver),
+        (15, 1) => Happening::Event(Event::HandOver(Audience::All)),
         (15, 2) => Happening::Event(Event::Reclaim),
         (15, 3) => Happening::Event(Event::Relieved),
         (15, 4) => Happening::Event(Event::Slept(pause(input))),
         (15, 5) => Happening::Event(Event::Parameters(parameters(input))),
         (15, 6) => Happening::Resumption,
+        (15, 7) => Happening::Event(Event::HandOver(Audience::One)),
         _ => Happening::Event(event(input, head, now)),
     }
 }
@@ -222,7 +223,7 @@ impl History {
             | Event::Fault(_)
             | Event::Recovered(_)
             | Event::AddressesHeld
-            | Event::HandOver
+            | Event::HandOver(_)
             | Event::Relieved => {}
         }
     }
@@ -239,7 +240,7 @@ impl History {
             Event::Advert(Advert { priority: Some(_), received_at, .. }) => was_silent(received_at.min(self.now)),
             Event::Slept(_) => was_silent(self.now),
             Event::Relieved => true,
-            Event::HandOver => !self.parameters.is_owner(),
+            Event::HandOver(_) => !self.parameters.is_owner(),
             Event::Startup
             | Event::Shutdown
             | Event::Timer

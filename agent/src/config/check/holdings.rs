@@ -38,6 +38,12 @@ pub(super) fn rules(entry: &file::VirtualRouter, family: Family) -> Vec<Rule> {
     rules.filter(|rule| rule.from.or(rule.to).map(family_of) == Some(family)).collect()
 }
 
+/// Who is asked for an answer after a takeover of one half of an entry; `None` where the file leaves that to routes.
+pub(super) fn gateways(entry: &file::VirtualRouter, cluster: &file::Manner, family: Family) -> Option<Vec<IpAddr>> {
+    let listed = entry.manner.gateways.or(&cluster.gateways).value()?;
+    Some(listed.iter().map(|gateway| gateway.value).filter(|&gateway| self::family(gateway) == family).collect())
+}
+
 /// Reports what is wrong with what the entries hold.
 pub(super) fn check(file: &File, report: &mut Report<'_>) {
     for entry in &file.virtual_routers {
@@ -57,6 +63,25 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) {
         }
     }
     check_unique(file, report);
+    check_gateways(file, report);
+}
+
+/// A virtual address is never answered for by another host than the one that asks.
+fn check_gateways(file: &File, report: &mut Report<'_>) {
+    let entries = file.virtual_routers.iter();
+    let held: Vec<_> = (entries.clone())
+        .flat_map(|entry| [&entry.addresses, &entry.extra_addresses])
+        .filter_map(|addresses| addresses.value())
+        .flatten()
+        .map(|address| address.value.addr())
+        .collect();
+    let lists = std::iter::once(&file.cluster.manner).chain(entries.map(|entry| &entry.manner));
+    for gateway in lists.filter_map(|manner| manner.gateways.value()).flatten() {
+        if held.contains(&gateway.value) {
+            let what = format!("{} is a virtual address itself", gateway.value);
+            report.error(&gateway.place, Fault::new(what, "give a router that all nodes reach through the interface"));
+        }
+    }
 }
 
 /// The kernel has a route and a rule once; the virtual router that is first no longer Active would take the other's away.

@@ -41,6 +41,7 @@ pub(super) struct Router<'f> {
     rfc_pure: Option<bool>,
     startup_delay: Option<Duration>,
     pub(super) auth: &'f Field<file::Auth>,
+    cluster: &'f file::Manner,
 }
 
 /// A node as `nodes` or `priorities` lists it.
@@ -107,6 +108,7 @@ impl<'f> Router<'f> {
             rfc_pure: cluster.rfc_pure.or_default(false),
             startup_delay: cluster.startup_delay.or_default(Duration::ZERO),
             auth: &file.auth,
+            cluster: &cluster.manner,
         })
     }
 
@@ -146,6 +148,7 @@ impl<'f> Router<'f> {
             routes: holdings::routes(self.entry, self.family),
             rules: holdings::rules(self.entry, self.family),
             announcement_refresh: manner.announcement_refresh?.every(),
+            gateways: holdings::gateways(self.entry, self.cluster, self.family),
             link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
             link_local_senders: if all_known { LinkLocalSenders::Listed } else { LinkLocalSenders::Unlisted },
@@ -162,7 +165,7 @@ impl<'f> Router<'f> {
             Some(address) => PeerSource::Address(address),
             None => PeerSource::Mac(mac.filter(|_| shared.is_none())?),
         };
-        Some(Peer { node: member.name.to_owned(), source, mac })
+        Some(Peer { node: member.name.to_owned(), priority: member.priority, source, mac })
     }
 
     /// The address that adverts of `node` come from, as far as the file gives it.

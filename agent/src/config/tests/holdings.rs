@@ -54,6 +54,25 @@ rules = [
 }
 
 #[test]
+fn each_half_asks_gateways_of_its_family() {
+    let [ipv4, ipv6] = held("");
+    assert_eq!((ipv4.gateways, ipv6.gateways), (None, None));
+    let [ipv4, ipv6] = held(r#"gateways = ["fe80::1", "10.77.0.254", "10.77.0.253"]"#);
+    let addresses = |list: &[&str]| Some(list.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>());
+    assert_eq!(ipv4.gateways, addresses(&["10.77.0.254", "10.77.0.253"]));
+    assert_eq!(ipv6.gateways, addresses(&["fe80::1"]));
+    let [ipv4, ipv6] = held("gateways = []");
+    assert_eq!((ipv4.gateways, ipv6.gateways), (addresses(&[]), addresses(&[])));
+}
+
+#[test]
+fn a_virtual_address_is_no_gateway() {
+    let mistakes = mistakes_with(r#"gateways = ["10.77.0.254", "10.77.0.100"]"#);
+    let [mistake] = &mistakes[..] else { panic!("{mistakes:?}") };
+    assert!(mistake.contains("gateways") && mistake.contains("10.77.0.100 is a virtual address itself"), "{mistake}");
+}
+
+#[test]
 fn an_ipv6_route_has_the_metric_of_the_kernel() {
     let [_, ipv6] = held(r#"routes = [{ to = "default", via = "fd77::1" }, { to = "::/0", metric = 7 }]"#);
     let seen: Vec<_> = ipv6.routes.iter().map(|route| (route.to.to_string(), route.metric)).collect();

@@ -75,7 +75,12 @@ fn the_peers_that_are_known_stay_so() {
         valid(&[UNKNOWN, ("[[virtual_router]]", third), (r#"nodes = ["n1", "n2"]"#, r#"nodes = ["n1", "n2", "n3"]"#)]);
     let ipv6 = &config.virtual_routers[1];
     assert_eq!(ipv6.link_local_senders, LinkLocalSenders::Unlisted);
-    let known = Peer { node: "n3".to_owned(), source: PeerSource::Address("fe80::3".parse().unwrap()), mac: None };
+    let known = Peer {
+        node: "n3".to_owned(),
+        priority: Priority::new(100).unwrap(),
+        source: PeerSource::Address("fe80::3".parse().unwrap()),
+        mac: None,
+    };
     assert_eq!(ipv6.peers, [known]);
 }
 

@@ -18,6 +18,15 @@ pub struct Advert {
     pub received_at: Instant,
 }
 
+/// Who is told that a router hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Every Backup Router.
+    All,
+    /// One of them. The others go on waiting for the next advert.
+    One,
+}
+
 /// What happens to an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -38,7 +47,7 @@ pub enum Event {
     /// All virtual addresses are on the interface.
     AddressesHeld,
     /// Somebody wants another router to serve.
-    HandOver,
+    HandOver(Audience),
     /// It may preempt again after [`Event::HandOver`].
     Reclaim,
     /// While this router seemed hung it was made to leave in its name: Priority 0 was sent, the virtual addresses are gone.

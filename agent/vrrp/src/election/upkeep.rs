@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Active, Backup, Election, Expects, Reason, State};
+use super::{Action, Active, Audience, Backup, Election, Expects, Reason, State};
 use crate::{Instant, Parameters, Version};
 
 /// How long a router that has handed over waits for another one to take over, besides the Skew_Time of version 2.
@@ -10,7 +10,7 @@ const HANDOVER_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Election {
     /// Leaves in good order and stands aside; stands again where nobody takes over. The owner cannot: its addresses stay.
-    pub(super) fn hand_over(&mut self, now: Instant) -> Vec<Action> {
+    pub(super) fn hand_over(&mut self, audience: Audience, now: Instant) -> Vec<Action> {
         if !matches!(self.state, State::Active(_)) || self.parameters.is_owner() {
             return Vec::new();
         }
@@ -20,6 +20,11 @@ impl Election {
             // Skew_Time is a part of one second, whatever the interval.
             Version::V2 => Duration::from_secs(1) + HANDOVER_PATIENCE,
             Version::V3 => HANDOVER_PATIENCE,
+        };
+        let patience = match audience {
+            Audience::All => patience,
+            // The last advert was at most one interval ago, and the others wait for no less than all of their intervals from it.
+            Audience::One => patience.min(self.longest_silence().saturating_sub(interval)),
         };
         let waiting =
             Backup { active_down_at: now + patience, expects: Expects::Successor, ..self.heard(interval, now, None) };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use vrrp::{Centiseconds, Parameters, Version, election::Event};
+use vrrp::{
+    Centiseconds, Parameters, Version,
+    election::{Audience, Event},
+};
 
 use super::{Effect, Host, Life, Wish};
 use crate::clock::{Time, nanoseconds};
@@ -34,7 +37,7 @@ impl Host {
 
     /// Somebody wants another router to serve.
     pub(crate) fn hand_over(&mut self, time: Time) -> Vec<Effect> {
-        if self.is_running() { self.handle(Event::HandOver, time) } else { Vec::new() }
+        if self.is_running() { self.handle(Event::HandOver(Audience::All), time) } else { Vec::new() }
     }
 
     /// It may preempt again.

@@ -73,7 +73,7 @@ fn an_active_that_was_silent_has_no_last_word() {
 fn a_router_hands_over_on_request() {
     let mut election = active();
     let now = us(4_000_000);
-    let actions = election.handle(Event::HandOver, now);
+    let actions = election.handle(Event::HandOver(Audience::All), now);
     assert_eq!((effects(&actions), reasons(&actions)), (LEAVING.to_vec(), vec![Reason::HandedOver]));
     assert_eq!(election.deadline(), Some(us(4_250_000)));
     election.handle(advert("10.77.0.1", 50, us(4_010_000)), us(4_010_000));
@@ -94,9 +94,21 @@ fn a_router_hands_over_on_request() {
     for (version, back_at) in [(Version::V3, 4_250_000), (Version::V2, 5_250_000)] {
         let mut election = started(Parameters { version, ..parameters(100) });
         election.handle(Event::Timer, us(3_609_375));
-        election.handle(Event::HandOver, now);
+        election.handle(Event::HandOver(Audience::All), now);
         assert_eq!(election.deadline(), Some(us(back_at)), "{version:?}");
         assert_eq!(reasons(&election.handle(Event::Timer, us(back_at))), [Reason::NotTaken]);
+    }
+}
+
+/// The others take over 300 ms after the last advert at the earliest, which was sent within 100 ms: by then it serves again.
+#[test]
+fn a_router_that_only_one_other_is_told_of_comes_back_before_the_rest() {
+    let hundred = Centiseconds::new(10).unwrap();
+    for (audience, back_at) in [(Audience::All, 4_250_000), (Audience::One, 4_200_000)] {
+        let mut election = started(Parameters { advertisement_interval: hundred, ..parameters(100) });
+        election.handle(Event::Timer, us(4_000_000));
+        election.handle(Event::HandOver(audience), us(4_000_000));
+        assert_eq!(election.deadline(), Some(us(back_at)), "{audience:?}");
     }
 }
 
@@ -104,7 +116,7 @@ fn a_router_hands_over_on_request() {
 fn neither_a_backup_nor_the_owner_hands_over() {
     for mut election in [backup(), started(parameters(255))] {
         let before = *election.state();
-        assert_eq!(election.handle(Event::HandOver, us(1_000)), []);
+        assert_eq!(election.handle(Event::HandOver(Audience::All), us(1_000)), []);
         assert_eq!(*election.state(), before);
     }
 }
