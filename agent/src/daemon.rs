@@ -87,13 +87,17 @@ impl Agent {
     ) -> anyhow::Result<()> {
         let Self { mut operator, mailbox, mut hands, .. } = self;
         let (orders, ordered) = mpsc::channel(1);
-        let service = Service { mailbox: mailbox.clone(), orders, drained: instance.drained() };
+        let checks = operator.checks.board().clone();
+        tokio::spawn(checks.clone().deliver(mailbox.clone()));
+        operator.checks.run(&operator.config.checks).await;
+        let service = Service { mailbox: mailbox.clone(), orders, drained: instance.drained(), checks };
         tokio::spawn(control::serve(self.listener, service));
         let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb));
         let work = operator.work(self.signals, ordered);
         let outcome = supervise(work, elections, link_watch, &mailbox, &mut hands).await;
         let released = release(hands).await;
         guarding.end().await;
+        operator.checks.stop().await;
         self.settings.restore();
         operator.refusal.remove();
         let _ = fs::remove_file(instance.socket());

@@ -16,6 +16,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    check::Checks,
     config::{Config, ConfigError, Difference},
     daemon::{Origin, start},
     instance::Instance,
@@ -97,6 +98,8 @@ pub struct Operator {
     pub control: OwnedFd,
     /// The program that takes over at [`Order::Restart`].
     pub successor: Successor,
+    /// The checks that run.
+    pub checks: Checks,
 }
 
 impl Operator {
@@ -154,6 +157,7 @@ impl Operator {
         self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
         self.config = new;
         outcome.await.context("the election thread has ended")??;
+        self.checks.run(&self.config.checks).await;
         self.watched.send_replace(start::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
@@ -163,10 +167,18 @@ impl Operator {
     }
 
     /// Gives way to another program, once it has shown that it starts. Returns only where it does not.
-    async fn restart(&self) -> anyhow::Error {
+    async fn restart(&mut self) -> anyhow::Error {
         if let Err(error) = self.successor.rehearse(&self.origin, &self.instance).await {
             return error;
         }
+        // A program that a check runs would be nobody's child.
+        self.checks.stop().await;
+        let error = self.give_way().await;
+        self.checks.run(&self.config.checks).await;
+        error
+    }
+
+    async fn give_way(&self) -> anyhow::Error {
         let (memory, remembered) = oneshot::channel();
         // Dropped where the other program cannot be started: the election thread goes on then.
         let (_thaw, thaw) = sync::mpsc::channel();
@@ -179,6 +191,7 @@ impl Operator {
     }
 
     fn leave_open(&self, mut memory: Memory) -> anyhow::Result<Memory> {
+        memory.checks = self.checks.board().to_memory();
         memory.descriptors.lock = Some(leave_open(&self.lock)?);
         memory.descriptors.control = Some(leave_open(&self.control)?);
         for (name, claim) in &self.claims {

@@ -30,6 +30,7 @@ use vrrp_wire::abi::{Heartbeat, RouterKey};
 
 use crate::{
     authentication::Authentication,
+    check::board::News,
     clock, config,
     datapath::{Attachment, Datapath},
     desk::Desk,
@@ -118,7 +119,10 @@ impl Reactor {
             self.routers.iter_mut().for_each(|router| router.set_drained(true, &mut self.desk, now));
         }
         self.bequeath();
-        self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
+        for router in &mut self.routers {
+            router.heed_checks(&mut self.desk, now);
+            router.start(&mut self.desk, now);
+        }
         let outcome = self.elect();
         info!("leaving");
         let now = clock::now();
@@ -321,6 +325,7 @@ impl Reactor {
                         router.note_unfit(address, now);
                     }
                 }
+                Mail::Checks(news) => self.heed_checks(news, now),
                 Mail::Supervisor(supervisor) => self.supervised.turn_to(supervisor),
                 Mail::Status(asker) => {
                     // An asker that has gone away needs no answer.
@@ -328,7 +333,13 @@ impl Reactor {
                 }
                 Mail::Explain { router, asker } => {
                     let named = |known: &&VirtualRouter| router.as_ref().is_none_or(|name| known.config_name() == name);
-                    let _ = asker.send(self.routers.iter().filter(named).map(|router| router.explain(now)).collect());
+                    let _ = asker.send(
+                        self.routers
+                            .iter()
+                            .filter(named)
+                            .map(|router| router.explain(&self.desk.checks, now))
+                            .collect(),
+                    );
                 }
                 Mail::HandOver { request, asker } => {
                     let _ = asker.send(self.hand_over(&request, now));
@@ -348,6 +359,18 @@ impl Reactor {
         }
         self.inbox.wake();
         false
+    }
+
+    /// Takes in what checks have come to.
+    fn heed_checks(&mut self, news: News, now: Instant) {
+        for (check, standing) in news.changes {
+            match standing {
+                Some(standing) => drop(self.desk.checks.insert(check, standing)),
+                None => drop(self.desk.checks.remove(&check)),
+            }
+        }
+        self.routers.iter_mut().for_each(|router| router.heed_checks(&mut self.desk, now));
+        self.bequeath();
     }
 
     /// What the next program in this process is to know.

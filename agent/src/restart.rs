@@ -27,7 +27,9 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::{config::WireIdentity, daemon::Origin, instance::Instance, router::memory::RouterMemory};
+use crate::{
+    check::board::CheckMemory, config::WireIdentity, daemon::Origin, instance::Instance, router::memory::RouterMemory,
+};
 
 /// Which memory this program writes, and the only one that it understands.
 const FORM: u32 = 1;
@@ -44,6 +46,9 @@ pub struct Memory {
     pub routers: Vec<RouterMemory>,
     /// The last sequence that was sent, where adverts are signed.
     pub sequence: Option<u64>,
+    /// What checks had come to.
+    #[serde(default)]
+    pub checks: Vec<CheckMemory>,
 }
 
 /// File descriptors that stay open, by number.

@@ -20,6 +20,7 @@ use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report},
+    health::Check,
     table::{Field, Located, Table},
     value,
 };
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub(super) auth: Field<Auth>,
     pub(super) nodes: Vec<Node>,
     pub(super) virtual_routers: Vec<VirtualRouter>,
+    pub(super) checks: Vec<Check>,
 }
 
 /// `[process]`.
@@ -148,6 +150,7 @@ pub(super) struct VirtualRouter {
     pub(super) extra_addresses: Field<Vec<Located<IpNet>>>,
     pub(super) routes: Field<Vec<Route>>,
     pub(super) rules: Field<Vec<Rule>>,
+    pub(super) checks: Field<Vec<Located<String>>>,
     pub(super) manner: Manner,
 }
 
@@ -193,7 +196,13 @@ impl File {
             auth: root.optional_table("auth", Auth::read),
             nodes: root.tables("node", Node::read),
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
+            checks: root.tables("check", Check::read),
         }))
+    }
+
+    /// Every name of a check that something goes by.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Located<String>> {
+        self.virtual_routers.iter().filter_map(|entry| entry.checks.value()).flatten()
     }
 }
 
@@ -302,6 +311,7 @@ impl VirtualRouter {
             extra_addresses: table.list("extra_addresses", value::virtual_address),
             routes: table.array("routes", Route::read),
             rules: table.array("rules", Rule::read),
+            checks: table.list("checks", value::name),
             manner: Manner::read(table),
         }
     }

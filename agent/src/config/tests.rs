@@ -2,6 +2,7 @@
 
 mod auth;
 mod guard;
+mod health;
 mod holdings;
 mod identity;
 mod key_files;
@@ -120,6 +121,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         extra_addresses: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        checks: Vec::new(),
         announcement_refresh: Some(Duration::from_mins(1)),
         link_local_first: false,
         own_address: OwnAddress::Configured("10.77.0.1".parse().unwrap()),

@@ -34,6 +34,7 @@ use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 use super::{Agent, Origin, RELEASE_PATIENCE};
 use crate::{
     authentication::Authentication,
+    check::Checks,
     claims, clock,
     config::{self, Config},
     datapath::Datapath,
@@ -115,7 +116,8 @@ pub(super) async fn prepare(
     let successor = Successor::of_this_program()?;
     let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, memory).await?;
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
-    let mut desk = desk(&config, instance, memory)?;
+    let checks = Checks::new(&config.checks, &memory.checks);
+    let mut desk = desk(&config, instance, memory, &checks)?;
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
     let (disturb, disturbances) = watch::channel(Removals::default());
@@ -169,17 +171,19 @@ pub(super) async fn prepare(
         lock,
         control,
         successor,
+        checks,
     };
     let hands = Hands::new(hands);
     let agent = Agent { operator, signals, mailbox, listener, links, watched, disturb, hands, settings, kept, custody };
     Ok((agent, reactor))
 }
 
-fn desk(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Desk> {
+fn desk(config: &Config, instance: &Instance, memory: &Memory, checks: &Checks) -> anyhow::Result<Desk> {
     Ok(Desk {
         datapath: Datapath::open(&config.guard, &instance.pin_dir(), memory.is_resumed()),
         authentication: authentication(config, instance, memory)?,
         outbox: Outbox::default(),
+        checks: checks.board().standings(),
     })
 }
 
@@ -452,6 +456,7 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         send_lateness: LatenessStatus::default(),
         alarms: Vec::new(),
         interfaces: Vec::new(),
+        checks: Vec::new(),
         virtual_routers: Vec::new(),
     }
 }

@@ -24,6 +24,7 @@ use tracing::debug;
 
 use super::{Explanation, Snapshot};
 use crate::{
+    check::board::Board,
     mailbox::{Mail, Mailbox},
     operator::{Order, Ordered},
     router::handover::{Handover, HandoverRequest, PendingHandover},
@@ -77,6 +78,8 @@ pub struct Service {
     pub orders: mpsc::Sender<Ordered>,
     /// There while the node is drained.
     pub drained: PathBuf,
+    /// What the checks have come to.
+    pub checks: Board,
 }
 
 /// What the agent answers.
@@ -157,7 +160,10 @@ impl Service {
     async fn answer(&self, request: Request) -> anyhow::Result<Answer> {
         let mailbox = &self.mailbox;
         Ok(match request {
-            Request::Status {} => Answer::Status(Box::new(question(mailbox, Mail::Status).await?)),
+            Request::Status {} => {
+                let snapshot = question(mailbox, Mail::Status).await?;
+                Answer::Status(Box::new(Snapshot { checks: self.checks.status(), ..snapshot }))
+            }
             Request::Explain { router } => {
                 let asked = router.clone();
                 let explanations = question(mailbox, |asker| Mail::Explain { router, asker }).await?;

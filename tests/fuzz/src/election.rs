@@ -11,8 +11,15 @@ use vrrp::{
 
 use crate::input::Input;
 
-const CAUSES: [Cause; 5] =
-    [Cause::Link, Cause::PrimaryAddress, Cause::VirtualAddresses, Cause::Clock, Cause::Ipv6Source];
+const CAUSES: [Cause; 7] = [
+    Cause::Link,
+    Cause::PrimaryAddress,
+    Cause::VirtualAddresses,
+    Cause::Clock,
+    Cause::Ipv6Source,
+    Cause::Check,
+    Cause::Unchecked,
+];
 /// Set in the first byte of an event that comes at the deadline, not after a pause.
 const AT_DEADLINE: u8 = 0x80;
 /// Adverts that an Active Router may send out of turn between two regular ones.
@@ -297,8 +304,14 @@ impl History {
             }
             Action::Hasten(priority) => {
                 assert_eq!(self.parameters.version, Version::V3, "version 2 says no interval");
-                assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
-                assert_eq!(next, Some(Action::Advertise(None)), "the shortest interval, and no goodbye");
+                if matches!(event, Event::Parameters(_)) {
+                    assert!(priority > self.parameters.priority, "hastened without falling back");
+                    let own = Some(Action::Advertise(Some(self.parameters.priority)));
+                    assert_eq!(next, own, "the shortest interval, and no advert after it");
+                } else {
+                    assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
+                    assert_eq!(next, Some(Action::Advertise(None)), "the shortest interval, and no goodbye");
+                }
             }
             Action::Advertise(None) => {
                 let hastening = (self.parameters.version == Version::V3).then_some(self.parameters.priority);
