@@ -1,6 +1,7 @@
 //! Each kind of health check, with something real to look at.
 
 use std::{
+    fmt::Write as _,
     fs,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
@@ -29,7 +30,8 @@ fn start(lab: &Lab, tables: &[(&str, String)]) -> Result<Cluster> {
     let text = ClusterConfig::default().text(1)?;
     let mut text = text.replace("vrid = 51\n", &format!("vrid = 51\nchecks = {names:?}\n"));
     for (name, keys) in tables {
-        text += &format!("[[check]]\nname = \"{name}\"\n{keys}\n{}", if keys.contains("interval") { "" } else { FAST });
+        let times = if keys.contains("interval") { "" } else { FAST };
+        writeln!(text, "[[check]]\nname = \"{name}\"\n{keys}\n{times}")?;
     }
     Cluster::with_config(lab, 1, text)
 }
@@ -162,20 +164,24 @@ fn servers_of_grpc() -> Result<()> {
         &lab,
         &[("app", grpc("\nservice = \"app\"")), ("whole", grpc("")), ("other", grpc("\nservice = \"other\""))],
     )?;
-    let serve = |status: ServingStatus| -> Result<_> {
-        let listener = listen(&cluster.nodes[0], 50051)?;
+    let host = cluster.nodes[0].clone();
+    let serve = || -> Result<_> {
+        let listener = listen(&host, 50051)?;
         listener.set_nonblocking(true)?;
         let _context = runtime.enter();
         let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?);
         let (reporter, service) = health_reporter();
-        runtime.block_on(reporter.set_service_status("app", status));
-        let server = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
-        Ok((reporter, runtime.spawn(server)))
+        runtime.block_on(reporter.set_service_status("app", ServingStatus::Serving));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, async { drop(stopped.await) });
+        Ok((reporter, stop, runtime.spawn(server)))
     };
-    let (reporter, server) = serve(ServingStatus::Serving)?;
+    let (reporter, stop, server) = serve()?;
     let set = |status| runtime.block_on(reporter.set_service_status("app", status));
     cluster.start(0)?;
-    let agent = cluster.agents[0].as_ref().context("no agent")?;
+    let agent = cluster.agent(0)?;
     expect(agent, "app", "passing", "serving")?;
     expect(agent, "whole", "passing", "serving")?;
     expect(agent, "other", "failing", "the server does not know the service")?;
@@ -184,9 +190,10 @@ fn servers_of_grpc() -> Result<()> {
     expect(agent, "whole", "passing", "serving")?;
     set(ServingStatus::Serving);
     expect(agent, "app", "passing", "serving")?;
-    server.abort();
-    expect(agent, "app", "failing", "onnection refused")?;
-    let _again = serve(ServingStatus::Serving)?;
+    drop(stop);
+    runtime.block_on(server)??;
+    expect(agent, "app", "failing", "no connection to 127.0.0.1 port 50051: Connection refused")?;
+    let _again = serve()?;
     expect(agent, "app", "passing", "serving").map(drop)
 }
 

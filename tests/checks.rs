@@ -127,7 +127,7 @@ fn a_weight_moves_the_priority() -> Result<()> {
     cluster.settle_on(0, 1)?;
     let moved = begun.elapsed();
     eprintln!("moved within {moved:?}");
-    ensure!(moved < Duration::from_millis(2_000), "moved after {moved:?}");
+    ensure!(moved < Duration::from_secs(2), "moved after {moved:?}");
     let status = cluster.agent(0)?.status()?;
     ensure!(priority(&status) == Some([140, 200]), "{status:?}");
     let why = cluster.agent(0)?.run(&["explain", ROUTER])?;

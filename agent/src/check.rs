@@ -1,6 +1,6 @@
 //! Health checks: what a virtual router's service depends on, looked at again and again outside of the election thread.
 //!
-//! Each check is a task of its own. What it has come to lies on the [`board`], for people to see; the election thread hears
+//! Each check is a task of its own, on a thread that does nothing else: one that hangs holds up no takeover. What it has come to lies on the [`board`], for people to see; the election thread hears
 //! only what has changed, in one piece of [mail](crate::mailbox) at a time, however many checks there are.
 
 mod address;
@@ -12,6 +12,7 @@ mod grpc;
 mod http;
 mod hysteresis;
 mod interface;
+mod patience;
 mod process;
 mod task;
 mod tcp;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -41,7 +41,7 @@ impl Host {
     }
 }
 
-fn config(directory: &PathBuf, options: &NginxOptions<'_>) -> Result<String> {
+fn config(directory: &Path, options: &NginxOptions<'_>) -> Result<String> {
     let dir = directory.display();
     let mut text = format!("daemon off; user root; pid {dir}/pid; error_log stderr notice; worker_processes 1;\n");
     writeln!(text, "events {{}}\nhttp {{ access_log off; keepalive_requests 1000000;")?;

@@ -57,7 +57,7 @@ enum ReadingMemory {
     Value(i32),
 }
 
-/// The board, shared by all tasks of the asynchronous runtime. The election thread never touches it.
+/// The board, shared by the threads of the asynchronous runtimes. The election thread never touches it.
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Shared>);
 
@@ -310,11 +310,15 @@ mod tests {
     async fn a_storm_of_changes_is_one_piece_of_mail() {
         let board = Board::default();
         let names: Vec<_> = (0..1000).map(|number| format!("check {number}")).collect();
-        names.iter().for_each(|name| board.list(&check(name), None));
+        for name in &names {
+            board.list(&check(name), None);
+        }
         let (mailbox, mut inbox) = mailbox().unwrap();
         let mut delivery = std::pin::pin!(board.clone().deliver(mailbox));
         for value in 1..=3 {
-            names.iter().for_each(|name| say(&board, name, value));
+            for name in &names {
+                say(&board, name, value);
+            }
             assert!((&mut delivery).now_or_never().is_none());
         }
         let Some(Mail::Checks(first)) = inbox.take() else { panic!("no mail") };

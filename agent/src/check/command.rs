@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Command;
+use super::{Command, patience::Patience};
 use crate::readiness::readable;
 
 /// Bytes of its output that are kept.
@@ -37,6 +37,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(super) struct Runner {
     name: String,
     command: Command,
+    starting: Patience<Result<Running, String>>,
     running: Option<Running>,
 }
 
@@ -52,8 +53,8 @@ struct Running {
 
 impl Runner {
     /// Runs it for the check called `name`.
-    pub(super) const fn new(name: String, command: Command) -> Self {
-        Self { name, command, running: None }
+    pub(super) fn new(name: String, command: Command) -> Self {
+        Self { name, command, starting: Patience::default(), running: None }
     }
 
     pub(super) async fn look(&mut self) -> Result<String, String> {
@@ -63,7 +64,10 @@ impl Runner {
                 return Err(format!("process {} of the last run cannot be killed", running.group));
             }
         }
-        let running = self.running.insert(start(&self.name, &self.command)?);
+        let (name, command) = (self.name.clone(), self.command.clone());
+        // Users may have to be looked up somewhere else, and the program may lie there.
+        let started = self.starting.wait_for(move || start(&name, &command)).await??;
+        let running = self.running.insert(started);
         running.wait().await;
         let said = first_line(&running.said);
         let status = running.finish().await;

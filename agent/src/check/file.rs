@@ -4,19 +4,37 @@ use std::{
     fs::OpenOptions,
     io::{ErrorKind, Read},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::libc;
 use vrrp::track::Reading;
 
-use super::task::Outcome;
+use super::{patience::Patience, task::Outcome};
 
 /// Longest file that is a number, in bytes.
 const LEN_MAX: u64 = 64;
 
+/// Reads one file.
+#[derive(Debug)]
+pub(super) struct Reader {
+    path: PathBuf,
+    patience: Patience<Outcome>,
+}
+
+impl Reader {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, patience: Patience::default() }
+    }
+
+    pub(super) async fn look(&mut self) -> Outcome {
+        let path = self.path.clone();
+        self.patience.wait_for(move || look(&path)).await.unwrap_or_else(Outcome::failing)
+    }
+}
+
 /// Reads the file. One that is not there, or empty, says 0.
-pub(super) fn look(path: &Path) -> Outcome {
+fn look(path: &Path) -> Outcome {
     match read(path) {
         Ok(None) => Outcome { reading: Reading::Value(0), detail: "no such file, which is 0".to_owned() },
         Ok(Some(text)) if text.trim().is_empty() => {

@@ -36,7 +36,9 @@ impl Asker {
         let answer = client.check(request).await.map_err(|status| sentence(&status))?;
         match answer.into_inner().status() {
             ServingStatus::Serving => Ok("serving".to_owned()),
-            other => Err(other.as_str_name().to_owned()),
+            other @ (ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown) => {
+                Err(other.as_str_name().to_owned())
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::{HttpRequest, connection};
+use super::HttpRequest;
 
 /// Bytes of a body that are read. A connection with a longer one is not used again.
 const BODY_MAX: usize = 64 * 1024;
@@ -53,12 +53,12 @@ impl Asker {
     }
 
     async fn connect(&self) -> Result<Line, String> {
-        let stream = connection::open(&self.request.endpoint, self.request.tls.as_ref(), b"http/1.1").await?;
-        let (sender, driven) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let stream = super::connection::open(&self.request.endpoint, self.request.tls.as_ref(), b"http/1.1").await?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             // Whoever asks is told of the same error.
-            let _ = driven.await;
+            let _ = connection.await;
         });
         Ok(Line { sender, _driver: driver })
     }

@@ -47,8 +47,8 @@ impl Watcher {
         while let Some(Some(_)) = line.news.next().now_or_never() {}
         let mut links = line.handle.link().get().match_name(self.name.clone()).execute();
         match links.try_next().await {
-            Ok(Some(link)) if link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp) => Ok("up".to_owned()),
-            Ok(Some(link)) if link.header.flags.contains(LinkFlags::Up) => Err("without carrier".to_owned()),
+            Ok(Some(found)) if found.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp) => Ok("up".to_owned()),
+            Ok(Some(found)) if found.header.flags.contains(LinkFlags::Up) => Err("without carrier".to_owned()),
             Ok(Some(_)) => Err("down".to_owned()),
             Ok(None) | Err(rtnetlink::Error::NetlinkError(_)) => Err("there is no such interface".to_owned()),
             Err(error) => {
@@ -69,7 +69,7 @@ impl Watcher {
             }
             self.line = None;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
-use super::Processes;
+use super::{Processes, patience::Patience};
 use crate::readiness::readable;
 
 /// Longest name of a process that the kernel keeps, in bytes.
@@ -22,6 +22,7 @@ pub(super) struct Watcher {
     held: Vec<Held>,
     /// How many there were at the last count.
     count: usize,
+    patience: Patience<std::io::Result<Vec<i32>>>,
 }
 
 /// A process that runs.
@@ -32,8 +33,8 @@ struct Held {
 }
 
 impl Watcher {
-    pub(super) const fn new(processes: Processes) -> Self {
-        Self { processes, held: Vec::new(), count: 0 }
+    pub(super) fn new(processes: Processes) -> Self {
+        Self { processes, held: Vec::new(), count: 0, patience: Patience::default() }
     }
 
     pub(super) async fn look(&mut self) -> Result<String, String> {
@@ -66,7 +67,7 @@ impl Watcher {
     /// Counts them anew, and holds them.
     async fn count(&mut self) -> Result<(), String> {
         let program = self.processes.program.clone();
-        let found = tokio::task::spawn_blocking(move || find(&program)).await.map_err(|error| error.to_string())?;
+        let found = self.patience.wait_for(move || find(&program)).await?;
         let found = found.map_err(|error| format!("`/proc` cannot be read: {error}"))?;
         self.count = found.len();
         self.held.retain(|held| found.contains(&held.pid));

@@ -4,12 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::PathBuf,
+    io, thread,
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use tokio::{
+    runtime::{Builder, Handle},
     sync::oneshot,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
@@ -24,6 +25,9 @@ use super::{
 
 /// Over how long the first looks of all checks are spread; less where a check's interval is shorter.
 const SPREAD: Duration = Duration::from_millis(250);
+
+/// Threads of calls that hang, most of all of names that are looked up.
+const BLOCKING_MAX: usize = 64;
 
 /// What a look says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +53,14 @@ impl From<Result<String, String>> for Outcome {
 }
 
 /// The checks that run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checks {
     board: Board,
+    /// Where they run.
+    runtime: Handle,
     running: BTreeMap<String, Running>,
+    /// Dropped, it ends their thread.
+    _end: oneshot::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -64,14 +72,21 @@ struct Running {
 }
 
 impl Checks {
-    /// Lists `checks`, which do not run yet, as `memory` says of them.
-    #[must_use]
-    pub fn new(checks: &[Check], memory: &[CheckMemory]) -> Self {
+    /// Lists `checks`, which do not run yet, as `memory` says of them, and starts the thread that they will run on.
+    pub fn new(checks: &[Check], memory: &[CheckMemory]) -> io::Result<Self> {
         let board = Board::default();
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_MAX).build()?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new().name("checks".to_owned()).spawn(move || {
+            // Nothing is ever sent: this waits for the other end to go.
+            let _ = runtime.block_on(ended);
+            runtime.shutdown_background();
+        })?;
         for check in checks {
             board.list(check, memory.iter().find(|memory| memory.is_of(&check.name)));
         }
-        Self { board, running: BTreeMap::new() }
+        Ok(Self { board, runtime: handle, running: BTreeMap::new(), _end: end })
     }
 
     /// Where they report.
@@ -96,7 +111,8 @@ impl Checks {
         for check in checks {
             if !self.running.contains_key(&check.name) {
                 self.board.list(check, None);
-                self.running.insert(check.name.clone(), Running::start(check.clone(), self.board.clone()));
+                let running = Running::start(check.clone(), self.board.clone(), &self.runtime);
+                self.running.insert(check.name.clone(), running);
             }
         }
     }
@@ -108,9 +124,9 @@ impl Checks {
 }
 
 impl Running {
-    fn start(check: Check, board: Board) -> Self {
+    fn start(check: Check, board: Board, runtime: &Handle) -> Self {
         let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(run(check.clone(), board, ended));
+        let task = runtime.spawn(run(check.clone(), board, ended));
         Self { check, task, end }
     }
 
@@ -167,7 +183,7 @@ enum Prober {
     Grpc(grpc::Asker),
     Command(command::Runner),
     Process(process::Watcher),
-    File(PathBuf),
+    File(file::Reader),
     Interface(interface::Watcher),
     Address(address::Asker),
 }
@@ -180,7 +196,7 @@ impl Prober {
             Subject::Grpc(request) => Self::Grpc(grpc::Asker::new(request)),
             Subject::Command(command) => Self::Command(command::Runner::new(check.name.clone(), command)),
             Subject::Process(processes) => Self::Process(process::Watcher::new(processes)),
-            Subject::File(path) => Self::File(path),
+            Subject::File(path) => Self::File(file::Reader::new(path)),
             Subject::Interface(name) => Self::Interface(interface::Watcher::new(name)),
             Subject::Address(neighbor) => Self::Address(address::Asker::new(neighbor)),
         }
@@ -193,7 +209,7 @@ impl Prober {
             Self::Grpc(asker) => asker.look().await,
             Self::Command(runner) => runner.look().await,
             Self::Process(watcher) => watcher.look().await,
-            Self::File(path) => return file::look(path),
+            Self::File(reader) => return reader.look().await,
             Self::Interface(watcher) => watcher.look().await,
             Self::Address(asker) => asker.look().await,
         };
@@ -206,7 +222,7 @@ impl Prober {
             Self::Process(watcher) => watcher.disturbed().await,
             Self::Interface(watcher) => watcher.disturbed().await,
             Self::Http(_) | Self::Tcp(_) | Self::Grpc(_) | Self::Command(_) | Self::File(_) | Self::Address(_) => {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

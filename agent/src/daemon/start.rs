@@ -116,7 +116,7 @@ pub(super) async fn prepare(
     let successor = Successor::of_this_program()?;
     let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, memory).await?;
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
-    let checks = Checks::new(&config.checks, &memory.checks);
+    let checks = Checks::new(&config.checks, &memory.checks).context("failed to start the thread of checks")?;
     let mut desk = desk(&config, instance, memory, &checks)?;
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;

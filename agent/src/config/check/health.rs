@@ -85,12 +85,12 @@ pub(super) fn tracked(
 fn track(reference: &Located<String>, file: &File, report: &mut Report<'_>) -> Option<Tracked> {
     let named = |check: &&health::Check| check.name.value() == Some(&reference.value);
     let Some(check) = file.checks.iter().find(named) else {
-        let names: Vec<_> = file.checks.iter().filter_map(|check| check.name.value()).map(String::as_str).collect();
+        let known: Vec<_> = file.checks.iter().filter_map(|check| check.name.value()).map(String::as_str).collect();
         // A check without a legal name is the mistake where there is one.
-        if names.len() == file.checks.len() {
-            let remedy = match names.as_slice() {
+        if known.len() == file.checks.len() {
+            let remedy = match known.as_slice() {
                 [] => format!("add a [[check]] with name = {:?}", reference.value),
-                _ => format!("choose one of {}, or add a [[check]]", names.join(", ")),
+                _ => format!("choose one of {}, or add a [[check]]", known.join(", ")),
             };
             report.error(&reference.place, Fault::new(format!("there is no check {:?}", reference.value), remedy));
         }
@@ -217,11 +217,9 @@ fn subject(written: &health::Check, kind: Kind, file: &File, report: &mut Report
         Kind::Grpc => {
             let url = written.grpc.value()?;
             check_path(written, url, report);
-            Subject::Grpc(GrpcRequest {
-                endpoint: endpoint(url, &written.socket)?,
-                tls: tls(written, url, &url.host, report)?,
-                service: if written.service.is_absent() { String::new() } else { written.service.value()?.clone() },
-            })
+            let (endpoint, tls) = server(written, url, &url.host, report)?;
+            let service = if written.service.is_absent() { String::new() } else { written.service.value()?.clone() };
+            Subject::Grpc(GrpcRequest { endpoint, tls, service })
         }
         Kind::Command => Subject::Command(command(written, report)?),
         Kind::Process => Subject::Process(processes(written, report)?),
@@ -235,7 +233,7 @@ fn http(written: &health::Check, report: &mut Report<'_>) -> Option<HttpRequest>
     let url = written.http.value()?;
     let host = if written.host.is_absent() { url.authority.clone() } else { written.host.value()?.clone() };
     // The certificate is that of the host which is asked for, wherever it is.
-    let server = if written.host.is_absent() { url.host.clone() } else { without_port(&host).to_owned() };
+    let name = if written.host.is_absent() { url.host.clone() } else { without_port(&host).to_owned() };
     let status = match written.status.given() {
         None if written.status.is_absent() => vec![200..=399],
         None => return None,
@@ -246,9 +244,10 @@ fn http(written: &health::Check, report: &mut Report<'_>) -> Option<HttpRequest>
         }
         Some(given) => given.value.iter().map(|status| status.value.clone()).collect(),
     };
+    let (endpoint, tls) = server(written, url, &name, report)?;
     Some(HttpRequest {
-        endpoint: endpoint(url, &written.socket)?,
-        tls: tls(written, url, &server, report)?,
+        endpoint,
+        tls,
         host,
         path: url.path.clone(),
         status,
@@ -275,35 +274,35 @@ fn check_path(written: &health::Check, url: &Url, report: &mut Report<'_>) {
     }
 }
 
-fn endpoint(url: &Url, socket: &Field<PathBuf>) -> Option<Endpoint> {
-    if socket.is_absent() {
-        Some(Endpoint::Tcp(url.host.clone(), url.port))
-    } else {
-        socket.value().cloned().map(Endpoint::Unix)
+/// Where the server is, and how TLS is agreed upon with it, if it is.
+fn server(written: &health::Check, url: &Url, name: &str, report: &mut Report<'_>) -> Option<(Endpoint, Option<Tls>)> {
+    let endpoint = match written.socket.given() {
+        None if written.socket.is_absent() => Endpoint::Tcp(url.host.clone(), url.port),
+        None => return None,
+        Some(socket) => Endpoint::Unix(socket.value.clone()),
+    };
+    if url.is_secure {
+        return Some((endpoint, Some(Tls { server: name.to_owned(), trust: trust(written, report)? })));
     }
+    for place in [place(&written.ca), place(&written.verify)].into_iter().flatten() {
+        report.error(place, Fault::new("means nothing without TLS", "remove it, or write https:// in the URL"));
+    }
+    Some((endpoint, None))
 }
 
-/// How TLS is agreed upon; `Some(None)`: it is not.
-fn tls(written: &health::Check, url: &Url, server: &str, report: &mut Report<'_>) -> Option<Option<Tls>> {
-    if !url.is_secure {
-        for place in [place(&written.ca), place(&written.verify)].into_iter().flatten() {
-            report.error(place, Fault::new("means nothing without TLS", "remove it, or write https:// in the URL"));
-        }
-        return Some(None);
-    }
+fn trust(written: &health::Check, report: &mut Report<'_>) -> Option<Trust> {
     let verifies = written.verify.or_default(true)?;
-    let trust = match (written.ca.given(), verifies) {
+    match (written.ca.given(), verifies) {
         (Some(ca), false) => {
             let what = "verify = false believes every certificate, whoever has signed it";
             report.error(&ca.place, Fault::new(what, "remove one of the two"));
-            return None;
+            None
         }
-        (None, _) if !written.ca.is_absent() => return None,
-        (None, false) => Trust::Anybody,
-        (None, true) => Trust::Host,
-        (Some(ca), true) => Trust::File(ca.value.clone()),
-    };
-    Some(Some(Tls { server: server.to_owned(), trust }))
+        (None, _) if !written.ca.is_absent() => None,
+        (None, false) => Some(Trust::Anybody),
+        (None, true) => Some(Trust::Host),
+        (Some(ca), true) => Some(Trust::File(ca.value.clone())),
+    }
 }
 
 fn command(written: &health::Check, report: &mut Report<'_>) -> Option<Command> {

@@ -77,7 +77,7 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
         let members = members(entry, &file.nodes, report);
         let checks = health::tracked(&entry.checks, file, report);
         let families = [Family::Ipv4, Family::Ipv6].into_iter();
-        routers.extend(families.filter_map(|family| Router::new(file, entry, family, &members, &checks)));
+        routers.extend(families.filter_map(|family| Router::new(file, entry, family, &members, checks.as_deref())));
     }
     for router in &routers {
         router.check_length(report);
@@ -97,7 +97,7 @@ impl<'f> Router<'f> {
         entry: &'f file::VirtualRouter,
         family: Family,
         members: &[Member<'f>],
-        checks: &Option<Vec<Tracked>>,
+        checks: Option<&[Tracked]>,
     ) -> Option<Self> {
         let listed = entry.addresses.value()?.iter().map(|address| address.value);
         let mut addresses: Vec<_> = listed.filter(|address| family_of(*address) == family).collect();
@@ -119,7 +119,7 @@ impl<'f> Router<'f> {
             rfc_pure: cluster.rfc_pure.or_default(false),
             startup_delay: cluster.startup_delay.or_default(Duration::ZERO),
             auth: &file.auth,
-            checks: checks.clone(),
+            checks: checks.map(<[Tracked]>::to_vec),
         })
     }
 

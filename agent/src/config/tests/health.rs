@@ -215,9 +215,9 @@ fn names_of_checks_lead_somewhere() {
     let named = |list: &str| edited(&[("vrid = 51\n", &format!("vrid = 51\nchecks = {list}\n"))]) + check;
     assert_eq!(
         mistakes_in(&named("[\"d\", \"c\"]")),
-        ["19: virtual_router \"web-a\": checks: there is no check \"d\""]
+        ["20: virtual_router \"web-a\": checks: there is no check \"d\""]
     );
-    assert_eq!(mistakes_in(&named("[\"c\", \"c\"]")), ["19: virtual_router \"web-a\": checks: \"c\" is listed twice"]);
+    assert_eq!(mistakes_in(&named("[\"c\", \"c\"]")), ["20: virtual_router \"web-a\": checks: \"c\" is listed twice"]);
     let twice = named("[\"c\"]") + check;
     assert_eq!(mistakes_in(&twice), ["35: check \"c\": name: c is that of check \"c\" (line 30) already"]);
 }
