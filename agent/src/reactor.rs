@@ -325,7 +325,7 @@ impl Reactor {
                         router.note_unfit(address, now);
                     }
                 }
-                Mail::Checks(news) => self.heed_checks(news, now),
+                Mail::Checks(news) => self.heed_checks(&news, now),
                 Mail::Supervisor(supervisor) => self.supervised.turn_to(supervisor),
                 Mail::Status(asker) => {
                     // An asker that has gone away needs no answer.
@@ -362,14 +362,16 @@ impl Reactor {
     }
 
     /// Takes in what checks have come to.
-    fn heed_checks(&mut self, news: News, now: Instant) {
-        for (check, standing) in news.changes {
+    fn heed_checks(&mut self, news: &News, now: Instant) {
+        for (check, standing) in &news.changes {
             match standing {
-                Some(standing) => drop(self.desk.checks.insert(check, standing)),
-                None => drop(self.desk.checks.remove(&check)),
+                Some(standing) => drop(self.desk.checks.insert(check.clone(), standing.clone())),
+                None => drop(self.desk.checks.remove(check)),
             }
         }
-        self.routers.iter_mut().for_each(|router| router.heed_checks(&mut self.desk, now));
+        let (routers, desk) = (&mut self.routers, &mut self.desk);
+        let concerned = routers.iter_mut().filter(|router| router.goes_by(&news.changes));
+        concerned.for_each(|router| router.heed_checks(desk, now));
         self.bequeath();
     }
 

@@ -1,5 +1,7 @@
 //! The checks that a virtual router goes by: its priority, and whether it can serve.
 
+use std::collections::BTreeMap;
+
 use vrrp::{
     Instant, Parameters,
     election::{Cause, Event, StateName},
@@ -68,6 +70,12 @@ impl VirtualRouter {
         if !is_faulty {
             self.set_cause(Cause::Check, false, desk, now);
         }
+    }
+
+    /// Whether it goes by one of `checks`.
+    #[must_use]
+    pub fn goes_by<T>(&self, checks: &BTreeMap<String, T>) -> bool {
+        self.config.checks.iter().any(|tracked| checks.contains_key(&tracked.check))
     }
 
     /// What the election is to go by.

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use vrrp::track::Effect;
+use vrrp::{
+    Priority,
+    track::{Contribution, Effect, Reading},
+};
 
 use super::{check_unique, repeated};
 use crate::{
@@ -102,6 +105,43 @@ fn track(reference: &Located<String>, file: &File, report: &mut Report<'_>) -> O
 fn effect(check: &health::Check) -> Option<Effect> {
     let weight = if check.weight.is_absent() { None } else { Some(*check.weight.value()?) };
     Some(Effect { weight, reverse: check.reverse.or_default(false)? })
+}
+
+/// Says where the weights of `checks` are too small to move anything: whatever the checks say on nodes of these `priorities`,
+/// the best stays the best.
+pub(super) fn idle(checks: &[Tracked], priorities: &[Priority], file: &File) -> Option<Fault> {
+    let is_file = |name: &str| {
+        let named = |check: &&health::Check| check.name.value().is_some_and(|own| own == name);
+        file.checks.iter().find(named).is_none_or(|check| !check.file.is_absent())
+    };
+    let weighty = checks.iter().filter(|tracked| tracked.effect.weight.is_some());
+    let (mut least, mut most, mut names) = (0, 0, Vec::new());
+    for Tracked { check, effect } in weighty {
+        if is_file(check) {
+            // A value may be anything.
+            return None;
+        }
+        names.push(check.as_str());
+        let points = [Reading::Passing, Reading::Failing].map(|reading| match effect.contribution(Some(reading)) {
+            Contribution::Points(points) => points,
+            Contribution::Fault | Contribution::Waiting => 0,
+        });
+        least += points[0].min(points[1]);
+        most += points[0].max(points[1]);
+    }
+    let mut order: Vec<_> = priorities.iter().map(|priority| i32::from(priority.get())).collect();
+    order.sort_unstable_by_key(|&priority| std::cmp::Reverse(priority));
+    let [best, second, ..] = order[..] else { return None };
+    if names.is_empty() || best + least <= second + most {
+        return None;
+    }
+    let what = format!(
+        "the weights of {} are too small: the first node has at least {}, and the second at most {}",
+        names.join(" and "),
+        best + least,
+        second + most
+    );
+    Some(Fault::new(what, "give weights that change the order of the nodes, or none for Fault"))
 }
 
 fn warn_of_unused(file: &File, report: &mut Report<'_>) {

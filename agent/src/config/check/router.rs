@@ -83,7 +83,7 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
         router.check_length(report);
         router.check_owner(&file.nodes, report);
         router.check_fence(report);
-        router.check_checks(report);
+        router.check_checks(file, report);
         manner::check(router, &file.cluster.manner, report);
     }
     check_vrids(&routers, report);
@@ -269,9 +269,13 @@ impl<'f> Router<'f> {
         }
     }
 
-    /// The addresses of their owner are on its interface whatever it checks.
-    fn check_checks(&self, report: &mut Report<'_>) {
+    /// The addresses of their owner are on its interface whatever it checks, and weights are there to change an order.
+    fn check_checks(&self, file: &File, report: &mut Report<'_>) {
         let Some(checks) = self.entry.checks.given().filter(|checks| !checks.value.is_empty()) else { return };
+        let priorities: Vec<_> = self.members.iter().map(|member| member.priority).collect();
+        if let Some(fault) = self.checks.as_deref().and_then(|tracked| health::idle(tracked, &priorities, file)) {
+            report.warning(&checks.place, fault);
+        }
         if let Some(owner) = self.members.iter().find(|member| member.priority == Priority::OWNER) {
             let what = format!("{:?} owns the addresses, which stay on it whatever a check says", owner.name);
             let remedy = "the other nodes go by the checks; give it a priority of 254 or less, and addresses that are not its \

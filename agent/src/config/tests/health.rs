@@ -118,6 +118,24 @@ fn a_virtual_router_goes_by_what_it_names() {
     }
 }
 
+/// 200 and 150 are 50 apart.
+#[test]
+fn weights_that_move_nothing_are_warned_of() {
+    let weak = "the weights of c are too small: the first node has at least 151, and the second at most 150";
+    let cases = [
+        ("tcp = \"127.0.0.1:80\"\nweight = -49", Some(weak)),
+        ("tcp = \"127.0.0.1:80\"\nweight = -50", None),
+        ("tcp = \"127.0.0.1:80\"\nweight = 50", None),
+        ("tcp = \"127.0.0.1:80\"\nweight = 49\nreverse = true", Some(weak)),
+        ("tcp = \"127.0.0.1:80\"", None),
+        ("file = \"/run/x\"\nweight = -1", None),
+    ];
+    for (keys, expected) in cases {
+        let warnings: Vec<_> = config_with(keys).warnings.into_iter().map(|warning| warning.what).collect();
+        assert_eq!(warnings, Vec::from_iter(expected), "{keys}");
+    }
+}
+
 /// A node runs what its own virtual routers go by, and the owner of addresses goes by nothing.
 #[test]
 fn a_check_that_is_not_needed_does_not_run() {
@@ -219,5 +237,5 @@ fn names_of_checks_lead_somewhere() {
     );
     assert_eq!(mistakes_in(&named("[\"c\", \"c\"]")), ["20: virtual_router \"web-a\": checks: \"c\" is listed twice"]);
     let twice = named("[\"c\"]") + check;
-    assert_eq!(mistakes_in(&twice), ["35: check \"c\": name: c is that of check \"c\" (line 30) already"]);
+    assert_eq!(mistakes_in(&twice), ["35: check \"c\": name: c is that of check \"c\" (line 31) already"]);
 }
