@@ -54,9 +54,12 @@ async fn started(file: &Path) -> i32 {
 }
 
 async fn wait_for_death(pid: i32) {
-    while is_alive(pid) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let gone = async {
+        while is_alive(pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), gone).await.unwrap_or_else(|_| panic!("process {pid} is still there"));
 }
 
 /// What it leaves behind holds its output open, and would hold up the look.
