@@ -27,7 +27,8 @@ fn cluster(lab: &Lab, is_told: bool) -> Result<Cluster> {
     let base = ClusterConfig { interval: "50ms", preferred: &[0, 0], ..ClusterConfig::default() };
     let mut config = base.text(2)?;
     if is_told {
-        script(lab, "good", "echo \"$VIPD_NODE $VIPD_NAME $VIPD_SEQUENCE\" >> /run/lab/good.out")?;
+        let late = "$(( ($(date +%s%N) - $(date -d $VIPD_TIME +%s%N)) / 1000 ))";
+        script(lab, "good", &format!("echo \"$VIPD_NODE $VIPD_NAME $VIPD_SEQUENCE {late}\" >> /run/lab/good.out"))?;
         writeln!(config, "[[notify]]\nname = \"good\"\nexec = [\"/run/lab/good\"]")?;
         for (name, text) in BAD {
             script(lab, name, text)?;
@@ -80,13 +81,21 @@ fn programs_that_misbehave_delay_nobody() -> Result<()> {
         let good = target(status, "good");
         good["waiting"] == 0 && good["failed"] == 0 && good["delivered"].as_u64() > Some(80)
     })?;
-    let told: Vec<_> = lines("/run/lab/good.out").into_iter().filter(|line| line.starts_with("n1 ")).collect();
+    let told = lines("/run/lab/good.out");
+    let told: Vec<Vec<&str>> = told.iter().map(|line| line.split(' ').collect()).collect();
     for router in ["web-a", "web-b"] {
-        let of_router =
-            told.iter().filter_map(|line| line.strip_prefix("n1 ")?.strip_prefix(router)?.trim().parse().ok());
-        let numbers: Vec<u64> = of_router.collect();
+        let of_router = told.iter().filter(|words| words[..2] == ["n1", router]);
+        let numbers: Vec<u64> = of_router.filter_map(|words| words[2].parse().ok()).collect();
         ensure!(numbers.is_sorted() && numbers.len() >= 40, "{router}: {numbers:?}");
     }
+    let mut late: Vec<u64> = told.iter().filter_map(|words| words[3].parse().ok()).collect();
+    late.sort_unstable();
+    eprintln!(
+        "notify: told {} times, {} µs after the change (half of them), {:?} µs (all)",
+        late.len(),
+        late[late.len() / 2],
+        late.last()
+    );
     let status = agent.wait_for("the others to have failed", |status| {
         ["hangs", "crashes", "prints", "forks"].iter().all(|name| target(status, name)["failed"].as_u64() > Some(1))
     })?;

@@ -196,8 +196,8 @@ fn the_notifications_in_the_sample_file_are_valid() {
     let text = include_str!("../../../deploy/examples/vipd.toml");
     let (before, after) = text.split_once("# [[notify]]\n").unwrap();
     let (block, after) = after.split_once("\n\n").unwrap();
-    let lines: String = block.lines().map(|line| format!("{}\n", line.trim_start_matches('#').trim_start())).collect();
-    let config = parse(&format!("{before}[[notify]]\n{lines}\n{after}"), "n1").unwrap();
+    let lines: Vec<_> = block.lines().map(|line| line.trim_start_matches('#').trim_start()).collect();
+    let config = parse(&format!("{before}[[notify]]\n{}\n\n{after}", lines.join("\n")), "n1").unwrap();
 
     assert_eq!(config.warnings, []);
     let names: Vec<_> = config.notify.iter().map(|notify| (notify.name.as_str(), notify.way.name())).collect();

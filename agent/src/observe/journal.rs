@@ -306,10 +306,11 @@ impl Cursor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn news(name: &str, to: Condition) -> News {
+    /// That the group `name` is `to`.
+    pub(crate) fn news(name: &str, to: Condition) -> News {
         News {
             subject: Subject::Group { name: name.to_owned() },
             from: Condition::Backup,

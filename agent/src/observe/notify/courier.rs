@@ -193,7 +193,62 @@ fn jittered(span: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
+
+    use nix::{libc, sys::stat::Mode, unistd::mkfifo};
+    use tokio::time::sleep;
+
     use super::*;
+    use crate::{
+        config::notify::{Fifo, LineFormat, Notify, Way},
+        observe::{
+            TargetStatus,
+            event::{Condition, Severity},
+            journal::{journal, tests::news},
+            notify::queue::Board,
+        },
+    };
+
+    /// What comes later than the first event by less than the span is told with it, and not before.
+    #[tokio::test]
+    async fn events_are_gathered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let _reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        let digest = Duration::from_millis(500);
+        let fifo = Fifo { path, format: LineFormat::Json, retry: Duration::from_mins(1) };
+        let target = Notify {
+            name: "pipe".to_owned(),
+            about: None,
+            on: Condition::ALL.into(),
+            severity: Severity::Info,
+            way: Way::Fifo(fifo.clone()),
+        };
+        let (reporter, journal, mut intake) = journal("ingress", "n1", None);
+        let board = Arc::new(Board::new(TargetStatus::default()));
+        let queue = Queue::new(Arc::new(target), &journal, &Backlog::from(1), Arc::clone(&board));
+        let patience = Patience { timeout: Duration::from_secs(5), retry: Duration::from_mins(1), digest };
+        let courier = Courier::new(queue, Receiver::Fifo(fifo::Pipe::new(fifo)), patience);
+        let (phase, phases) = watch::channel(Phase::Run);
+        let task = tokio::spawn(courier.run(phases));
+        // What a target that has just begun waits for is over.
+        sleep(digest * 2).await;
+        let start = Instant::now();
+        for _ in 0..2 {
+            reporter.report(news("a", Condition::Active));
+            intake.drain();
+        }
+        let told = async {
+            while board.status().delivered < 2 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), told).await.unwrap();
+        assert!(start.elapsed() >= digest, "told after {:?}", start.elapsed());
+        phase.send_replace(Phase::End);
+        assert_eq!(task.await.unwrap(), Backlog::from(3));
+    }
 
     #[test]
     fn it_is_tried_less_and_less_often() {

@@ -304,8 +304,7 @@ impl Notifier {
             let task = tokio::spawn(tell(Arc::clone(&target), queue, self.journal.clone(), phases));
             self.running.push(Running { target, board, phase, task });
         }
-        let boards = self.running.iter().map(|running| Arc::clone(&running.board)).collect();
-        *self.boards.lock() = boards;
+        self.show();
     }
 
     fn enter(&self, phase: Phase) {
@@ -357,7 +356,12 @@ impl Notifier {
         let new = targets.into_iter().filter(is_new).map(|target| self.resumed(target, &memory)).collect();
         self.go_on(new);
         self.running.sort_by_key(|running| order.iter().position(|name| *name == running.target.name));
-        self.go_on(Vec::new());
+        self.show();
+    }
+
+    /// Shows people how those do who are told.
+    fn show(&self) {
+        *self.boards.lock() = self.running.iter().map(|running| Arc::clone(&running.board)).collect();
     }
 
     fn to_memory(&self, stopped: &[Stopped]) -> (JournalMemory, Vec<TargetMemory>) {
