@@ -31,6 +31,7 @@ impl Reactor {
     /// Finds out anew which virtual routers move together.
     pub(super) fn regroup(&mut self) {
         let known = mem::take(&mut self.groups);
+        self.routers.iter_mut().for_each(VirtualRouter::unsettle);
         for (place, router) in self.routers.iter().enumerate() {
             let name = router.group_name();
             let group = self.groups.iter_mut().find(|group| name.is_some() && group.name.as_deref() == name);
@@ -119,6 +120,9 @@ impl Group {
     }
 
     fn settle(&mut self, routers: &mut [VirtualRouter], desk: &mut Desk, now: Instant) {
+        if !self.take_unsettled(routers) {
+            return;
+        }
         for Order { member, event, from } in group::orders(self.elections(routers)) {
             let said = from.and_then(|from| self.member(routers, from)).map(|leader| leader.as_leader());
             if let Some(router) = self.member(routers, member) {
@@ -136,6 +140,14 @@ impl Group {
         if let Some(group) = self.name.as_deref().filter(|_| from != state) {
             report(group, from, state);
         }
+    }
+
+    fn take_unsettled(&self, routers: &mut [VirtualRouter]) -> bool {
+        let mut is_unsettled = false;
+        for &place in &self.members {
+            is_unsettled |= routers.get_mut(place).is_some_and(VirtualRouter::take_unsettled);
+        }
+        is_unsettled
     }
 
     /// Why `router`, a member, is in its state, with what its group has to do with that.
