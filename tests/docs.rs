@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use clap::CommandFactory;
 use harness::{lab, vipd};
-use vipd::cli::Cli;
+use vipd::{cli::Cli, observe::event::Event};
 use vrrp_wire::abi::Verdict;
 
 fn read(name: &str) -> Result<String> {
@@ -71,6 +71,16 @@ fn the_counters_in_the_readme_are_those_of_the_program() -> Result<()> {
     let others = ["record_lost", "dropped", "would_drop", "claims", "fenced_neighbor", "fenced_traffic", "held_back"];
     let expected: Vec<_> = counters.chain(others).collect();
     ensure!(shown == expected, "README shows {shown:?}, the program has {expected:?}");
+    Ok(())
+}
+
+/// The event that the page on notifications shows is one.
+#[test]
+fn the_event_in_the_notifications_page_is_one() -> Result<()> {
+    let page = read("docs/notifications.md")?;
+    let event: Event = serde_json::from_str(block(&page, "event")?)?;
+    let values = |text: &str| Ok::<_, serde_json::Error>(serde_json::from_str::<serde_json::Value>(text)?);
+    ensure!(values(&serde_json::to_string(&event)?)? == values(block(&page, "event")?)?, "it has more than {event:?}");
     Ok(())
 }
 

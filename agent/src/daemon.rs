@@ -22,7 +22,10 @@ use crate::{
     instance::Instance,
     link::{self, LinkState, Removals, Watched},
     mailbox::{Mail, Mailbox},
-    observe::control::{self, Service},
+    observe::{
+        control::{self, Service},
+        stream::Streams,
+    },
     operator::{Operator, Signals},
     perform::{
         crew::Hands,
@@ -92,11 +95,24 @@ impl Agent {
     ) -> anyhow::Result<()> {
         let Self { mut operator, mailbox, mut hands, .. } = self;
         let (orders, ordered) = mpsc::channel(1);
-        let service = Service { mailbox: mailbox.clone(), orders, drained: instance.drained() };
+        let notifications = operator.notifications.clone();
+        let streams = Streams::default();
+        let service = Service {
+            mailbox: mailbox.clone(),
+            orders,
+            drained: instance.drained(),
+            journal: notifications.journal().clone(),
+            boards: notifications.boards().clone(),
+            streams: streams.clone(),
+        };
         tokio::spawn(control::serve(self.listener, service));
         let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb));
-        let work = operator.work(self.signals, ordered);
-        let outcome = supervise(work, elections, link_watch, &mailbox, &mut hands).await;
+        let stop = async {
+            operator.work(self.signals, ordered).await;
+            // Nobody is told before the virtual routers are handed over.
+            notifications.hold().await;
+        };
+        let outcome = supervise(stop, elections, link_watch, &mailbox, &mut hands).await;
         let released = release(hands).await;
         guarding.end().await;
         self.settings.restore();
@@ -111,6 +127,8 @@ impl Agent {
             // Otherwise the supervisor looks after what may be left, as soon as this process is gone.
             self.custody.end().await;
         }
+        notifications.end().await;
+        streams.close().await;
         info!("stopped");
         outcome
     }

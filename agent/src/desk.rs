@@ -1,6 +1,6 @@
 //! What every virtual router of the agent works with, handed to it with each event.
 
-use crate::{authentication::Authentication, datapath::Datapath, perform::outbox::Outbox};
+use crate::{authentication::Authentication, datapath::Datapath, observe::journal::Reporter, perform::outbox::Outbox};
 
 /// What virtual routers share.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Desk {
     pub authentication: Option<Authentication>,
     /// Adverts that leave at the end of the turn.
     pub outbox: Outbox,
+    /// Where changes are written down for whoever is told of them.
+    pub reporter: Reporter,
 }
 
 impl Desk {

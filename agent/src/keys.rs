@@ -51,9 +51,9 @@ pub enum Problem {
     /// Its group can read it; its mode. Not serious: a Kubernetes Secret with an `fsGroup` is like that.
     #[error("can be read by its group (mode {0:04o})")]
     GroupReadable(u32),
-    /// It is longer than any key.
-    #[error("is larger than {FILE_LEN_MAX} bytes")]
-    TooLarge,
+    /// It is longer than what is looked for in it, so many bytes at most.
+    #[error("is larger than {0} bytes")]
+    TooLarge(usize),
     /// What follows `hex:` is not only hexadecimal digits.
     #[error("holds other characters than hexadecimal digits after `hex:`")]
     NotHex,
@@ -91,7 +91,7 @@ impl Problem {
             Self::Owner(_) => format!("chown root {file}"),
             Self::Writable(_) | Self::Readable(_) => format!("chmod 600 {file}"),
             Self::GroupReadable(_) => format!("chmod 600 {file}, unless its group is the agent's alone"),
-            Self::TooLarge | Self::NotHex | Self::HexLength(_) | Self::NotText | Self::Space | Self::Length(_) => {
+            Self::TooLarge(_) | Self::NotHex | Self::HexLength(_) | Self::NotText | Self::Space | Self::Length(_) => {
                 "let it hold one line as `vipd keygen` prints it".to_owned()
             }
         }
@@ -152,11 +152,18 @@ fn read(file: &Path) -> (Option<Secret>, Vec<Problem>) {
     match open(file) {
         Ok((mut opened, metadata)) => {
             let mut problems = access(metadata.uid(), metadata.mode(), Uid::effective().as_raw());
-            let secret = contents(&mut opened).and_then(|contents| secret(&contents));
+            let secret = contents(&mut opened, FILE_LEN_MAX).and_then(|contents| secret(&contents));
             (secret.map_err(|problem| problems.push(problem)).ok(), problems)
         }
         Err(problem) => (None, vec![problem]),
     }
+}
+
+/// All that `file` holds, `len_max` bytes at most, and who else can touch it.
+pub(crate) fn read_guarded(file: &Path, len_max: usize) -> Result<(Secret, Vec<Problem>), Problem> {
+    let (mut opened, metadata) = open(file)?;
+    let problems = access(metadata.uid(), metadata.mode(), Uid::effective().as_raw());
+    Ok((contents(&mut opened, len_max)?, problems))
 }
 
 /// Opens a regular file. A symbolic link is followed, as a Kubernetes Secret is one; what counts is where it leads.
@@ -188,11 +195,11 @@ fn access(owner: u32, mode: u32, agent: u32) -> Vec<Problem> {
 }
 
 /// All that `file` holds, in a buffer that is never moved and so leaves no copy behind.
-fn contents(file: &mut File) -> Result<Secret, Problem> {
-    let mut contents = Zeroizing::new(Vec::with_capacity(FILE_LEN_MAX + 1));
-    let mut buffer = Zeroizing::new([0; FILE_LEN_MAX + 1]);
-    while contents.len() <= FILE_LEN_MAX {
-        let rest = FILE_LEN_MAX + 1 - contents.len();
+fn contents(file: &mut File, len_max: usize) -> Result<Secret, Problem> {
+    let mut contents = Zeroizing::new(Vec::with_capacity(len_max + 1));
+    let mut buffer = Zeroizing::new(vec![0; len_max + 1]);
+    while contents.len() <= len_max {
+        let rest = len_max + 1 - contents.len();
         match file.read(&mut buffer[..rest]) {
             Ok(0) => return Ok(contents),
             Ok(count) => contents.extend_from_slice(&buffer[..count]),
@@ -200,7 +207,7 @@ fn contents(file: &mut File) -> Result<Secret, Problem> {
             Err(error) => return Err(Problem::Unreadable(error)),
         }
     }
-    Err(Problem::TooLarge)
+    Err(Problem::TooLarge(len_max))
 }
 
 /// The secret that a file with these `contents` holds.

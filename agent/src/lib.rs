@@ -26,6 +26,7 @@ pub mod reactor;
 pub mod realtime;
 pub mod restart;
 pub mod router;
+pub mod secret;
 pub mod sequence_file;
 pub mod supervisor;
 pub mod watchman;

@@ -22,6 +22,7 @@ use crate::{
     keys,
     link::{LinkState, Watched},
     mailbox::{Mail, Mailbox},
+    observe::notify::Notifications,
     perform::{
         refusal::Refusal,
         sweep::{self, Held},
@@ -97,6 +98,8 @@ pub struct Operator {
     pub control: OwnedFd,
     /// The program that takes over at [`Order::Restart`].
     pub successor: Successor,
+    /// Who is told of changes.
+    pub notifications: Notifications,
 }
 
 impl Operator {
@@ -153,6 +156,7 @@ impl Operator {
         let (done, outcome) = oneshot::channel();
         self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
         self.config = new;
+        self.notifications.adopt(self.config.notify.clone()).await;
         outcome.await.context("the election thread has ended")??;
         self.watched.send_replace(start::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
@@ -167,13 +171,28 @@ impl Operator {
         if let Err(error) = self.successor.rehearse(&self.origin, &self.instance).await {
             return error;
         }
+        self.notifications.settle().await;
+        let error = self.give_way().await;
+        self.notifications.resume().await;
+        error
+    }
+
+    /// Gives way to another program, which is ready. Returns only where that fails.
+    async fn give_way(&self) -> anyhow::Error {
         let (memory, remembered) = oneshot::channel();
         // Dropped where the other program cannot be started: the election thread goes on then.
         let (_thaw, thaw) = sync::mpsc::channel();
         self.mailbox.send(Mail::Freeze { memory, thaw }).await;
         let remembered = remembered.await.context("the election thread has ended").flatten();
-        match remembered.and_then(|memory| self.leave_open(memory)) {
-            Ok(memory) => self.successor.take_over(&memory),
+        let mut memory = match remembered.and_then(|memory| self.leave_open(memory)) {
+            Ok(memory) => memory,
+            Err(error) => return error,
+        };
+        match self.notifications.remember().await {
+            Ok((journal, notify)) => {
+                (memory.journal, memory.notify) = (Some(journal), notify);
+                self.successor.take_over(&memory)
+            }
             Err(error) => error,
         }
     }

@@ -38,7 +38,7 @@ use crate::{
     desk::Desk,
     link::LinkState,
     mailbox::{Inbox, Mail},
-    observe::Snapshot,
+    observe::{Snapshot, event::Condition},
     perform::{crew::Crew, sockets::Sockets},
     realtime::{Lateness, prefer_this_thread},
     restart::{Memory, leave_open},
@@ -120,7 +120,7 @@ impl Reactor {
             self.routers.iter_mut().for_each(|router| router.set_drained(true, &mut self.desk, now));
         }
         self.bequeath();
-        self.regroup();
+        self.regroup(now);
         // Who is kept from serving by another one learns it before he begins to take part.
         self.settle_groups(now);
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
@@ -128,8 +128,9 @@ impl Reactor {
         let outcome = self.elect();
         info!("leaving");
         let now = clock::now();
-        self.routers.iter_mut().for_each(|router| router.stop(&mut self.desk, now));
+        self.routers.iter_mut().for_each(|router| router.stop(Condition::Stopped, &mut self.desk, now));
         self.send();
+        self.end_groups(now);
         (outcome, self.desk)
     }
 

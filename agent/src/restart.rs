@@ -27,7 +27,13 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::{config::WireIdentity, daemon::Origin, instance::Instance, router::memory::RouterMemory};
+use crate::{
+    config::WireIdentity,
+    daemon::Origin,
+    instance::Instance,
+    observe::{journal::JournalMemory, notify::TargetMemory},
+    router::memory::RouterMemory,
+};
 
 /// Which memory this program writes, and the only one that it understands.
 const FORM: u32 = 1;
@@ -44,6 +50,12 @@ pub struct Memory {
     pub routers: Vec<RouterMemory>,
     /// The last sequence that was sent, where adverts are signed.
     pub sequence: Option<u64>,
+    /// What has happened.
+    #[serde(default)]
+    pub journal: Option<JournalMemory>,
+    /// Who is still to be told of it.
+    #[serde(default)]
+    pub notify: Vec<TargetMemory>,
 }
 
 /// File descriptors that stay open, by number.

@@ -13,16 +13,17 @@ mod proof;
 mod receive;
 mod reconfigure;
 mod refusals;
+mod report;
 mod send;
 mod status;
 mod timers;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use tracing::{info, warn};
+use tracing::warn;
 use vrrp::{
     Centiseconds, Family, Instant, MacAddr, Parameters, Priority, Vrid,
-    election::{Action, Cause, Election, Event, Transition},
+    election::{Action, Cause, Election, Event, Reason, StateName, Transition},
 };
 use vrrp_wire::abi::{PeerKey, RouterKey};
 
@@ -38,7 +39,7 @@ use crate::{
     desk::Desk,
     killpoint::{Moment, pass},
     link::LinkState,
-    observe::Tally,
+    observe::{Tally, event::Condition},
     perform::{
         Place, Wish,
         advertise::Advertiser,
@@ -216,9 +217,12 @@ impl VirtualRouter {
         self.handle(Event::Startup, desk, now);
     }
 
-    /// Leaves.
-    pub fn stop(&mut self, desk: &mut Desk, now: Instant) {
+    /// Leaves, and is `end` from then on.
+    pub fn stop(&mut self, end: Condition, desk: &mut Desk, now: Instant) {
+        let from = self.election.state().name();
         self.handle(Event::Shutdown, desk, now);
+        let transition = Transition { from, to: StateName::Initialize, reason: Reason::Shutdown, at: now };
+        self.report_end(transition, end, desk);
     }
 
     /// Takes in that something keeps it from serving, or no longer does.
@@ -371,7 +375,7 @@ impl VirtualRouter {
                     self.reins.wishes.send_replace(Wish::Release);
                     self.end_proof(desk);
                 }
-                Action::Report(transition) => self.report(transition),
+                Action::Report(transition) => self.report(transition, desk),
             }
         }
         self.settle_handover();
@@ -390,15 +394,6 @@ impl VirtualRouter {
             }
             Wish::Release => false,
         });
-    }
-
-    fn report(&mut self, transition: Transition) {
-        self.tally.transitions += 1;
-        self.last_transition = Some(transition);
-        self.resumed = None;
-        let Transition { from, to, .. } = transition;
-        let reason = self.reason().unwrap_or_default();
-        info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");
     }
 
     /// What people call it: `NAME/FAMILY`.

@@ -81,8 +81,10 @@ impl<'a> Trial<'a> {
 
     /// Lets the kernel ask for a neighbour in the name of the virtual address, and waits until that is held back.
     pub(crate) fn holds_back(&mut self) -> Result<String> {
-        UdpSocket::bind((VIP, 0))?.send_to(&[0], (STRANGER, DISCARD))?;
+        let socket = UdpSocket::bind((VIP, 0))?;
         until("a Backup's ARP in the name of the virtual address to be held back", GENEROUS, || {
+            // A neighbour that was asked for in vain is asked for again at the next datagram.
+            let _ = socket.send_to(&[0], (STRANGER, DISCARD));
             Ok((self.guard.counters(&self.key).held_back > 0).then_some(String::new()))
         })
     }

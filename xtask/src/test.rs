@@ -1,10 +1,12 @@
 //! `cargo xtask test`: every test of the project in stages, and one summary of them all.
 
+mod lanes;
 mod report;
 
 use std::{
     env,
     io::{self, Read, Write},
+    num::NonZero,
     process::{Command, ExitCode, Stdio},
     thread,
     time::Instant,
@@ -25,6 +27,8 @@ const UNPRIVILEGED: [&str; 6] = ["vrrp", "vipd-ebpf", "vipd", "vipd-fuzz", "vipd
 const REQUIRE: &str = "VIPD_TESTS_REQUIRE";
 /// The variable by which Rust's test harness is told how many tests to run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
+/// How many tests of one program of namespaces run at once.
+const TESTS_AT_A_TIME: &str = "2";
 
 /// What becomes of tests that this machine or user cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +51,11 @@ pub(crate) fn run(requirement: Requirement) -> Result<ExitCode> {
     let interrupt = Interrupt::catch()?;
 
     let mut report = Report::default();
-    report.add("unit and property", cargo_test(&UNPRIVILEGED, |_| {})?);
+    report.add("unit and property", cargo_test(&UNPRIVILEGED)?);
     if interrupt.seen() {
         report.add("namespaces", Outcome::not_run("interrupted", Requirement::All));
     } else if root {
-        report.add("namespaces", namespaces(requirement)?);
+        report.add("namespaces", namespaces(requirement, &interrupt));
     } else {
         let why = "needs root, for network namespaces and BPF";
         report.add("namespaces", Outcome::not_run(why, requirement));
@@ -60,36 +64,37 @@ pub(crate) fn run(requirement: Requirement) -> Result<ExitCode> {
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The tests that run the daemon itself, in network namespaces.
-fn namespaces(requirement: Requirement) -> Result<Outcome> {
+/// The tests that run the daemon itself, in network namespaces. They wait more than they compute: a program of them for each CPU
+/// runs at a time, with a few tests.
+fn namespaces(requirement: Requirement, interrupt: &Interrupt) -> Outcome {
     let started = Instant::now();
-    match build::vipd(&build::Options { release: false }) {
-        Ok(vipd) => cargo_test(&["vipd-tests"], |command| {
-            command.env("VIPD_BIN", &vipd);
-            if env::var_os(THREADS).is_none() {
-                command.env(THREADS, threads().to_string());
-            }
-            if requirement == Requirement::All {
-                command.env(REQUIRE, "1");
-            }
-        }),
+    let built =
+        build::vipd(&build::Options { release: false }).and_then(|vipd| Ok((vipd, lanes::build("vipd-tests")?)));
+    let (vipd, programs) = match built {
+        Ok(built) => built,
         Err(error) => {
             eprintln!("error: {error:#}");
-            Ok(Outcome::ran(Counts::default(), false, started.elapsed()))
+            return Outcome::ran(Counts::default(), false, started.elapsed());
         }
-    }
-}
-
-/// How many tests of namespaces run at once: they wait more than they compute, so somewhat more than there are CPUs.
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, |cpus| cpus.get() * 3 / 2)
+    };
+    let prepare = |command: &mut Command| {
+        command.env("VIPD_BIN", &vipd);
+        if env::var_os(THREADS).is_none() {
+            command.env(THREADS, TESTS_AT_A_TIME);
+        }
+        if requirement == Requirement::All {
+            command.env(REQUIRE, "1");
+        }
+    };
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let (counts, success) = lanes::run(programs, cpus, prepare, interrupt, io::stdout());
+    Outcome::ran(counts, success, started.elapsed())
 }
 
 /// Runs all tests of `packages`, shows what they print as they print it, and counts.
-fn cargo_test(packages: &[&str], prepare: impl FnOnce(&mut Command)) -> Result<Outcome> {
+fn cargo_test(packages: &[&str]) -> Result<Outcome> {
     let mut cargo = process::cargo();
     cargo.args(["test", "--no-fail-fast"]).args(packages.iter().flat_map(|package| ["--package", package]));
-    prepare(&mut cargo);
     let started = Instant::now();
     let mut child = cargo
         .stdout(Stdio::piped())

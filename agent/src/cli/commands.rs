@@ -10,7 +10,7 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
-use super::{Cli, Command, ConfigArgs, keygen::keygen, rejects::rejects, speakers::speakers};
+use super::{Cli, Command, ConfigArgs, events::events, keygen::keygen, rejects::rejects, speakers::speakers};
 use crate::{
     config::{Attach, Config, ConfigError, Identity},
     daemon::{self, Origin},
@@ -38,6 +38,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Reload { instance } => order(&Request::Reload {}, &instance.get()),
         Command::Status { json, instance } => status(json, &instance.get()),
         Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
+        Command::Events { since, json, instance } => Err(events(since, json, &instance.get())),
         Command::Transfer { router, to, instance } => order(&Request::Transfer { router, to }, &instance.get()),
         Command::Drain { instance } => order(&Request::Drain {}, &instance.get()),
         Command::Undrain { instance } => order(&Request::Undrain {}, &instance.get()),

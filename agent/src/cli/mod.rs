@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and nothing else.
 
 mod commands;
+mod events;
 mod keygen;
 mod rejects;
 mod speakers;
@@ -88,6 +89,20 @@ pub enum Command {
         #[arg(value_name = "VR")]
         router: Option<String>,
         /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Show what happens as it happens: each change of state of a virtual router, or of a group of them.
+    ///
+    /// Goes on when the agent is restarted. What is no longer kept is said to be missed.
+    Events {
+        /// Begin after the event of this number; 0: with all that are kept.
+        #[arg(long, value_name = "SEQ")]
+        since: Option<u64>,
+        /// Print JSON, an event a line.
         #[arg(long)]
         json: bool,
         /// Which agent.

@@ -5,6 +5,7 @@ mod group;
 mod holdings;
 mod identity;
 mod manner;
+mod notify;
 mod router;
 
 use std::{fmt::Display, time::Duration};
@@ -28,6 +29,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     group::check(file, report);
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
+    let notify = notify::check(file, report);
     check_grace(&file.cluster, report);
     let node = identity::find(identity, &file.nodes, report)?;
     Some(Config {
@@ -44,6 +46,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         process: process(&file.process)?,
         auth: if file.auth.is_absent() { None } else { Some(auth?) },
         virtual_routers: group::join(file, routers.iter().filter_map(|router| router.seen_by(node)).collect()),
+        notify,
         warnings: Vec::new(),
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use vrrp_wire::{Family, Priority, Vrid};
 
-use super::{Auth, Config, Guard, VirtualRouter};
+use super::{Auth, Config, Guard, VirtualRouter, notify::Notify};
 
 /// From one configuration of a node to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl Difference {
         if old.cluster != new.cluster {
             difference.lines.push(format!("~ [cluster] name: {} -> {}", old.cluster, new.cluster));
         }
+        difference.compare_notify(&old.notify, &new.notify);
         for was in &old.virtual_routers {
             if !new.virtual_routers.iter().any(|is| is.identity() == was.identity()) {
                 difference.lines.push(format!("- {}: goes", title(was)));
@@ -107,6 +108,21 @@ impl Difference {
         ] {
             if differs {
                 self.postponed.push(format!("[guard] {key}"));
+            }
+        }
+    }
+
+    fn compare_notify(&mut self, was: &[Notify], is: &[Notify]) {
+        for gone in was.iter().filter(|was| !is.iter().any(|is| is.name == was.name)) {
+            self.lines.push(format!("- notify {}: goes", gone.name));
+        }
+        for new in is {
+            match was.iter().find(|was| was.name == new.name) {
+                None => self.lines.push(format!("+ notify {}: new", new.name)),
+                Some(was) if was != new => {
+                    self.lines.push(format!("~ notify {}: changes; what waits is told in the new way", new.name));
+                }
+                Some(_) => {}
             }
         }
     }
@@ -267,6 +283,10 @@ nodes = ["n2", "n1"]
                  ! [process]: only with `vipd restart`\n2 virtual routers are not touched",
             ),
             (
+                &[("[[node]]", "[[notify]]\nname = \"pipe\"\nfifo = \"/run/pipe\"\n[[node]]")],
+                "+ notify pipe: new\n2 virtual routers are not touched",
+            ),
+            (
                 &[("\"ingress\"", "\"egress\"")],
                 "~ [cluster] name: ingress -> egress\n2 virtual routers are not touched",
             ),
@@ -276,6 +296,21 @@ nodes = ["n2", "n1"]
             assert_eq!(difference.to_string(), *expected);
             assert_eq!(difference.is_empty(), edits.is_empty());
         }
+    }
+
+    #[test]
+    fn who_is_told_may_change() {
+        let with = |lines: &str| config(&[("[[node]]", &format!("{lines}[[node]]"))]);
+        let pipe = with("[[notify]]\nname = \"pipe\"\nfifo = \"/run/pipe\"\n");
+        let other = with("[[notify]]\nname = \"pipe\"\nfifo = \"/run/other\"\n");
+        for (was, is, expected) in [
+            (&pipe, &config(&[]), "- notify pipe: goes"),
+            (&pipe, &other, "~ notify pipe: changes; what waits is told in the new way"),
+        ] {
+            let said = Difference::between(was, is).to_string();
+            assert_eq!(said, format!("{expected}\n2 virtual routers are not touched"));
+        }
+        assert!(Difference::between(&pipe, &pipe).is_empty());
     }
 
     #[test]

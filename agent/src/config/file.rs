@@ -3,6 +3,8 @@
 //! Reports unknown keys, missing keys and values that are wrong by themselves; what depends on more than one key is
 //! left to `check`.
 
+mod notify;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
@@ -17,6 +19,7 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 
+pub(super) use self::notify::Notify;
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report},
@@ -33,6 +36,7 @@ pub(super) struct File {
     pub(super) nodes: Vec<Node>,
     pub(super) virtual_routers: Vec<VirtualRouter>,
     pub(super) groups: Vec<Group>,
+    pub(super) notify: Vec<Notify>,
 }
 
 /// `[process]`.
@@ -204,6 +208,7 @@ impl File {
             nodes: root.tables("node", Node::read),
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
             groups: root.tables("group", Group::read),
+            notify: root.tables("notify", Notify::read),
         }))
     }
 }

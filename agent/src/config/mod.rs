@@ -2,7 +2,7 @@
 //!
 //! [`Config`] is the checked form: behind it every value is legal. The way there is `file`, the tables as written,
 //! then `check`, the rules; both report every mistake they find before the configuration is refused. `key_files`
-//! adds what is wrong with the files that `[auth]` names.
+//! adds what is wrong with the files that `[auth]` names, and `notify_files` what is wrong with those of `[[notify]]`.
 
 mod check;
 mod diagnostic;
@@ -10,6 +10,8 @@ mod difference;
 mod file;
 mod group;
 mod key_files;
+pub mod notify;
+mod notify_files;
 mod table;
 mod value;
 
@@ -30,6 +32,7 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};
 
+pub(crate) use self::value::notify::parse_url;
 use self::{diagnostic::Report, file::File};
 pub use self::{
     diagnostic::{Diagnostic, Severity},
@@ -58,6 +61,8 @@ pub struct Config {
     pub auth: Option<Auth>,
     /// The virtual routers that this node takes part in, in the order of the file, IPv4 before IPv6.
     pub virtual_routers: Vec<VirtualRouter>,
+    /// Who is told of changes, in the order of the file.
+    pub notify: Vec<notify::Notify>,
     /// What works, though perhaps not as meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -379,6 +384,7 @@ impl Config {
         let file = File::read(&mut report);
         if let Some(file) = &file {
             key_files::check(file, &mut report);
+            notify_files::check(file, &mut report);
         }
         Self::conclude(file.as_ref(), identity, report)
     }

@@ -44,6 +44,11 @@ impl<T> Field<T> {
         matches!(self, Self::Absent)
     }
 
+    /// This field, unless it is wrong.
+    pub(super) const fn unless_wrong(&self) -> Option<&Self> {
+        if matches!(self, Self::Wrong) { None } else { Some(self) }
+    }
+
     /// This field or, where it is absent, `other`.
     pub(super) const fn or<'a>(&'a self, other: &'a Self) -> &'a Self {
         if self.is_absent() { other } else { self }

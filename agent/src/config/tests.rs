@@ -8,6 +8,7 @@ mod identity;
 mod key_files;
 mod manner;
 mod mistakes;
+mod notify;
 mod senders;
 mod values;
 
@@ -186,6 +187,20 @@ fn the_authentication_in_the_sample_file_is_valid() {
     let auth = parse(&text, "n1").unwrap().auth.unwrap();
     assert_eq!((auth.mode, auth.active_key, auth.keys.len()), (AuthMode::Enforce, KeyId::new(1), 1));
     assert_eq!((auth.window, auth.clock_grace), (Duration::from_secs(5), Duration::from_mins(1)));
+}
+
+#[test]
+fn the_notifications_in_the_sample_file_are_valid() {
+    let text = include_str!("../../../deploy/examples/vipd.toml");
+    let (before, after) = text.split_once("# [[notify]]\n").unwrap();
+    let (block, after) = after.split_once("\n\n").unwrap();
+    let lines: Vec<_> = block.lines().map(|line| line.trim_start_matches('#').trim_start()).collect();
+    let config = parse(&format!("{before}[[notify]]\n{}\n\n{after}", lines.join("\n")), "n1").unwrap();
+
+    assert_eq!(config.warnings, []);
+    let names: Vec<_> = config.notify.iter().map(|notify| (notify.name.as_str(), notify.way.name())).collect();
+    let expected = [("script", "exec"), ("pipe", "fifo"), ("chat", "webhook"), ("alerts", "webhook"), ("mail", "mail")];
+    assert_eq!(names, expected);
 }
 
 /// Rows: +A8

@@ -1,5 +1,7 @@
 //! One TOML value to one checked value: types, ranges and forms, as far as the value alone can tell.
 
+pub(super) mod notify;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,

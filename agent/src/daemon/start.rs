@@ -42,7 +42,11 @@ use crate::{
     keys,
     link::{self, LinkState, Removals, Watched},
     mailbox::{Mailbox, mailbox},
-    observe::{LatenessStatus, Snapshot, control},
+    observe::{
+        LatenessStatus, Snapshot, control,
+        journal::{Reporter, journal},
+        notify::Notifications,
+    },
     operator::{Operator, Signals},
     perform::{
         crew::{Crew, Hands},
@@ -120,7 +124,8 @@ pub(super) async fn prepare(
     let successor = Successor::of_this_program()?;
     let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, lock, memory).await?;
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
-    let mut desk = desk(&config, instance, memory)?;
+    let (reporter, journal, intake) = journal(&config.cluster, &config.node, memory.journal.clone());
+    let mut desk = desk(&config, instance, memory, reporter)?;
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
     let (disturb, disturbances) = watch::channel(Removals::default());
@@ -162,6 +167,8 @@ pub(super) async fn prepare(
         supervised,
     };
     let (watch_others, watched) = watch::channel(watched(&config));
+    let notifications = Notifications::start(config.notify.clone(), journal, intake, &memory.notify)
+        .context("failed to make notifications ready")?;
     let instance = instance.clone();
     let operator = Operator {
         config,
@@ -175,17 +182,19 @@ pub(super) async fn prepare(
         lock,
         control,
         successor,
+        notifications,
     };
     let hands = Hands::new(hands);
     let agent = Agent { operator, signals, mailbox, listener, links, watched, disturb, hands, settings, kept, custody };
     Ok((agent, reactor))
 }
 
-fn desk(config: &Config, instance: &Instance, memory: &Memory) -> anyhow::Result<Desk> {
+fn desk(config: &Config, instance: &Instance, memory: &Memory, reporter: Reporter) -> anyhow::Result<Desk> {
     Ok(Desk {
         datapath: Datapath::open(&config.guard, &instance.pin_dir(), memory.is_resumed()),
         authentication: authentication(config, instance, memory)?,
         outbox: Outbox::default(),
+        reporter,
     })
 }
 
@@ -457,6 +466,8 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         authentication: None,
         send_lateness: LatenessStatus::default(),
         alarms: Vec::new(),
+        notifications: Vec::new(),
+        events_lost: 0,
         interfaces: Vec::new(),
         virtual_routers: Vec::new(),
         groups: Vec::new(),

@@ -22,7 +22,12 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{Explanation, Snapshot};
+use super::{
+    Explanation, Snapshot,
+    journal::Journal,
+    notify::Boards,
+    stream::{Since, Stream, Streams},
+};
 use crate::{
     mailbox::{Mail, Mailbox},
     operator::{Order, Ordered},
@@ -67,6 +72,12 @@ pub enum Request {
     Reload {},
     /// Say what that would change.
     Plan {},
+    /// Say what happens as it happens, a [line](super::stream::Line) each, until the client goes.
+    Events {
+        /// From where on.
+        #[serde(default)]
+        since: Since,
+    },
     /// Give way to the program that lies now where the running one was started from. Only a failure is answered.
     Restart {},
 }
@@ -80,6 +91,12 @@ pub struct Service {
     pub orders: mpsc::Sender<Ordered>,
     /// There while the node is drained.
     pub drained: PathBuf,
+    /// What happens.
+    pub journal: Journal,
+    /// How those who are told of it do.
+    pub boards: Boards,
+    /// Who follows it here.
+    pub streams: Streams,
 }
 
 /// What the agent answers.
@@ -122,9 +139,17 @@ pub async fn serve(listener: UnixListener, service: Service) {
             Ok((mut stream, _)) => {
                 let service = service.clone();
                 tokio::spawn(async move {
-                    let _place = place;
-                    let (reader, writer) = stream.split();
-                    if let Err(error) = converse(reader, writer, &service).await {
+                    let (mut reader, mut writer) = stream.split();
+                    let outcome = match converse(&mut reader, &mut writer, &service).await {
+                        Ok(Some(stream)) => {
+                            // Who follows events has a place among those who do.
+                            drop(place);
+                            stream.run(reader, writer).await
+                        }
+                        Ok(None) => Ok(()),
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = outcome {
                         debug!("control client: {error:#}");
                     }
                 });
@@ -137,30 +162,40 @@ pub async fn serve(listener: UnixListener, service: Service) {
     }
 }
 
-/// Serves one client: takes a request from `reader`, and gives the answer to `writer`.
+/// Serves one client: takes a request from `reader`, and gives the answer to `writer`; returns the stream that was asked for
+/// instead, if that is it.
 pub async fn converse(
     reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
     service: &Service,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Stream>> {
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     timeout(PATIENCE, reader.read_line(&mut line)).await.context("no request came")??;
     let answer = match serde_json::from_str(&line) {
+        Ok(Request::Events { since }) => match service.streams.join(since, &service.journal) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) => Answer::Error(error.to_string()),
+        },
         Ok(request) => service.answer(request).await.unwrap_or_else(|error| Answer::Error(format!("{error:#}"))),
         Err(error) => Answer::Error(format!("not a request: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     timeout(PATIENCE, writer.write_all(&line)).await.context("the client does not read")??;
-    Ok(())
+    Ok(None)
 }
 
 impl Service {
     async fn answer(&self, request: Request) -> anyhow::Result<Answer> {
         let mailbox = &self.mailbox;
         Ok(match request {
-            Request::Status {} => Answer::Status(Box::new(question(mailbox, Mail::Status).await?)),
+            Request::Status {} => {
+                let snapshot = question(mailbox, Mail::Status).await?;
+                let (notifications, events_lost) = (self.boards.status(), self.journal.lost());
+                Answer::Status(Box::new(Snapshot { notifications, events_lost, ..snapshot }))
+            }
+            Request::Events { .. } => bail!("events are not answered, they are followed"),
             Request::Explain { router } => {
                 let asked = router.clone();
                 let explanations = question(mailbox, |asker| Mail::Explain { router, asker }).await?;

@@ -2,6 +2,10 @@
 
 mod alarm;
 pub mod control;
+pub mod event;
+pub mod journal;
+pub mod notify;
+pub mod stream;
 pub mod text;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
@@ -35,6 +39,10 @@ pub struct Snapshot {
     pub send_lateness: LatenessStatus,
     /// What is amiss.
     pub alarms: Vec<Alarm>,
+    /// Who is told of changes, in the order of the configuration.
+    pub notifications: Vec<TargetStatus>,
+    /// Events that nobody was told, because there were too many at a time.
+    pub events_lost: u64,
     /// The interfaces, by name.
     pub interfaces: Vec<InterfaceStatus>,
     /// The virtual routers, in the order of the configuration.
@@ -54,6 +62,23 @@ pub struct AuthenticationStatus {
     pub keys: Vec<u8>,
     /// Whether something keeps this host's clock right.
     pub clock_synchronised: bool,
+}
+
+/// Somebody who is told of changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// Its name.
+    pub name: String,
+    /// How it is told: `exec`, `fifo`, `webhook` or `mail`.
+    pub kind: String,
+    /// Events that it was told.
+    pub delivered: u64,
+    /// Events that it was not told and never will be; of a program, those for which it failed.
+    pub failed: u64,
+    /// Events that it is still to be told.
+    pub waiting: u64,
+    /// What went wrong last, perhaps long ago.
+    pub last_error: Option<String>,
 }
 
 /// How late regular adverts were sent, since the start.

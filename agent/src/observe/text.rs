@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::{
     AuthenticationStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus,
-    Snapshot,
+    Snapshot, TargetStatus,
 };
 
 impl fmt::Display for Snapshot {
@@ -38,6 +38,12 @@ impl fmt::Display for Snapshot {
         for alarm in &self.alarms {
             let of = alarm.router.as_ref().map_or_else(String::new, |router| format!(" {router}"));
             writeln!(f, "ALARM {}{of}: {}", alarm.kind, alarm.what)?;
+        }
+        for target in &self.notifications {
+            write_target(f, target)?;
+        }
+        if self.events_lost > 0 {
+            writeln!(f, "{} events came too fast and were told to nobody", self.events_lost)?;
         }
         writeln!(f)?;
         writeln!(
@@ -82,6 +88,15 @@ fn write_interface(f: &mut fmt::Formatter<'_>, interface: &InterfaceStatus) -> f
     write!(f, "interface {}: {link}, adverts judged by {}", interface.name, judge(&interface.attach))?;
     match &interface.attach_reason {
         Some(reason) => writeln!(f, " ({reason})"),
+        None => writeln!(f),
+    }
+}
+
+fn write_target(f: &mut fmt::Formatter<'_>, target: &TargetStatus) -> fmt::Result {
+    let TargetStatus { name, kind, delivered, failed, waiting, last_error } = target;
+    write!(f, "notify {name} by {kind}: {delivered} told, {waiting} waiting, {failed} given up")?;
+    match last_error {
+        Some(error) => writeln!(f, "; last error: {error}"),
         None => writeln!(f),
     }
 }

@@ -6,14 +6,19 @@ use std::mem;
 use tracing::info;
 use vrrp::{
     Instant,
-    election::{Election, StateName},
+    election::{Election, Reason, StateName},
     group::{self, Order},
 };
 
 use super::Reactor;
 use crate::{
     desk::Desk,
-    observe::{Explanation, GroupStatus, milliseconds},
+    observe::{
+        Explanation, GroupStatus,
+        event::{Condition, Severity, Subject},
+        journal::News,
+        milliseconds,
+    },
     router::VirtualRouter,
 };
 
@@ -22,6 +27,8 @@ use crate::{
 pub struct Group {
     /// `None`: one that moves alone.
     name: Option<String>,
+    /// The configuration has a `[[group]]` for it.
+    is_listed: bool,
     /// Their places among all.
     pub(super) members: Vec<usize>,
     state: StateName,
@@ -29,7 +36,7 @@ pub struct Group {
 
 impl Reactor {
     /// Finds out anew which virtual routers move together.
-    pub(super) fn regroup(&mut self) {
+    pub(super) fn regroup(&mut self, now: Instant) {
         let known = mem::take(&mut self.groups);
         self.routers.iter_mut().for_each(VirtualRouter::unsettle);
         for (place, router) in self.routers.iter().enumerate() {
@@ -39,15 +46,23 @@ impl Reactor {
                 Some(group) => group.members.push(place),
                 None => self.groups.push(Group {
                     name: name.map(str::to_owned),
+                    is_listed: router.membership().is_some_and(|membership| membership.is_listed),
                     members: vec![place],
                     state: StateName::Initialize,
                 }),
             }
         }
+        let is_over = |known: &&Group| !self.groups.iter().any(|group| group.name == known.name);
+        known.iter().filter(is_over).for_each(|group| group.report_end(Condition::Deleted, &self.desk, now));
         for group in &mut self.groups {
             let before = known.iter().find(|before| group.name.is_some() && before.name == group.name);
             group.state = before.map_or_else(|| group::state(group.elections(&self.routers)), |before| before.state);
         }
+    }
+
+    /// Tells people that the agent ends.
+    pub(super) fn end_groups(&self, now: Instant) {
+        self.groups.iter().for_each(|group| group.report_end(Condition::Stopped, &self.desk, now));
     }
 
     /// Lets the members of each group follow each other.
@@ -96,7 +111,7 @@ impl Reactor {
             let members = group.members(&self.routers);
             Some(GroupStatus {
                 name: group.name.clone()?,
-                is_listed: members.clone().any(|router| router.membership().is_some_and(|it| it.is_listed)),
+                is_listed: group.is_listed,
                 state: group.state.to_string(),
                 since_ms: members.clone().map(|router| milliseconds(now.since(router.since(now)))).min()?,
                 members: members.map(VirtualRouter::name).collect(),
@@ -137,8 +152,8 @@ impl Group {
         }
         let state = group::state(self.elections(routers));
         let from = mem::replace(&mut self.state, state);
-        if let Some(group) = self.name.as_deref().filter(|_| from != state) {
-            report(group, from, state);
+        if from != state {
+            self.report(from, routers, desk, now);
         }
     }
 
@@ -148,6 +163,38 @@ impl Group {
             is_unsettled |= routers.get_mut(place).is_some_and(VirtualRouter::take_unsettled);
         }
         is_unsettled
+    }
+
+    /// Tells people that it was in `from` until now. That both families of an entry move together is no news.
+    fn report(&self, from: StateName, routers: &[VirtualRouter], desk: &Desk, now: Instant) {
+        let (Some(name), to) = (&self.name, self.state) else { return };
+        info!(group = name, %from, %to, "state of the group changed");
+        // The one that changed last made the difference.
+        let changed = self.members(routers).filter(|router| router.election().state().name() == to);
+        if let Some(router) = changed.max_by_key(|router| router.since(now)).filter(|_| self.is_listed) {
+            desk.reporter.report(router.news_of_group(name, from, to, now));
+        }
+    }
+
+    /// Tells people that it is over.
+    fn report_end(&self, end: Condition, desk: &Desk, now: Instant) {
+        let Some(name) = self.name.clone().filter(|_| self.is_listed) else { return };
+        let reason = match end {
+            Condition::Deleted => "the configuration has it no more".to_owned(),
+            Condition::Initialize | Condition::Backup | Condition::Active | Condition::Fault | Condition::Stopped => {
+                Reason::Shutdown.to_string()
+            }
+        };
+        desk.reporter.report(News {
+            subject: Subject::Group { name },
+            from: self.state.into(),
+            to: end,
+            reason,
+            cause: Reason::Shutdown,
+            priority: 0,
+            severity: Severity::Info,
+            at: now,
+        });
     }
 
     /// Why `router`, a member, is in its state, with what its group has to do with that.
@@ -164,9 +211,4 @@ impl Group {
         }
         explanation
     }
-}
-
-/// Tells people that a group has another state.
-fn report(group: &str, from: StateName, to: StateName) {
-    info!(group, %from, %to, "state of the group changed");
 }

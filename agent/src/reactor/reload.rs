@@ -9,7 +9,7 @@ use crate::{
     config::{self, Mode, WireIdentity},
     datapath::{AttachMode, Attachment, attach::Scope},
     link::LinkState,
-    observe::Snapshot,
+    observe::{Snapshot, event::Condition},
     router::VirtualRouter,
 };
 
@@ -38,6 +38,7 @@ impl Reactor {
     /// Takes over another configuration. Goes on after an error and returns the first.
     pub(super) fn reload(&mut self, reload: Reload, now: Instant) -> anyhow::Result<()> {
         let mut outcome = self.desk.datapath.set_mode(reload.mode);
+        self.desk.reporter.rename(&reload.about.cluster, &reload.about.node);
         if let Some((config, keys)) = reload.auth {
             outcome = outcome.and(self.change_authentication(&config, keys));
         }
@@ -56,7 +57,7 @@ impl Reactor {
         self.forget_idle_interfaces();
         self.routers.sort_by_key(|router| reload.order.iter().position(|identity| *identity == router.identity()));
         self.places = places(&self.routers);
-        self.regroup();
+        self.regroup(now);
         self.settle_groups(now);
         self.about = reload.about;
         self.bequeath();
@@ -77,7 +78,7 @@ impl Reactor {
     fn remove(&mut self, identity: &WireIdentity, now: Instant) {
         let Some(at) = self.routers.iter().position(|router| router.identity() == *identity) else { return };
         let mut router = self.routers.remove(at);
-        router.stop(&mut self.desk, now);
+        router.stop(Condition::Deleted, &mut self.desk, now);
         self.desk.outbox.flush();
         router.leave_guard(&mut self.desk);
     }

@@ -60,6 +60,10 @@ impl Proof {
         Self { since: now, progress, gateways: Vec::new() }
     }
 
+    const fn is_open(&self) -> bool {
+        matches!(self.progress, Progress::Open { .. })
+    }
+
     /// Takes in when the first frame came, if one has, and says what follows at `now`.
     fn look(&mut self, first: Option<Instant>, now: Instant) -> Step {
         let Progress::Open { again_at, attempts } = &mut self.progress else { return Step::Wait };
@@ -128,14 +132,15 @@ impl VirtualRouter {
 
     /// Looks what has come, and does what follows.
     pub fn look_at_proof(&mut self, desk: &mut Desk, now: Instant) {
+        if !self.proof.as_ref().is_some_and(Proof::is_open) {
+            return;
+        }
         let first = self.first_arrival(&desk.datapath);
         let Some(proof) = &mut self.proof else { return };
-        let step = proof.look(first, now);
-        let confirmed = self.takeover_confirmed(&desk.datapath);
-        match step {
+        match proof.look(first, now) {
             Step::Wait => {}
             Step::EndWatch => {
-                if let Some(after) = confirmed {
+                if let Progress::Confirmed(after) = proof.progress {
                     info!(router = %self.name(), ?after, "the takeover is confirmed: frames for the virtual addresses come here");
                 }
                 self.end_watch(desk);

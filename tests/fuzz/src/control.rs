@@ -10,6 +10,9 @@ use vipd::{
     observe::{
         Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
         control::{Answer, Service, converse, read_answer},
+        journal::journal,
+        notify::Boards,
+        stream::{Line, Streams},
     },
     operator::{Order, Ordered},
 };
@@ -44,6 +47,11 @@ fn ask(request: &[u8]) {
     // serde reads the second form as well.
     let forms = [json!({ "command": "status" }), json!(["status"])];
     let asked = serde_json::from_str::<Value>(line).is_ok_and(|value| forms.contains(&value));
+    if let Ok(Line::Journal { next, .. }) = serde_json::from_slice(&answer) {
+        assert!(line.contains("events") || line.contains('\\'), "{line:?} does not ask for events");
+        assert_eq!(next, 1, "no event has happened");
+        return;
+    }
     match read_answer(&answer[..]) {
         Ok(Answer::Status(status)) => {
             assert!(asked, "{line:?} is no request");
@@ -69,11 +77,23 @@ fn ask(request: &[u8]) {
 fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
     let (mailbox, mut inbox) = mailbox()?;
     let (orders, mut ordered) = mpsc::channel(1);
-    let service = Service { mailbox, orders, drained: "/nonexistent/drained".into() };
+    let (_reporter, journal, _intake) = journal("test", "n1", None);
+    let service = Service {
+        mailbox,
+        orders,
+        drained: "/nonexistent/drained".into(),
+        journal,
+        boards: Boards::default(),
+        streams: Streams::default(),
+    };
     let runtime = Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = converse(request, answer, &service) => outcome.map_err(io::Error::other),
+            outcome = converse(request, &mut *answer, &service) => match outcome {
+                // What follows is no answer, and nothing happens here.
+                Ok(Some(stream)) => stream.run(&[][..], &mut *answer).await.map_err(io::Error::other),
+                outcome => outcome.map(drop).map_err(io::Error::other),
+            },
             never = elections(&mut inbox) => never,
             never = operator(&mut ordered) => never,
         }
@@ -158,6 +178,8 @@ fn snapshot() -> Snapshot {
         send_lateness: LatenessStatus { adverts: 2, p50_us: 1, p99_us: 2, max_us: u64::MAX },
         guard: "enforce".to_owned(),
         authentication: None,
+        notifications: Vec::new(),
+        events_lost: 0,
         alarms: vec![],
         interfaces: vec![interface],
         virtual_routers: vec![router],

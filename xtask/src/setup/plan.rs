@@ -26,9 +26,10 @@ const WHY_CXX: &str = "libFuzzer is C++";
 const WHY_FUZZER: &str = "builds and runs fuzz targets; from crates.io, a minute or two";
 
 /// A program that tests and demo call: its name, Debian's package, and what for.
-const TOOLS: [(&str, &str, &str); 7] = [
+const TOOLS: [(&str, &str, &str); 8] = [
     ("keepalived", "keepalived", "a peer of the interoperability tests; it is not started"),
     ("vtysh", "frr", "another peer of the interoperability tests; it is not started"),
+    ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
     ("nft", "nftables", "to lose frames in a lab by hand"),
     ("tcpdump", "tcpdump", "to read along in a lab by hand"),
@@ -196,13 +197,16 @@ pub(crate) fn fuzzer_arguments() -> [&'static str; 5] {
     ["install", "cargo-fuzz", "--version", FUZZER_VERSION, "--locked"]
 }
 
+/// The mail server's package, elsewhere than in Debian.
+const EXIM: (&str, &str) = ("exim4-daemon-light", "exim");
+
 fn install_tools(id: &str, packages: &[&str]) -> String {
     let (manager, renamed): (_, &[(&str, &str)]) = match id {
         "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => {
-            ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++")])
+            ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++"), EXIM])
         }
-        "arch" => ("pacman -S", &[("bpftool", "bpf"), ("g++", "gcc")]),
-        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++")]),
+        "arch" => ("pacman -S", &[("bpftool", "bpf"), ("g++", "gcc"), EXIM]),
+        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), EXIM]),
         _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
     };
     let names: Vec<&str> = packages

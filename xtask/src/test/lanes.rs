@@ -1,0 +1,139 @@
+//! Test programs that wait more than they compute, several of them at a time.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::report::Counts;
+use crate::process::{self, Interrupt};
+
+/// A line of what cargo reports, as far as it is of interest.
+#[derive(Deserialize)]
+struct Built {
+    executable: Option<PathBuf>,
+    manifest_path: Option<PathBuf>,
+}
+
+/// A program that runs tests.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    file: PathBuf,
+    /// Where its package is, which tests take for the current folder.
+    folder: PathBuf,
+}
+
+/// Builds the test programs of `package`.
+pub(super) fn build(package: &str) -> Result<Vec<Program>> {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--no-run", "--package", package, "--message-format=json-render-diagnostics"]);
+    let output = cargo.stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("failed to start `{}`", process::shown(&cargo)))?;
+    if !output.status.success() {
+        bail!("`{}` failed: {}", process::shown(&cargo), output.status);
+    }
+    let mut programs = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let built: Built = serde_json::from_str(line).with_context(|| format!("cargo reported `{line}`"))?;
+        if let (Some(file), Some(manifest)) = (built.executable, built.manifest_path) {
+            programs.push(Program { file, folder: manifest.parent().unwrap_or(Path::new(".")).to_owned() });
+        }
+    }
+    Ok(programs)
+}
+
+/// Runs all `programs`, so many at a time, each as `prepare` has it; writes what one printed to `to` when it has ended. Says what
+/// the tests came to, and whether all ended well.
+pub(super) fn run(
+    programs: Vec<Program>,
+    at_a_time: usize,
+    prepare: impl Fn(&mut Command) + Sync,
+    interrupt: &Interrupt,
+    to: impl Write + Send,
+) -> (Counts, bool) {
+    let waiting = Mutex::new(VecDeque::from(programs));
+    let ended = Mutex::new((Counts::default(), true, to));
+    thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(program) = next(&waiting).filter(|_| !interrupt.seen()) {
+                    let outcome = program.run(&prepare);
+                    let (counts, success, to) = &mut *ended.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Nobody is left to be told that nothing can be shown.
+                    *success &= conclude(&program, outcome, counts, to).unwrap_or(false);
+                }
+            });
+        }
+    });
+    let (counts, success, _) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (counts, success)
+}
+
+fn next(waiting: &Mutex<VecDeque<Program>>) -> Option<Program> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// Shows what a program printed and counts its tests; says whether it ended well.
+fn conclude(program: &Program, outcome: Result<Output>, counts: &mut Counts, to: &mut impl Write) -> io::Result<bool> {
+    let name = program.file.file_name().unwrap_or_default().to_string_lossy();
+    writeln!(to, "     Running {name}")?;
+    match outcome {
+        Ok(output) => {
+            to.write_all(&output.stdout)?;
+            String::from_utf8_lossy(&output.stdout).lines().for_each(|line| counts.add_line(line));
+            if !output.status.success() {
+                writeln!(to, "error: {name} ended with {}", output.status)?;
+            }
+            Ok(output.status.success())
+        }
+        Err(error) => {
+            writeln!(to, "error: {error:#}")?;
+            Ok(false)
+        }
+    }
+}
+
+impl Program {
+    fn run(&self, prepare: &impl Fn(&mut Command)) -> Result<Output> {
+        let mut command = Command::new(&self.file);
+        command.current_dir(&self.folder).env("PATH", process::search_path()).stderr(Stdio::inherit());
+        prepare(&mut command);
+        command.output().with_context(|| format!("failed to start `{}`", self.file.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(file: &str) -> Program {
+        Program { file: file.into(), folder: "/".into() }
+    }
+
+    #[test]
+    fn all_programs_run_and_one_that_fails_is_seen() {
+        let (interrupt, mut shown) = (Interrupt::catch().unwrap(), Vec::new());
+        let shell = || program("/bin/sh");
+        let says = |command: &mut Command| {
+            command.args(["-c", "echo 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured'"]);
+        };
+        let (counts, success) = run(vec![shell(); 5], 2, says, &interrupt, &mut shown);
+        assert_eq!((counts, success), (Counts { passed: 10, failed: 0, ignored: 5 }, true));
+        let (counts, success) = run(vec![shell(), program("/nonexistent")], 2, says, &interrupt, &mut shown);
+        assert_eq!((counts, success), (Counts { passed: 2, failed: 0, ignored: 1 }, false));
+        let dies = |command: &mut Command| {
+            command.args(["-c", "exit 3"]);
+        };
+        assert_eq!(run(vec![shell()], 1, dies, &interrupt, &mut shown), (Counts::default(), false));
+        let shown = String::from_utf8(shown).unwrap();
+        assert_eq!(shown.matches("test result: ok. 2 passed").count(), 6, "{shown}");
+        assert!(shown.ends_with("     Running sh\nerror: sh ended with exit status: 3\n"), "{shown}");
+    }
+}
