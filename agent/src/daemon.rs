@@ -97,6 +97,9 @@ impl Agent {
         let (orders, ordered) = mpsc::channel(1);
         let notifications = operator.notifications.clone();
         let streams = Streams::default();
+        let checks = operator.checks.board().clone();
+        tokio::spawn(checks.clone().deliver(mailbox.clone()));
+        operator.checks.run(&operator.config.checks).await;
         let service = Service {
             mailbox: mailbox.clone(),
             orders,
@@ -104,6 +107,7 @@ impl Agent {
             journal: notifications.journal().clone(),
             boards: notifications.boards().clone(),
             streams: streams.clone(),
+            checks,
         };
         tokio::spawn(control::serve(self.listener, service));
         let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb));
@@ -115,6 +119,7 @@ impl Agent {
         let outcome = supervise(stop, elections, link_watch, &mailbox, &mut hands).await;
         let released = release(hands).await;
         guarding.end().await;
+        operator.checks.stop().await;
         self.settings.restore();
         operator.refusal.remove();
         let _ = fs::remove_file(instance.socket());

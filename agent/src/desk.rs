@@ -1,6 +1,9 @@
 //! What every virtual router of the agent works with, handed to it with each event.
 
-use crate::{authentication::Authentication, datapath::Datapath, observe::journal::Reporter, perform::outbox::Outbox};
+use crate::{
+    authentication::Authentication, check::board::Standings, datapath::Datapath, observe::journal::Reporter,
+    perform::outbox::Outbox,
+};
 
 /// What virtual routers share.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct Desk {
     pub outbox: Outbox,
     /// Where changes are written down for whoever is told of them.
     pub reporter: Reporter,
+    /// What the checks have come to that virtual routers go by.
+    pub checks: Standings,
 }
 
 impl Desk {

@@ -5,6 +5,7 @@
 //! reaches it through the [`mailbox`].
 
 pub mod authentication;
+pub mod check;
 pub mod claims;
 pub mod cli;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod operator;
 pub mod packet;
 pub mod perform;
 pub mod reactor;
+pub mod readiness;
 pub mod realtime;
 pub mod restart;
 pub mod router;

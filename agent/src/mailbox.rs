@@ -10,6 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    check::board::News,
     link::LinkState,
     observe::{Explanation, Snapshot},
     reactor::reload::Reload,
@@ -51,6 +52,8 @@ pub enum Mail {
         /// The hosts.
         gateways: Vec<IpAddr>,
     },
+    /// Checks have come to something else.
+    Checks(News),
     /// Another configuration.
     Reload {
         /// What is to be done for it.

@@ -16,6 +16,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    check::Checks,
     config::{Config, ConfigError, Difference},
     daemon::{Origin, start},
     instance::Instance,
@@ -100,6 +101,8 @@ pub struct Operator {
     pub successor: Successor,
     /// Who is told of changes.
     pub notifications: Notifications,
+    /// The checks that run.
+    pub checks: Checks,
 }
 
 impl Operator {
@@ -158,6 +161,7 @@ impl Operator {
         self.config = new;
         self.notifications.adopt(self.config.notify.clone()).await;
         outcome.await.context("the election thread has ended")??;
+        self.checks.run(&self.config.checks).await;
         self.watched.send_replace(start::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
@@ -167,13 +171,16 @@ impl Operator {
     }
 
     /// Gives way to another program, once it has shown that it starts. Returns only where it does not.
-    async fn restart(&self) -> anyhow::Error {
+    async fn restart(&mut self) -> anyhow::Error {
         if let Err(error) = self.successor.rehearse(&self.origin, &self.instance).await {
             return error;
         }
+        // A program that a check runs would be nobody's child.
+        self.checks.stop().await;
         self.notifications.settle().await;
         let error = self.give_way().await;
         self.notifications.resume().await;
+        self.checks.run(&self.config.checks).await;
         error
     }
 
@@ -198,6 +205,7 @@ impl Operator {
     }
 
     fn leave_open(&self, mut memory: Memory) -> anyhow::Result<Memory> {
+        memory.checks = self.checks.board().to_memory();
         memory.descriptors.lock = Some(leave_open(&self.lock)?);
         memory.descriptors.control = Some(leave_open(&self.control)?);
         for (name, claim) in &self.claims {

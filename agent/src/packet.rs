@@ -1,5 +1,7 @@
 //! `AF_PACKET` sockets: whole Ethernet frames of one interface.
 
+pub mod filter;
+
 use std::{
     io,
     num::TryFromIntError,

@@ -33,6 +33,7 @@ use vrrp_wire::abi::{Heartbeat, RouterKey};
 use self::groups::Group;
 use crate::{
     authentication::Authentication,
+    check::board::News,
     clock, config,
     datapath::{Attachment, Datapath},
     desk::Desk,
@@ -121,6 +122,7 @@ impl Reactor {
         }
         self.bequeath();
         self.regroup(now);
+        self.routers.iter_mut().for_each(|router| router.heed_checks(&mut self.desk, now));
         // Who is kept from serving by another one learns it before he begins to take part.
         self.settle_groups(now);
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
@@ -340,6 +342,7 @@ impl Reactor {
                         router.note_unfit(address, now);
                     }
                 }
+                Mail::Checks(news) => self.heed_checks(&news, now),
                 Mail::Supervisor(supervisor) => self.supervised.turn_to(supervisor),
                 Mail::Status(asker) => {
                     // An asker that has gone away needs no answer.
@@ -369,6 +372,20 @@ impl Reactor {
         }
         self.inbox.wake();
         false
+    }
+
+    /// Takes in what checks have come to.
+    fn heed_checks(&mut self, news: &News, now: Instant) {
+        for (check, standing) in &news.changes {
+            match standing {
+                Some(standing) => drop(self.desk.checks.insert(check.clone(), standing.clone())),
+                None => drop(self.desk.checks.remove(check)),
+            }
+        }
+        let (routers, desk) = (&mut self.routers, &mut self.desk);
+        let concerned = routers.iter_mut().filter(|router| router.goes_by(&news.changes));
+        concerned.for_each(|router| router.heed_checks(desk, now));
+        self.bequeath();
     }
 
     /// What the next program in this process is to know.

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{
+    check::board::CheckMemory,
     config::WireIdentity,
     daemon::Origin,
     instance::Instance,
@@ -56,6 +57,9 @@ pub struct Memory {
     /// Who is still to be told of it.
     #[serde(default)]
     pub notify: Vec<TargetMemory>,
+    /// What checks had come to.
+    #[serde(default)]
+    pub checks: Vec<CheckMemory>,
 }
 
 /// File descriptors that stay open, by number.

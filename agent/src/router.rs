@@ -17,6 +17,7 @@ mod report;
 mod send;
 mod status;
 mod timers;
+mod tracking;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -33,8 +34,10 @@ use self::{
     oddities::Oddities,
     proof::Proof,
     refusals::Refusals,
+    tracking::Tracking,
 };
 use crate::{
+    check::board::Standings,
     config::{self, OwnAddress, WireIdentity},
     desk::Desk,
     killpoint::{Moment, pass},
@@ -87,6 +90,8 @@ pub struct VirtualRouter {
     sending_fails: bool,
     /// The node serves only where nobody else does.
     is_drained: bool,
+    /// What the checks come to that it goes by.
+    tracking: Tracking,
     /// In the same state since when and why, by the program that was here before; until the state changes.
     resumed: Option<(Instant, Option<String>)>,
     /// Who waits for another router to take over from this one.
@@ -126,7 +131,7 @@ impl VirtualRouter {
         let advertiser = sockets.advertiser(link, config.family)?;
         let known_as = memory.map(|(memory, _)| memory.slot());
         let reins = crew.hire(&config, place(&config, link, announcer), known_as);
-        let mut router = Self::new(config, interface, advertiser, reins);
+        let mut router = Self::new(config, interface, advertiser, reins, &desk.checks);
         if let Some((memory, covered_until)) = memory {
             router.resume(memory, covered_until);
         }
@@ -135,12 +140,19 @@ impl VirtualRouter {
         Ok(router)
     }
 
-    fn new(config: config::VirtualRouter, interface: &Interface, advertiser: Arc<Advertiser>, reins: Reins) -> Self {
+    fn new(
+        config: config::VirtualRouter,
+        interface: &Interface,
+        advertiser: Arc<Advertiser>,
+        reins: Reins,
+        checks: &Standings,
+    ) -> Self {
         let link = &interface.link;
+        let tracking = Tracking::new(&config, checks);
         Self {
             key: interface.attachment.scope.key(config.family, config.vrid),
             ifindex: interface.ifindex,
-            election: Election::new(parameters(&config, false)),
+            election: Election::new(parameters(&config, tracking.total.priority, false)),
             own_address: find_own_address(&config, link),
             own_mac: announced_mac(&config, link),
             advertiser: Some(advertiser),
@@ -157,6 +169,7 @@ impl VirtualRouter {
             proof: None,
             sending_fails: false,
             is_drained: false,
+            tracking,
             resumed: None,
             handover: None,
             only_to: None,
@@ -407,12 +420,13 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-/// What the election goes by. A drained node takes over where nobody else does, and from nobody.
-fn parameters(config: &config::VirtualRouter, is_drained: bool) -> Parameters {
+/// What the election goes by, with the priority that checks have left. A drained node takes over where nobody else does, and
+/// from nobody.
+fn parameters(config: &config::VirtualRouter, effective: Priority, is_drained: bool) -> Parameters {
     let is_last = is_drained && config.priority != Priority::OWNER;
     Parameters {
         version: config.version,
-        priority: if is_last { Priority::LEAST } else { config.priority },
+        priority: if is_last { Priority::LEAST } else { effective },
         advertisement_interval: config.advertisement_interval,
         preempt_after: config.preempt_after,
         startup_delay: config.startup_delay,

@@ -1,5 +1,6 @@
 //! `vipd-bench`: measures what vipd costs, and how fast it is.
 
+mod checks;
 mod failover;
 mod guard;
 mod many;
@@ -20,6 +21,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Measures what hundreds of checks cost, and whether adverts stay punctual.
+    Checks(checks::Options),
     /// Measures what the guard costs a frame, beside programs that do nothing.
     Guard(guard::Options),
     /// Measures what hundreds of virtual routers cost, and whether they stay in their states.
@@ -31,6 +34,7 @@ enum What {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.what {
+        Some(What::Checks(options)) => checks::run(options),
         Some(What::Guard(options)) => guard::run(options),
         Some(What::Many(options)) => many::run(options),
         Some(What::Operations(options)) => operations::run(options),

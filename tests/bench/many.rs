@@ -37,7 +37,7 @@ pub(crate) struct Options {
 /// What an agent has used and counted so far.
 struct Reading {
     cpu_s: f64,
-    resident_kib: u64,
+    resident_mib: f64,
     sent: u64,
     received: u64,
     transitions: u64,
@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "{name:<10} {:>11} {:>7.1} % {:>6.1} MiB {:>10.1} {:>11.1} {:>8} {:>14}",
             after.transitions - before.transitions,
             (after.cpu_s - before.cpu_s) / span * 100.0,
-            mebibytes(after.resident_kib),
+            after.resident_mib,
             per_second(after.sent - before.sent, span),
             per_second(after.received - before.received, span),
             after.lost - before.lost,
@@ -113,8 +113,8 @@ fn readings(cluster: &Cluster) -> Result<Vec<Reading>> {
     (0..2).map(|node| read(cluster.agent(node)?)).collect()
 }
 
-fn read(agent: &Agent) -> Result<Reading> {
-    let status = agent.status()?;
+/// Seconds of CPU that an agent has used, and mebibytes that are resident.
+pub(crate) fn usage(status: &Status) -> Result<(f64, f64)> {
     let pid = status.0["pid"].as_u64().context("the status has no pid")?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // Behind the name, which may have spaces: state is the third field, user and system time the 14th and 15th.
@@ -124,9 +124,16 @@ fn read(agent: &Agent) -> Result<Reading> {
     let memory = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let resident = memory.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     ensure!(resident.ends_with("kB"), "{resident}");
+    let resident = resident.trim().trim_end_matches("kB").trim().parse()?;
+    Ok((f64::from(user + system) / TICKS, mebibytes(resident)))
+}
+
+fn read(agent: &Agent) -> Result<Reading> {
+    let status = agent.status()?;
+    let (cpu_s, resident_mib) = usage(&status)?;
     Ok(Reading {
-        cpu_s: f64::from(user + system) / TICKS,
-        resident_kib: resident.trim().trim_end_matches("kB").trim().parse()?,
+        cpu_s,
+        resident_mib,
         sent: sum(&status, "tally", "adverts_sent"),
         received: sum(&status, "tally", "adverts_received"),
         transitions: sum(&status, "tally", "transitions"),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod group;
+mod health;
 mod holdings;
 mod identity;
 mod manner;
@@ -19,11 +20,13 @@ use super::{
     file::{self, File, Node},
     table::{Field, Located},
 };
+use crate::check::Check;
 
 /// Checks all of `file`; the outcome is worth something only if `report` has no error in the end.
 pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -> Option<Config> {
     check_nodes(&file.nodes, report);
     check_vlan(&file.guard, report);
+    let checks = health::checks(file, report);
     let routers = router::routers(file, report);
     holdings::check(file, report);
     group::check(file, report);
@@ -32,6 +35,10 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     let notify = notify::check(file, report);
     check_grace(&file.cluster, report);
     let node = identity::find(identity, &file.nodes, report)?;
+    let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
+    let is_used = |check: &Check| {
+        virtual_routers.iter().flat_map(|router| &router.checks).any(|tracked| tracked.check == check.name)
+    };
     Some(Config {
         cluster: file.cluster.name.value()?.clone(),
         node: node.to_owned(),
@@ -45,7 +52,8 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         },
         process: process(&file.process)?,
         auth: if file.auth.is_absent() { None } else { Some(auth?) },
-        virtual_routers: group::join(file, routers.iter().filter_map(|router| router.seen_by(node)).collect()),
+        checks: checks.into_iter().filter(is_used).collect(),
+        virtual_routers: group::join(file, virtual_routers),
         notify,
         warnings: Vec::new(),
     })

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use vrrp_wire::{Family, Priority, Vrid};
 
 use super::{Auth, Config, Guard, VirtualRouter, notify::Notify};
+use crate::check::Check;
 
 /// From one configuration of a node to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,7 @@ impl Difference {
             difference.lines.push(format!("~ [cluster] name: {} -> {}", old.cluster, new.cluster));
         }
         difference.compare_notify(&old.notify, &new.notify);
+        difference.compare_checks(&old.checks, &new.checks);
         for was in &old.virtual_routers {
             if !new.virtual_routers.iter().any(|is| is.identity() == was.identity()) {
                 difference.lines.push(format!("- {}: goes", title(was)));
@@ -95,6 +97,19 @@ impl Difference {
         }
         self.lines.push(format!("~ {}: {}", title(is), changes(was, is)));
         self.changed.push(is.clone());
+    }
+
+    fn compare_checks(&mut self, was: &[Check], is: &[Check]) {
+        for gone in was.iter().filter(|check| !is.iter().any(|other| other.name == check.name)) {
+            self.lines.push(format!("- check {}: goes", gone.name));
+        }
+        for check in is {
+            match was.iter().find(|other| other.name == check.name) {
+                Some(other) if other == check => {}
+                Some(_) => self.lines.push(format!("~ check {}: goes on from its state", check.name)),
+                None => self.lines.push(format!("+ check {}: new", check.name)),
+            }
+        }
     }
 
     fn compare_guard(&mut self, was: &Guard, is: &Guard) {
@@ -176,6 +191,7 @@ fn changes(was: &VirtualRouter, is: &VirtualRouter) -> String {
     parts.extend(listed("extra_addresses", &was.extra_addresses, &is.extra_addresses));
     parts.extend(listed("routes", &was.routes, &is.routes));
     parts.extend(listed("rules", &was.rules, &is.rules));
+    parts.extend(listed("checks", &was.checks, &is.checks));
     if was.peers != is.peers {
         parts.push("the other nodes".to_owned());
     }

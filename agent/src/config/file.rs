@@ -23,6 +23,7 @@ pub(super) use self::notify::Notify;
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report},
+    health::Check,
     table::{Field, Located, Table},
     value,
 };
@@ -37,6 +38,7 @@ pub(super) struct File {
     pub(super) virtual_routers: Vec<VirtualRouter>,
     pub(super) groups: Vec<Group>,
     pub(super) notify: Vec<Notify>,
+    pub(super) checks: Vec<Check>,
 }
 
 /// `[process]`.
@@ -156,6 +158,7 @@ pub(super) struct VirtualRouter {
     pub(super) extra_addresses: Field<Vec<Located<IpNet>>>,
     pub(super) routes: Field<Vec<Route>>,
     pub(super) rules: Field<Vec<Rule>>,
+    pub(super) checks: Field<Vec<Located<String>>>,
     pub(super) manner: Manner,
 }
 
@@ -209,7 +212,13 @@ impl File {
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
             groups: root.tables("group", Group::read),
             notify: root.tables("notify", Notify::read),
+            checks: root.tables("check", Check::read),
         }))
+    }
+
+    /// Every name of a check that something goes by.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Located<String>> {
+        self.virtual_routers.iter().filter_map(|entry| entry.checks.value()).flatten()
     }
 }
 
@@ -321,6 +330,7 @@ impl VirtualRouter {
             extra_addresses: table.list("extra_addresses", value::virtual_address),
             routes: table.array("routes", Route::read),
             rules: table.array("rules", Rule::read),
+            checks: table.list("checks", value::name),
             manner: Manner::read(table),
         }
     }

@@ -9,9 +9,11 @@ mod diagnostic;
 mod difference;
 mod file;
 mod group;
+mod health;
 mod key_files;
 pub mod notify;
 mod notify_files;
+mod programs;
 mod table;
 mod value;
 
@@ -39,7 +41,10 @@ pub use self::{
     difference::{Difference, WireIdentity},
     group::Membership,
 };
-use crate::perform::{holdings::Holdings, route::Route, rule::Rule, virtual_mac::VirtualMac};
+use crate::{
+    check::{Check, Tracked},
+    perform::{holdings::Holdings, route::Route, rule::Rule, virtual_mac::VirtualMac},
+};
 
 /// The configuration as it concerns one node, every value legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +68,8 @@ pub struct Config {
     pub virtual_routers: Vec<VirtualRouter>,
     /// Who is told of changes, in the order of the file.
     pub notify: Vec<notify::Notify>,
+    /// The checks that these go by, in the order of the file.
+    pub checks: Vec<Check>,
     /// What works, though perhaps not as meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -242,6 +249,8 @@ pub struct VirtualRouter {
     pub routes: Vec<Route>,
     /// Rules of policy routing of its family that are there while it is Active.
     pub rules: Vec<Rule>,
+    /// The checks that it goes by on this node; none where it owns the addresses, which stay whatever happens.
+    pub checks: Vec<Tracked>,
     /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
     pub announcement_refresh: Option<Duration>,
     /// Hosts of its family that are asked for an answer after a takeover; `None`: the next hops of routes through the interface.
@@ -376,28 +385,31 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`, and the key files that it names, for the node that `identity` is.
+    /// Reads and checks the file at `path`, the key files that it names, and what checks of this node need of this host, for
+    /// the node that `identity` is.
     pub fn read(path: &Path, identity: &Identity) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let mut report = Report::new(path, &text);
         let file = File::read(&mut report);
+        let config = file.as_ref().and_then(|file| check::check(file, identity, &mut report));
         if let Some(file) = &file {
             key_files::check(file, &mut report);
             notify_files::check(file, &mut report);
+            programs::check(file, config.as_ref().map_or(&[], |config| &config.checks), &mut report);
         }
-        Self::conclude(file.as_ref(), identity, report)
+        Self::conclude(config, report)
     }
 
     /// Checks `text`, which came from `path`, for the node that `identity` is; no other file is looked at.
     pub fn parse(text: &str, path: &Path, identity: &Identity) -> Result<Self, ConfigError> {
         let mut report = Report::new(path, text);
         let file = File::read(&mut report);
-        Self::conclude(file.as_ref(), identity, report)
+        let config = file.and_then(|file| check::check(&file, identity, &mut report));
+        Self::conclude(config, report)
     }
 
-    fn conclude(file: Option<&File>, identity: &Identity, mut report: Report<'_>) -> Result<Self, ConfigError> {
-        let config = file.and_then(|file| check::check(file, identity, &mut report));
+    fn conclude(config: Option<Self>, report: Report<'_>) -> Result<Self, ConfigError> {
         let diagnostics = report.into_diagnostics();
         match config {
             Some(config) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {

@@ -3,6 +3,7 @@
 mod auth;
 mod groups;
 mod guard;
+mod health;
 mod holdings;
 mod identity;
 mod key_files;
@@ -122,6 +123,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         extra_addresses: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        checks: Vec::new(),
         announcement_refresh: Some(Duration::from_mins(1)),
         gateways: None,
         link_local_first: false,

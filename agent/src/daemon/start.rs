@@ -34,6 +34,7 @@ use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 use super::{Agent, Origin, RELEASE_PATIENCE};
 use crate::{
     authentication::Authentication,
+    check::Checks,
     claims, clock,
     config::{self, Config},
     datapath::Datapath,
@@ -125,7 +126,8 @@ pub(super) async fn prepare(
     let Base { lock, vitals, signals, handle, links, claims } = Base::lay(&config, instance, lock, memory).await?;
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
     let (reporter, journal, intake) = journal(&config.cluster, &config.node, memory.journal.clone());
-    let mut desk = desk(&config, instance, memory, reporter)?;
+    let checks = Checks::new(&config.checks, &memory.checks).context("failed to start the thread of checks")?;
+    let mut desk = desk(&config, instance, memory, reporter, &checks)?;
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
     let (disturb, disturbances) = watch::channel(Removals::default());
@@ -183,18 +185,26 @@ pub(super) async fn prepare(
         control,
         successor,
         notifications,
+        checks,
     };
     let hands = Hands::new(hands);
     let agent = Agent { operator, signals, mailbox, listener, links, watched, disturb, hands, settings, kept, custody };
     Ok((agent, reactor))
 }
 
-fn desk(config: &Config, instance: &Instance, memory: &Memory, reporter: Reporter) -> anyhow::Result<Desk> {
+fn desk(
+    config: &Config,
+    instance: &Instance,
+    memory: &Memory,
+    reporter: Reporter,
+    checks: &Checks,
+) -> anyhow::Result<Desk> {
     Ok(Desk {
         datapath: Datapath::open(&config.guard, &instance.pin_dir(), memory.is_resumed()),
         authentication: authentication(config, instance, memory)?,
         outbox: Outbox::default(),
         reporter,
+        checks: checks.board().standings(),
     })
 }
 
@@ -469,6 +479,7 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         notifications: Vec::new(),
         events_lost: 0,
         interfaces: Vec::new(),
+        checks: Vec::new(),
         virtual_routers: Vec::new(),
         groups: Vec::new(),
     }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use nix::libc;
-use socket2::SockFilter;
 use vrrp_wire::{
     abi::{AdvertRecord, MESSAGE_MAX, Verdict},
     judge::{Finding, examine},
@@ -15,7 +14,10 @@ use vrrp_wire::{
 };
 
 use super::tables::UserTables;
-use crate::{clock, packet::PacketSocket};
+use crate::{
+    clock,
+    packet::{PacketSocket, filter},
+};
 
 /// Longest frame that is read; one that is cut is no advert.
 const FRAME_MAX: usize = 2048;
@@ -104,55 +106,33 @@ fn record(frame: &[u8], finding: &Finding, received_at_ns: u64) -> Option<Advert
 ///
 /// The kernel takes the outer tag out of a frame before a packet socket sees it; a tagged advert would otherwise look
 /// like one of the untagged network. Behind IPv6 extension headers VRRP may hide, so they are let through.
-fn vrrp_filter() -> Vec<SockFilter> {
+fn vrrp_filter() -> Vec<filter::Instruction> {
+    use filter::{accept, and, drop, jump_if, load_ancillary, load_byte, load_half, load_vlan_tag_present};
     // Each jump names the instructions that are skipped: to `accept` at 22, to `drop` at 21.
     let program = [
         /*  0 */ load_ancillary(libc::SKF_AD_PKTTYPE),
         /*  1 */ jump_if(libc::PACKET_OUTGOING.into(), 19, 0),
-        /*  2 */ load_ancillary(libc::SKF_AD_VLAN_TAG_PRESENT),
+        /*  2 */ load_vlan_tag_present(),
         /*  3 */ jump_if(0, 3, 0),
         /*  4 */ load_ancillary(libc::SKF_AD_VLAN_TAG),
-        /*  5 */ statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0x0fff),
+        /*  5 */ and(0x0fff),
         /*  6 */ jump_if(0, 0, 14),
-        /*  7 */ load(libc::BPF_H, 12),
+        /*  7 */ load_half(12),
         /*  8 */ jump_if(0x8100, 13, 0),
         /*  9 */ jump_if(0x88a8, 12, 0),
         /* 10 */ jump_if(0x0800, 0, 2),
-        /* 11 */ load(libc::BPF_B, 23),
+        /* 11 */ load_byte(23),
         /* 12 */ jump_if(IP_PROTO_VRRP.into(), 9, 8),
         /* 13 */ jump_if(0x86dd, 0, 7),
-        /* 14 */ load(libc::BPF_B, 20),
+        /* 14 */ load_byte(20),
         /* 15 */ jump_if(IP_PROTO_VRRP.into(), 6, 0),
         /* 16 */ jump_if(0, 5, 0),
         /* 17 */ jump_if(43, 4, 0),
         /* 18 */ jump_if(44, 3, 0),
         /* 19 */ jump_if(51, 2, 0),
         /* 20 */ jump_if(60, 1, 0),
-        /* 21 */ statement(libc::BPF_RET | libc::BPF_K, 0),
-        /* 22 */ statement(libc::BPF_RET | libc::BPF_K, u32::MAX),
+        /* 21 */ drop(),
+        /* 22 */ accept(),
     ];
     program.into()
-}
-
-fn instruction(code: u32, if_equal: u8, if_not: u8, constant: u32) -> SockFilter {
-    // Every code of classic BPF fits sixteen bits.
-    SockFilter::new(u16::try_from(code).unwrap_or_default(), if_equal, if_not, constant)
-}
-
-fn statement(code: u32, constant: u32) -> SockFilter {
-    instruction(code, 0, 0, constant)
-}
-
-fn load(width: u32, offset: u32) -> SockFilter {
-    statement(libc::BPF_LD | width | libc::BPF_ABS, offset)
-}
-
-/// Loads what the kernel knows of the frame besides its bytes.
-fn load_ancillary(field: libc::c_int) -> SockFilter {
-    load(libc::BPF_W, (libc::SKF_AD_OFF + field).cast_unsigned())
-}
-
-/// Skips `if_equal` instructions where the accumulator is `constant`, else `if_not`.
-fn jump_if(constant: u32, if_equal: u8, if_not: u8) -> SockFilter {
-    instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, if_equal, if_not, constant)
 }

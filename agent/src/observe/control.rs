@@ -29,6 +29,7 @@ use super::{
     stream::{Since, Stream, Streams},
 };
 use crate::{
+    check::board::Board,
     mailbox::{Mail, Mailbox},
     operator::{Order, Ordered},
     perform::station,
@@ -97,6 +98,8 @@ pub struct Service {
     pub boards: Boards,
     /// Who follows it here.
     pub streams: Streams,
+    /// What the checks have come to.
+    pub checks: Board,
 }
 
 /// What the agent answers.
@@ -193,7 +196,8 @@ impl Service {
             Request::Status {} => {
                 let snapshot = question(mailbox, Mail::Status).await?;
                 let (notifications, events_lost) = (self.boards.status(), self.journal.lost());
-                Answer::Status(Box::new(Snapshot { notifications, events_lost, ..snapshot }))
+                let checks = self.checks.status();
+                Answer::Status(Box::new(Snapshot { notifications, events_lost, checks, ..snapshot }))
             }
             Request::Events { .. } => bail!("events are not answered, they are followed"),
             Request::Explain { router } => {

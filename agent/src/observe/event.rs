@@ -209,6 +209,8 @@ const fn kind(reason: Reason) -> &'static str {
             Cause::VirtualAddresses => "virtual_addresses",
             Cause::Clock => "clock",
             Cause::Ipv6Source => "ipv6_source",
+            Cause::Check => "check",
+            Cause::Unchecked => "unchecked",
             Cause::Member => "member",
             Cause::MemberWaits => "member_waits",
         },

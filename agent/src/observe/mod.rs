@@ -1,6 +1,7 @@
 //! What people get to see of the elections. Nothing here decides anything.
 
 mod alarm;
+mod check;
 pub mod control;
 pub mod event;
 pub mod journal;
@@ -13,7 +14,10 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 use vrrp_wire::abi::{Counters, Verdict};
 
-pub use self::alarm::{Alarm, AlarmKind};
+pub use self::{
+    alarm::{Alarm, AlarmKind},
+    check::{CheckStatus, ContributionStatus, EffectStatus},
+};
 use crate::{authentication::Authentication, clock};
 
 /// Everything that `vipd status` shows, at one moment.
@@ -45,6 +49,8 @@ pub struct Snapshot {
     pub events_lost: u64,
     /// The interfaces, by name.
     pub interfaces: Vec<InterfaceStatus>,
+    /// The checks, by name.
+    pub checks: Vec<CheckStatus>,
     /// The virtual routers, in the order of the configuration.
     pub virtual_routers: Vec<RouterStatus>,
     /// The groups of virtual routers that move together.
@@ -141,8 +147,12 @@ pub struct RouterStatus {
     pub since_ms: u64,
     /// VRRP version, 2 or 3.
     pub version: u8,
-    /// Priority of this router.
+    /// Priority of this router, as checks and `vipd drain` have left it.
     pub priority: u8,
+    /// Its priority by the configuration.
+    pub configured_priority: u8,
+    /// The checks that it goes by.
+    pub checks: Vec<ContributionStatus>,
     /// The address that adverts come from: the one that the configuration gives, or the interface's link-local one;
     /// `None` while there is none.
     pub own_address: Option<IpAddr>,

@@ -35,6 +35,9 @@ impl fmt::Display for Snapshot {
         for interface in &self.interfaces {
             write_interface(f, interface)?;
         }
+        for check in &self.checks {
+            writeln!(f, "{check}")?;
+        }
         for alarm in &self.alarms {
             let of = alarm.router.as_ref().map_or_else(String::new, |router| format!(" {router}"));
             writeln!(f, "ALARM {}{of}: {}", alarm.kind, alarm.what)?;
@@ -139,6 +142,13 @@ fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Resul
         write!(details, "; {dropped} bad adverts")?;
     }
     write!(details, "; {}", fence(router))?;
+    if router.priority != router.configured_priority {
+        write!(details, "; priority {} configured", router.configured_priority)?;
+    }
+    if !router.checks.is_empty() {
+        let checks: Vec<_> = router.checks.iter().map(ToString::to_string).collect();
+        write!(details, "; checks: {}", checks.join(", "))?;
+    }
     writeln!(f, "    {details}")
 }
 

@@ -12,6 +12,7 @@ use vrrp::{
 
 use super::Reactor;
 use crate::{
+    check::board::Standings,
     desk::Desk,
     observe::{
         Explanation, GroupStatus,
@@ -99,7 +100,7 @@ impl Reactor {
             .filter_map(|(place, group)| {
                 let router = self.routers.get(place)?;
                 let is_meant = name.is_none_or(|name| router.is_called(name));
-                is_meant.then(|| (place, group.explain(router, &self.routers, now)))
+                is_meant.then(|| (place, group.explain(router, &self.routers, &self.desk.checks, now)))
             })
             .collect();
         explanations.sort_by_key(|&(place, _)| place);
@@ -198,8 +199,14 @@ impl Group {
     }
 
     /// Why `router`, a member, is in its state, with what its group has to do with that.
-    fn explain(&self, router: &VirtualRouter, routers: &[VirtualRouter], now: Instant) -> Explanation {
-        let mut explanation = router.explain(now);
+    fn explain(
+        &self,
+        router: &VirtualRouter,
+        routers: &[VirtualRouter],
+        checks: &Standings,
+        now: Instant,
+    ) -> Explanation {
+        let mut explanation = router.explain(checks, now);
         let others = self.members(routers).filter(|other| other.key() != router.key());
         let said: Vec<_> =
             others.clone().map(|other| format!("{} ({})", other.name(), other.election().state().name())).collect();

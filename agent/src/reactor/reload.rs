@@ -102,6 +102,7 @@ impl Reactor {
         if self.about.drained {
             router.set_drained(true, &mut self.desk, now);
         }
+        router.heed_checks(&mut self.desk, now);
         router.start(&mut self.desk, now);
         self.routers.push(router);
         Ok(())

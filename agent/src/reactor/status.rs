@@ -10,8 +10,7 @@ impl Reactor {
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
         self.name_leaders();
         let interfaces = self.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
-        let routers: Vec<RouterStatus> =
-            self.routers.iter().map(|router| router.status(&self.desk.datapath, now)).collect();
+        let routers: Vec<RouterStatus> = self.routers.iter().map(|router| router.status(&self.desk, now)).collect();
         let alarms = self.watchman.alarms().to_vec();
         let authentication = self.desk.authentication.as_ref().map(authentication_status);
         let (supervisor, send_lateness) = (self.supervised.supervisor(), self.lateness.status());

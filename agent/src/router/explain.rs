@@ -8,12 +8,12 @@ use vrrp::{
 };
 
 use super::VirtualRouter;
-use crate::observe::Explanation;
+use crate::{check::board::Standings, observe::Explanation};
 
 impl VirtualRouter {
     /// Why it is in its state, and what would change that.
     #[must_use]
-    pub fn explain(&self, now: Instant) -> Explanation {
+    pub fn explain(&self, checks: &Standings, now: Instant) -> Explanation {
         let mut because = vec![self.reason().unwrap_or_else(|| "the agent has just started".to_owned())];
         let mut until = Vec::new();
         match self.election.state() {
@@ -28,6 +28,7 @@ impl VirtualRouter {
             State::Backup(backup) => self.explain_backup(*backup, now, &mut because, &mut until),
             State::Active(active) => self.explain_active(*active, now, &mut because, &mut until),
         }
+        because.extend(self.explain_checks(checks));
         if self.is_drained {
             because.push(
                 "the node is drained: it serves only where nobody else does (`vipd undrain` ends that)".to_owned(),

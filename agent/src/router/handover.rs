@@ -9,7 +9,7 @@ use vrrp::{
     election::{Audience, Event, Expects, State, StateName},
 };
 
-use super::{VirtualRouter, parameters};
+use super::VirtualRouter;
 use crate::{config::PeerSource, desk::Desk};
 
 /// What is asked for.
@@ -147,7 +147,7 @@ impl VirtualRouter {
     /// Takes in whether the node serves only where nobody else does, in whatever state it is.
     pub fn set_drained(&mut self, is_drained: bool, desk: &mut Desk, now: Instant) {
         self.is_drained = is_drained;
-        self.handle(Event::Parameters(parameters(&self.config, is_drained)), desk, now);
+        self.handle(Event::Parameters(self.parameters()), desk, now);
     }
 
     /// Tells who waits what has become of the handover.

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, mem};
 
 use ipnet::IpNet;
-use vrrp::{Instant, election::Event};
+use vrrp::Instant;
 
-use super::{VirtualRouter, find_own_address, parameters};
+use super::{VirtualRouter, find_own_address};
 use crate::{config, desk::Desk, reactor::Interface};
 
 impl VirtualRouter {
@@ -37,7 +37,7 @@ impl VirtualRouter {
         self.hold(self.config.holdings());
         // Where adverts come from may have changed, and the virtual router with it be able to serve or not.
         self.link(&interface.link, desk, now);
-        self.handle(Event::Parameters(parameters(&self.config, self.is_drained)), desk, now);
+        self.heed_checks(desk, now);
         outcome
     }
 }

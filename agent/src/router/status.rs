@@ -11,7 +11,6 @@ use vrrp_wire::abi::{Peer, PeerKey, Verdict, address_from_bytes};
 use super::VirtualRouter;
 use crate::{
     config::{Fence, OwnAddress},
-    datapath::Datapath,
     desk::Desk,
     observe::{Alarm, AlarmKind, FenceStatus, RouterStatus, milliseconds, named},
 };
@@ -61,6 +60,8 @@ impl VirtualRouter {
             },
             Cause::Clock => "the clock is not synchronised, and signed adverts go by it".to_owned(),
             Cause::Member | Cause::MemberWaits => self.leader.clone().unwrap_or_else(|| cause.to_string()),
+            Cause::Check => self.tracking.faults.join("; "),
+            Cause::Unchecked => format!("no result yet of {}", self.tracking.awaited.join(", ")),
             Cause::VirtualAddresses => self.failure.clone().unwrap_or_else(|| cause.to_string()),
         }
     }
@@ -74,7 +75,8 @@ impl VirtualRouter {
 
     /// What people see of it.
     #[must_use]
-    pub fn status(&self, datapath: &Datapath, now: Instant) -> RouterStatus {
+    pub fn status(&self, desk: &Desk, now: Instant) -> RouterStatus {
+        let datapath = &desk.datapath;
         let last = self.election.last_advert();
         RouterStatus {
             name: self.config.name.clone(),
@@ -87,6 +89,8 @@ impl VirtualRouter {
             since_ms: milliseconds(now.since(self.since(now))),
             version: self.config.version.number(),
             priority: self.election.parameters().priority.get(),
+            configured_priority: self.config.priority.get(),
+            checks: self.contributions(&desk.checks),
             own_address: self.own_address,
             last_advert_from: last.map(|advert| advert.source),
             last_advert_priority: last.map(|advert| advert.priority.map_or(0, Priority::get)),

@@ -15,6 +15,7 @@ pub mod message;
 pub mod neighbor;
 mod parameters;
 mod timing;
+pub mod track;
 
 pub use instant::Instant;
 pub use parameters::Parameters;

@@ -6,9 +6,11 @@ use anyhow::anyhow;
 use serde_json::{Value, json};
 use tokio::{runtime::Builder, sync::mpsc, task::yield_now};
 use vipd::{
+    check::board::Board,
     mailbox::{Inbox, Mail, mailbox},
     observe::{
-        Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus, Snapshot, Tally,
+        ContributionStatus, EffectStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus,
+        RouterStatus, Snapshot, Tally,
         control::{Answer, Service, converse, read_answer},
         journal::journal,
         notify::Boards,
@@ -85,6 +87,7 @@ fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
         journal,
         boards: Boards::default(),
         streams: Streams::default(),
+        checks: Board::default(),
     };
     let runtime = Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
@@ -142,6 +145,12 @@ fn snapshot() -> Snapshot {
         since_ms: u64::MAX,
         version: 3,
         priority: 150,
+        configured_priority: 200,
+        checks: vec![ContributionStatus {
+            check: "gw".to_owned(),
+            state: "failing".to_owned(),
+            effect: EffectStatus::Points { points: -60 },
+        }],
         own_address: Some([10, 77, 0, 1].into()),
         last_advert_from: None,
         last_advert_priority: Some(0),
@@ -182,6 +191,7 @@ fn snapshot() -> Snapshot {
         events_lost: 0,
         alarms: vec![],
         interfaces: vec![interface],
+        checks: vec![],
         virtual_routers: vec![router],
         groups: vec![group],
     }

@@ -11,12 +11,14 @@ use vrrp::{
 
 use crate::input::Input;
 
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 9] = [
     Cause::Link,
     Cause::PrimaryAddress,
     Cause::VirtualAddresses,
     Cause::Clock,
     Cause::Ipv6Source,
+    Cause::Check,
+    Cause::Unchecked,
     Cause::Member,
     Cause::MemberWaits,
 ];
@@ -311,8 +313,14 @@ impl History {
             }
             Action::Hasten(priority) => {
                 assert_eq!(self.parameters.version, Version::V3, "version 2 says no interval");
-                assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
-                assert_eq!(next, Some(Action::Advertise(None)), "the shortest interval, and no goodbye");
+                if matches!(event, Event::Parameters(_)) {
+                    assert!(priority > self.parameters.priority, "hastened without falling back");
+                    let own = Some(Action::Advertise(Some(self.parameters.priority)));
+                    assert_eq!(next, own, "the shortest interval, and no advert after it");
+                } else {
+                    assert_eq!(priority, self.parameters.priority, "an advert of another's priority");
+                    assert_eq!(next, Some(Action::Advertise(None)), "the shortest interval, and no goodbye");
+                }
             }
             Action::Advertise(None) => {
                 let own = self.parameters.priority;

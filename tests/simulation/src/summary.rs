@@ -114,6 +114,8 @@ counts! {
     last_words => "I4: last words to a better router",
     /// I4: goodbyes after the shortest interval.
     hastened => "I4: goodbyes after the shortest interval",
+    /// I4: Active Routers of a lower priority than before, that have said the shortest interval first.
+    fell_back => "I4: lower priorities after the shortest interval",
     /// I4: Backups that heard both, and whose wait was judged.
     turns => "I4: waits of those who heard both",
     /// I4: spans between two adverts of an Active Router that were judged.

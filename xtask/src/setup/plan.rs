@@ -26,10 +26,11 @@ const WHY_CXX: &str = "libFuzzer is C++";
 const WHY_FUZZER: &str = "builds and runs fuzz targets; from crates.io, a minute or two";
 
 /// A program that tests and demo call: its name, Debian's package, and what for.
-const TOOLS: [(&str, &str, &str); 8] = [
+const TOOLS: [(&str, &str, &str); 9] = [
     ("keepalived", "keepalived", "a peer of the interoperability tests; it is not started"),
     ("vtysh", "frr", "another peer of the interoperability tests; it is not started"),
     ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
+    ("nginx", "nginx", "the ingress of tests of health checks; it is not started"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
     ("nft", "nftables", "to lose frames in a lab by hand"),
     ("tcpdump", "tcpdump", "to read along in a lab by hand"),

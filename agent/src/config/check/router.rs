@@ -14,15 +14,18 @@ use vrrp_wire::{
 };
 
 use super::{
-    check_unique, holdings,
+    check_unique, health, holdings,
     manner::{self, Manner},
     repeated,
 };
-use crate::config::{
-    Fence, LinkLocalSenders, OwnAddress, Peer, PeerSource, Transport, VirtualRouter,
-    diagnostic::{Fault, Place, Report},
-    file::{self, File, Node},
-    table::{Field, Located},
+use crate::{
+    check::Tracked,
+    config::{
+        Fence, LinkLocalSenders, OwnAddress, Peer, PeerSource, Transport, VirtualRouter,
+        diagnostic::{Fault, Place, Report},
+        file::{self, File, Node},
+        table::{Field, Located},
+    },
 };
 
 /// Where the list of nodes is too long for a priority each.
@@ -42,6 +45,7 @@ pub(super) struct Router<'f> {
     startup_delay: Option<Duration>,
     pub(super) auth: &'f Field<file::Auth>,
     cluster: &'f file::Manner,
+    checks: Option<Vec<Tracked>>,
 }
 
 /// A node as `nodes` or `priorities` lists it.
@@ -72,13 +76,15 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
     let mut routers = Vec::new();
     for entry in &file.virtual_routers {
         let members = members(entry, &file.nodes, report);
+        let checks = health::tracked(&entry.checks, file, report);
         let families = [Family::Ipv4, Family::Ipv6].into_iter();
-        routers.extend(families.filter_map(|family| Router::new(file, entry, family, &members)));
+        routers.extend(families.filter_map(|family| Router::new(file, entry, family, &members, checks.as_deref())));
     }
     for router in &routers {
         router.check_length(report);
         router.check_owner(&file.nodes, report);
         router.check_fence(report);
+        router.check_checks(file, report);
         manner::check(router, &file.cluster.manner, report);
     }
     check_vrids(&routers, report);
@@ -87,7 +93,13 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
 
 impl<'f> Router<'f> {
     /// The half of `entry` that is of `family`; `None` where it lists no address of the family.
-    fn new(file: &'f File, entry: &'f file::VirtualRouter, family: Family, members: &[Member<'f>]) -> Option<Self> {
+    fn new(
+        file: &'f File,
+        entry: &'f file::VirtualRouter,
+        family: Family,
+        members: &[Member<'f>],
+        checks: Option<&[Tracked]>,
+    ) -> Option<Self> {
         let listed = entry.addresses.value()?.iter().map(|address| address.value);
         let mut addresses: Vec<_> = listed.filter(|address| family_of(*address) == family).collect();
         if addresses.is_empty() {
@@ -109,6 +121,7 @@ impl<'f> Router<'f> {
             startup_delay: cluster.startup_delay.or_default(Duration::ZERO),
             auth: &file.auth,
             cluster: &cluster.manner,
+            checks: checks.map(<[Tracked]>::to_vec),
         })
     }
 
@@ -147,6 +160,7 @@ impl<'f> Router<'f> {
             extra_addresses: holdings::extra_addresses(self.entry, self.family),
             routes: holdings::routes(self.entry, self.family),
             rules: holdings::rules(self.entry, self.family),
+            checks: if own.priority == Priority::OWNER { Vec::new() } else { self.checks.clone()? },
             announcement_refresh: manner.announcement_refresh?.every(),
             gateways: holdings::gateways(self.entry, self.cluster, self.family),
             link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
@@ -256,6 +270,21 @@ impl<'f> Router<'f> {
             let what = format!("{:?} owns the addresses and is never fenced", owner.name);
             let remedy = "remove it: without it the owner is not fenced, and the other nodes are";
             report.warning(&fence.place, Fault::new(what, remedy));
+        }
+    }
+
+    /// The addresses of their owner are on its interface whatever it checks, and weights are there to change an order.
+    fn check_checks(&self, file: &File, report: &mut Report<'_>) {
+        let Some(checks) = self.entry.checks.given().filter(|checks| !checks.value.is_empty()) else { return };
+        let priorities: Vec<_> = self.members.iter().map(|member| member.priority).collect();
+        if let Some(fault) = self.checks.as_deref().and_then(|tracked| health::idle(tracked, &priorities, file)) {
+            report.warning(&checks.place, fault);
+        }
+        if let Some(owner) = self.members.iter().find(|member| member.priority == Priority::OWNER) {
+            let what = format!("{:?} owns the addresses, which stay on it whatever a check says", owner.name);
+            let remedy = "the other nodes go by the checks; give it a priority of 254 or less, and addresses that are not its \
+                          own, to have it go by them too";
+            report.warning(&checks.place, Fault::new(what, remedy));
         }
     }
 }

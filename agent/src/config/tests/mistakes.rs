@@ -46,11 +46,11 @@ fn what_is_not_toml_is_one_mistake() {
 
 #[test]
 fn unknown_keys_are_found_in_every_table() {
-    check("[cluster]", &[("checks = 1\n[cluster]", "1: checks: unknown key")]);
+    check("[cluster]", &[("cheques = 1\n[cluster]", "1: cheques: unknown key")]);
     check("interface", &[("intreface = 1\ninterface", "3: cluster: intreface: unknown key")]);
     check("[[node]]", &[("[guard]\ncolour = 1\n[[node]]", "6: guard: colour: unknown key")]);
     check("link_local", &[("adress = 1\nlink_local", "9: node \"n1\": adress: unknown key")]);
-    check("vrid", &[("checks = []\nvrid", "19: virtual_router \"web-a\": checks: unknown key")]);
+    check("vrid", &[("cheques = []\nvrid", "19: virtual_router \"web-a\": cheques: unknown key")]);
 }
 
 #[test]

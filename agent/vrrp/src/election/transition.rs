@@ -41,6 +41,10 @@ pub enum Cause {
     Clock,
     /// The interface has no IPv6 address yet that adverts can come from: none, or one that is still tentative.
     Ipv6Source,
+    /// A check of the virtual router fails.
+    Check,
+    /// A check of the virtual router has no result yet.
+    Unchecked,
     /// Another member of the [group](crate::group) cannot serve.
     Member,
     /// Another member of the group cannot take part yet.
@@ -48,11 +52,11 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether it is a [fault](StateName::Fault). What every interface goes through when it comes up is none: the
-    /// router waits for the end of it in Initialize.
+    /// Whether it is a [fault](StateName::Fault). What every interface goes through when it comes up is none, nor is what
+    /// nobody has looked at yet: the router waits for the end of it in Initialize.
     #[must_use]
     pub const fn is_fault(self) -> bool {
-        !matches!(self, Self::Ipv6Source | Self::MemberWaits)
+        !matches!(self, Self::Ipv6Source | Self::Unchecked | Self::MemberWaits)
     }
 
     /// Whether it is another member's of the [group](crate::group), and not this router's own.
@@ -70,6 +74,8 @@ impl fmt::Display for Cause {
             Self::VirtualAddresses => "the virtual addresses could not be held",
             Self::Clock => "the clock is not synchronised",
             Self::Ipv6Source => "no IPv6 address to advertise from yet",
+            Self::Check => "a check fails",
+            Self::Unchecked => "a check has no result yet",
             Self::Member => "another member of its group cannot serve",
             Self::MemberWaits => "another member of its group cannot take part yet",
         })

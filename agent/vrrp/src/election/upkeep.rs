@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Action, Active, Audience, Backup, Election, Expects, Parting, Reason, State};
-use crate::{Instant, Parameters, Version};
+use crate::{Centiseconds, Instant, Parameters, Priority, Version};
 
 /// How long a router that has handed over waits for another one to take over, besides the Skew_Time of version 2.
 const HANDOVER_PATIENCE: Duration = Duration::from_millis(250);
@@ -94,6 +94,9 @@ impl Election {
                 self.state = State::Backup(Backup { active_down_at, preempts_at: None, ..backup });
                 Vec::new()
             }
+            State::Active(active) if parameters.priority < old.priority && parameters.version == Version::V3 => {
+                self.stand_back(active, old.priority, now)
+            }
             State::Active(active) => {
                 let adver_at = now + parameters.advertisement_interval.duration();
                 self.state = State::Active(Active { adver_at, ..active });
@@ -101,5 +104,13 @@ impl Election {
             }
             State::Initialize(_) | State::Backup(_) | State::Fault { .. } => Vec::new(),
         }
+    }
+
+    /// Goes on as Active with a lower priority than before. All that wait for this router learn the shortest interval first,
+    /// as before a goodbye. Then those that are better now discard the adverts of the new priority and take over after three of
+    /// those intervals; the others learn the interval again, by the second advert if the first is lost.
+    fn stand_back(&mut self, active: Active, old: Priority, now: Instant) -> Vec<Action> {
+        self.state = State::Active(Active { adver_at: now + Centiseconds::MIN.duration(), ..active });
+        vec![Action::Hasten(old), Action::Advertise(Some(self.parameters.priority))]
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Manners {
     pub(super) in_turn_at: Option<Instant>,
     /// When it has last said the shortest interval. A goodbye must follow at once, unless that is its own.
     hastened: Option<(Time, Follows)>,
+    /// When its priority was lowered while it was Active, and what it was before.
+    pub(super) fell_back: Option<(Time, u8)>,
     /// The router whose shortest interval it has just heeded, as a Backup.
     pub(super) hastened_by: Option<IpAddr>,
     /// A supervisor has left in its name.
@@ -34,6 +36,8 @@ pub(super) struct Manners {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Follows {
     Goodbye,
+    /// An advert of the lower priority that the router has from now on.
+    LowerPriority,
     Anything,
 }
 
@@ -59,8 +63,8 @@ impl Manners {
 }
 
 impl Oracle {
-    /// Every advert says the interval of its sender, but for one: in version 3 the shortest goes before each goodbye, at the
-    /// same moment. Nothing is said by a router whose term is over.
+    /// Every advert says the interval of its sender, but for one: in version 3 the shortest goes before each goodbye, and before
+    /// the first advert of a lower priority than before, at the same moment. Nothing is said by a router whose term is over.
     pub(super) fn check_manners(&mut self, host: usize, said: Said, now: Time, there: &Host) -> Result<(), Violation> {
         let Said { priority, interval, is_answer } = said;
         let manners = &mut self.records[host].manners;
@@ -68,20 +72,32 @@ impl Oracle {
         if manners.is_over && there.is_running() {
             return violated(now, || format!("I4: host {number} advertises {priority}, and its term is over"));
         }
-        let is_own = [0, parameters.priority.get()].contains(&priority);
+        let is_hasty = interval == takeover::HASTE && priority > 0;
+        let falls_back = is_hasty && manners.fell_back == Some((now, priority)) && parameters.version == Version::V3;
+        let is_own = [0, parameters.priority.get()].contains(&priority) || falls_back;
         if !is_own {
             return violated(now, || format!("I4: host {number} advertises another's priority {priority}"));
         }
-        let is_hasty = interval == takeover::HASTE && priority > 0;
         let must_hasten = priority == 0 && parameters.version == Version::V3;
         if must_hasten && manners.hastened.is_none_or(|(at, _)| at != now) {
             return violated(now, || format!("I4: host {number} says goodbye and has hastened nobody"));
         }
         self.judged.hastened += u64::from(must_hasten);
-        if matches!(manners.hastened.take(), Some((_, Follows::Goodbye)) if priority > 0) {
-            return violated(now, || format!("I4: host {number} says the shortest interval and no goodbye"));
+        match manners.hastened.take() {
+            Some((_, Follows::Goodbye)) if priority > 0 => {
+                return violated(now, || format!("I4: host {number} says the shortest interval and no goodbye"));
+            }
+            Some((_, Follows::LowerPriority)) if priority == 0 || falls_back => {
+                return violated(now, || format!("I4: host {number} falls back, and says {priority} after that"));
+            }
+            Some(_) | None => {}
         }
-        let follows = if there.interval() == takeover::HASTE { Follows::Anything } else { Follows::Goodbye };
+        self.judged.fell_back += u64::from(falls_back);
+        let follows = match there.interval() {
+            _ if falls_back => Follows::LowerPriority,
+            takeover::HASTE => Follows::Anything,
+            _ => Follows::Goodbye,
+        };
         manners.hastened = (is_hasty && parameters.version == Version::V3).then_some((now, follows));
         if interval != there.interval() && !(is_hasty && parameters.version == Version::V3) {
             return violated(now, || format!("I4: host {number} says another's interval"));
@@ -100,8 +116,10 @@ impl Oracle {
         if manners.is_over && is_late && there.is_running() && there.state() == StateName::Active {
             return violated(now, || format!("I1: host {} is Active, and its term is over", host + 1));
         }
-        if matches!(manners.hastened, Some((at, Follows::Goodbye)) if at < now) {
-            return violated(now, || format!("I4: host {} has said the shortest interval and no goodbye", host + 1));
+        if matches!(manners.hastened, Some((at, Follows::Goodbye | Follows::LowerPriority)) if at < now) {
+            return violated(now, || {
+                format!("I4: host {} has said the shortest interval and nothing after it", host + 1)
+            });
         }
         Ok(())
     }

@@ -52,6 +52,12 @@ impl Oracle {
         }
     }
 
+    /// A router is about to go on with other parameters.
+    pub(crate) fn reconfiguring(&mut self, host: usize, old: &Parameters, new: &Parameters, there: &Host, now: Time) {
+        let falls_back = there.is_active() && there.is_running() && new.priority < old.priority;
+        self.records[host].manners.fell_back = falls_back.then_some((now, old.priority.get()));
+    }
+
     /// A router goes on with other parameters than the `old` ones. An Active Router says so at once; a Backup waits as long
     /// as if it had had them before.
     pub(crate) fn reconfigured(

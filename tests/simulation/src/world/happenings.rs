@@ -163,6 +163,7 @@ impl World<'_> {
     /// A daemon that does not run takes it in when it starts.
     fn reconfigure(&mut self, host: usize, parameters: Parameters) -> Result<(), Violation> {
         let (now, old) = (self.now, *self.hosts[host].parameters());
+        self.oracle.reconfiguring(host, &old, &parameters, &self.hosts[host], now);
         self.hosts[host].configured = parameters;
         self.act(host, |host| host.reconfigure(now))?;
         self.oracle.reconfigured(host, &old, &self.hosts[host], now)

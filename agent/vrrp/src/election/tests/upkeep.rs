@@ -176,6 +176,60 @@ fn other_parameters_count_at_once() {
     assert_eq!(election.deadline(), Some(us(4_218_750)));
 }
 
+/// Who is better now takes over within a few of the shortest intervals, the others wait as before; a second advert follows in case
+/// the first is lost. Version 2 learns no interval.
+#[test]
+fn an_active_that_falls_back_hastens_who_is_better() {
+    let mut election = active();
+    let lower = parameters(60);
+    let now = us(4_000_000);
+    let said = [Action::Hasten(Priority::new(100).unwrap()), Action::Advertise(priority(60))];
+    assert_eq!(election.handle(Event::Parameters(lower), now), said);
+    for at in [4_010_000, 5_010_000] {
+        assert_eq!(election.deadline(), Some(us(at)));
+        assert_eq!(election.handle(Event::Timer, us(at)), [Action::Advertise(priority(60))]);
+    }
+
+    // (own priority, microseconds from the change to takeover)
+    for (own, takeover_us) in [(80, 36_875), (61, 37_617), (59, 3_769_531)] {
+        let mut backup = started(parameters(own));
+        let heard = |priority, interval_ms, at| {
+            let Event::Advert(advert) = advert("10.77.0.1", priority, us(at)) else { panic!("no advert") };
+            Event::Advert(Advert { max_advertise_interval: Duration::from_millis(interval_ms), ..advert })
+        };
+        backup.handle(heard(100, 1_000, 500_000), us(500_000));
+        backup.handle(heard(100, 10, 1_000_000), us(1_000_000));
+        backup.handle(heard(60, 1_000, 1_000_000), us(1_000_000));
+        let waits = backup.deadline().unwrap().since(us(1_000_000));
+        assert_eq!(waits.as_micros(), takeover_us, "{own}");
+    }
+
+    let mut election = started(Parameters { version: Version::V2, ..parameters(100) });
+    election.handle(Event::Timer, us(3_609_375));
+    let lower = Parameters { version: Version::V2, ..lower };
+    assert_eq!(election.handle(Event::Parameters(lower), now), [Action::Advertise(priority(60))]);
+    assert_eq!(election.deadline(), Some(us(5_000_000)));
+}
+
+/// What nobody has looked at yet is no Fault, and neither ends what has begun.
+#[test]
+fn a_check_keeps_a_router_from_serving() {
+    let mut election = Election::new(parameters(100));
+    election.handle(Event::Fault(Cause::Unchecked), us(0));
+    election.handle(Event::Startup, us(0));
+    assert_eq!((name(&election), election.deadline()), (StateName::Initialize, None));
+    election.handle(Event::Fault(Cause::Check), us(1));
+    assert_eq!(name(&election), StateName::Fault);
+    election.handle(Event::Recovered(Cause::Unchecked), us(2));
+    assert_eq!(name(&election), StateName::Fault);
+    let actions = election.handle(Event::Recovered(Cause::Check), us(3));
+    assert_eq!((name(&election), reasons(&actions)), (StateName::Backup, vec![Reason::Recovered(Cause::Check)]));
+
+    let mut election = active();
+    let actions = election.handle(Event::Fault(Cause::Check), us(4_000_000));
+    assert_eq!((effects(&actions), name(&election)), (LEAVING.to_vec(), StateName::Fault));
+}
+
 #[test]
 fn a_router_goes_on_where_it_stopped() {
     let before = active();

@@ -1,0 +1,190 @@
+//! Health checks: what a virtual router's service depends on, looked at again and again outside of the election thread.
+//!
+//! Each check is a task of its own, on a thread that does nothing else: one that hangs holds up no takeover. What it has come to lies on the [`board`], for people to see; the election thread hears
+//! only what has changed, in one piece of [mail](crate::mailbox) at a time, however many checks there are.
+
+mod address;
+pub mod board;
+mod command;
+mod connection;
+mod file;
+mod grpc;
+mod http;
+mod hysteresis;
+mod interface;
+mod patience;
+mod process;
+mod task;
+mod tcp;
+mod tls;
+
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use vrrp::{
+    Family,
+    track::{Effect, Reading},
+};
+
+pub use self::{
+    command::{problems as command_problems, user as command_user},
+    task::Checks,
+    tls::roots,
+};
+
+/// A check, as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What is looked at.
+    pub subject: Subject,
+    /// Time between two looks, 10 ms to an hour.
+    pub interval: Duration,
+    /// How long one may take; no longer than `interval`.
+    pub timeout: Duration,
+    /// Looks in a row that must go well until it passes.
+    pub rise: u32,
+    /// Looks in a row that must go wrong until it fails.
+    pub fall: u32,
+    /// What it counts for before its first result; `None`: nothing, and that result counts at once.
+    pub start: Option<Reading>,
+}
+
+/// What a check looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Whether a request is answered as it should be.
+    Http(HttpRequest),
+    /// Whether a connection is accepted.
+    Tcp(Endpoint),
+    /// Whether a server says that it serves, by the health protocol of gRPC.
+    Grpc(GrpcRequest),
+    /// Whether a program ends with status 0.
+    Command(Command),
+    /// Whether processes run.
+    Process(Processes),
+    /// The number that a file holds.
+    File(PathBuf),
+    /// Whether an interface is up and has carrier.
+    Interface(String),
+    /// Whether an address on the link answers for itself.
+    Address(Neighbor),
+}
+
+/// Where something is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A host, by name or address without brackets, and a port.
+    Tcp(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// How a server is known that is reached over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The name or address that its certificate must be for.
+    pub server: String,
+    /// Who must have signed it.
+    pub trust: Trust,
+}
+
+/// Who may have signed a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those whom the host trusts.
+    Host,
+    /// The certificates in this file.
+    File(PathBuf),
+    /// Anybody.
+    Anybody,
+}
+
+/// A request over HTTP/1.1, and which answer is a good one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Where the server is.
+    pub endpoint: Endpoint,
+    /// `None`: over plain HTTP.
+    pub tls: Option<Tls>,
+    /// The header field Host.
+    pub host: String,
+    /// Path and query.
+    pub path: String,
+    /// Codes of status that are good.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// What the body must contain, in its first 64 KiB.
+    pub body: Option<String>,
+}
+
+/// A call of `grpc.health.v1.Health/Check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcRequest {
+    /// Where the server is.
+    pub endpoint: Endpoint,
+    /// `None`: over plain HTTP/2.
+    pub tls: Option<Tls>,
+    /// The service that is asked for; empty: the server as a whole.
+    pub service: String,
+}
+
+/// A program, run without a shell, with nothing of the agent's environment and in a process group of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program, an absolute path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Whose rights it has; `None`: the agent's.
+    pub user: Option<String>,
+    /// Which group it is of; `None`: the user's own.
+    pub group: Option<String>,
+}
+
+/// Processes of one program, and how many there must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// The absolute path of the program, or its name as the kernel has it: its first 15 bytes.
+    pub program: String,
+    /// The least number.
+    pub min: usize,
+    /// The greatest number; `None`: any.
+    pub max: Option<usize>,
+}
+
+/// Somebody on the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbor {
+    /// Who.
+    pub who: Who,
+    /// The interface; `None`: that of the default route.
+    pub interface: Option<String>,
+}
+
+/// Who on the link is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever has the address.
+    Address(IpAddr),
+    /// The next hop of the default route of this family.
+    Gateway(Family),
+}
+
+/// That a virtual router goes by a check, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// The name of the check.
+    pub check: String,
+    /// What it does.
+    pub effect: Effect,
+}
+
+impl std::fmt::Display for Tracked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.check)?;
+        if let Some(weight) = self.effect.weight {
+            write!(f, " (weight {weight})")?;
+        }
+        if self.effect.reverse { f.write_str(" reversed") } else { Ok(()) }
+    }
+}

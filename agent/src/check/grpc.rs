@@ -1,0 +1,90 @@
+//! Whether a server says that it serves, by the health protocol of gRPC.
+
+use std::{error::Error, iter};
+
+use hyper::Uri;
+use hyper_util::rt::TokioIo;
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tower_service::Service;
+
+use super::{GrpcRequest, connection};
+
+/// What asks a server.
+#[derive(Debug)]
+pub(super) struct Asker {
+    request: GrpcRequest,
+    client: Option<HealthClient<Channel>>,
+}
+
+impl Asker {
+    pub(super) const fn new(request: GrpcRequest) -> Self {
+        Self { request, client: None }
+    }
+
+    /// Closes the connection.
+    pub(super) fn hang_up(&mut self) {
+        self.client = None;
+    }
+
+    pub(super) async fn look(&mut self) -> Result<String, String> {
+        let request = HealthCheckRequest { service: self.request.service.clone() };
+        let client = self.client.get_or_insert_with(|| client(&self.request));
+        let answer = client.check(request).await.map_err(|status| sentence(&status))?;
+        match answer.into_inner().status() {
+            ServingStatus::Serving => Ok("serving".to_owned()),
+            other @ (ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown) => {
+                Err(other.as_str_name().to_owned())
+            }
+        }
+    }
+}
+
+/// A client that connects when it is asked, and again after a connection was lost.
+fn client(request: &GrpcRequest) -> HealthClient<Channel> {
+    // Only the header :authority is made of it: the connector knows the way.
+    let authority = match &request.endpoint {
+        super::Endpoint::Tcp(host, port) if host.contains(':') => {
+            Endpoint::from_shared(format!("http://[{host}]:{port}"))
+        }
+        super::Endpoint::Tcp(host, port) => Endpoint::from_shared(format!("http://{host}:{port}")),
+        super::Endpoint::Unix(_) => Ok(Endpoint::from_static("http://localhost")),
+    };
+    let authority = authority.unwrap_or_else(|_| Endpoint::from_static("http://localhost"));
+    HealthClient::new(authority.connect_with_connector_lazy(Connector(request.clone())))
+}
+
+/// The innermost reason of a call that failed.
+fn sentence(status: &Status) -> String {
+    let causes = iter::successors(status.source(), |&cause| cause.source());
+    match causes.last() {
+        Some(innermost) => innermost.to_string(),
+        None if status.code() == Code::NotFound => "the server does not know the service".to_owned(),
+        None => format!("{}: {}", status.code(), status.message()),
+    }
+}
+
+/// Connects to the server.
+#[derive(Clone, Debug)]
+struct Connector(GrpcRequest);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<connection::Connection>;
+    type Error = std::io::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let GrpcRequest { endpoint, tls, .. } = self.0.clone();
+        Box::pin(async move {
+            let opened = connection::open(&endpoint, tls.as_ref(), b"h2").await;
+            opened.map(TokioIo::new).map_err(std::io::Error::other)
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! What people see of health checks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::span;
+
+/// A check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: String,
+    /// What it looks at.
+    pub subject: String,
+    /// `passing`, `failing`, `value`, or `unknown` before its first result.
+    pub state: String,
+    /// The value, where it has one.
+    pub value: Option<i32>,
+    /// How long it has been in this state, in milliseconds.
+    pub since_ms: u64,
+    /// What the last look said; nothing before the first.
+    pub detail: Option<String>,
+    /// How long ago that was, in milliseconds.
+    pub looked_ms: Option<u64>,
+    /// How long it took, in microseconds.
+    pub latency_us: u64,
+    /// Looks in a row that say otherwise than its state.
+    pub against: u32,
+    /// How many of them change it.
+    pub needed: u32,
+    /// Looks so far.
+    pub looks: u64,
+    /// Those that failed.
+    pub failures: u64,
+}
+
+/// What a check does to a virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContributionStatus {
+    /// Its name.
+    pub check: String,
+    /// Its state, as in [`CheckStatus::state`].
+    pub state: String,
+    /// What that does.
+    pub effect: EffectStatus,
+}
+
+/// What the state of a check does to a virtual router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum EffectStatus {
+    /// It adds so much to the priority.
+    Points {
+        /// Points, perhaps negative or none.
+        points: i32,
+    },
+    /// It keeps the router from serving.
+    Fault,
+    /// It may, which is not known yet.
+    Awaited,
+}
+
+impl fmt::Display for CheckStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "check {} ({}): {}", self.name, self.subject, self.state)?;
+        if let Some(value) = self.value {
+            write!(f, " {value}")?;
+        }
+        write!(f, " for {}", span(self.since_ms))?;
+        let Some((detail, looked_ms)) = self.detail.as_ref().zip(self.looked_ms) else { return Ok(()) };
+        write!(f, "; {} ago in {} µs: {detail}", span(looked_ms), self.latency_us)?;
+        if self.against > 0 {
+            write!(f, " ({} of {} looks that change it)", self.against, self.needed)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ContributionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.effect {
+            EffectStatus::Points { points: 0 } => write!(f, "{} {}", self.check, self.state),
+            EffectStatus::Points { points } => write!(f, "{} {} ({points:+})", self.check, self.state),
+            EffectStatus::Fault => write!(f, "{} {} (Fault)", self.check, self.state),
+            EffectStatus::Awaited => write!(f, "{} awaited", self.check),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_told_in_a_line() {
+        let status = CheckStatus {
+            name: "ingress".to_owned(),
+            subject: "http://127.0.0.1:80/".to_owned(),
+            state: "passing".to_owned(),
+            value: None,
+            since_ms: 3_200,
+            detail: None,
+            looked_ms: None,
+            latency_us: 0,
+            against: 0,
+            needed: 3,
+            looks: 0,
+            failures: 0,
+        };
+        assert_eq!(status.to_string(), "check ingress (http://127.0.0.1:80/): passing for 3.2 s");
+        let detail = Some("status 503".to_owned());
+        let status = CheckStatus { detail, looked_ms: Some(40), latency_us: 412, against: 2, ..status };
+        let expected = "check ingress (http://127.0.0.1:80/): passing for 3.2 s; 40 ms ago in 412 µs: status 503 \
+                        (2 of 3 looks that change it)";
+        assert_eq!(status.to_string(), expected);
+    }
+
+    #[test]
+    fn a_contribution_is_told_in_words() {
+        let cases = [
+            (EffectStatus::Points { points: 0 }, "gw failing"),
+            (EffectStatus::Points { points: -60 }, "gw failing (-60)"),
+            (EffectStatus::Points { points: 20 }, "gw failing (+20)"),
+            (EffectStatus::Fault, "gw failing (Fault)"),
+            (EffectStatus::Awaited, "gw awaited"),
+        ];
+        for (effect, expected) in cases {
+            let status = ContributionStatus { check: "gw".to_owned(), state: "failing".to_owned(), effect };
+            assert_eq!(status.to_string(), expected);
+        }
+    }
+}
