@@ -480,10 +480,11 @@ fn xdp_does_not_see_a_stripped_tag() -> Result<()> {
     let siege = Siege::lay(&lab, 2, "", "learned")?;
     let transitions = |status: &Status| status.tally("web-a", Family::Ipv4, "transitions").unwrap_or(0);
     let before = transitions(&siege.cluster.agent(1)?.status()?);
-    let tagged = Advert { tags: vec![[0x8100, 5]], ..siege.tempting(1, Family::Ipv4) }.frame();
-    // A goodbye that n1's next advert follows too soon has no effect.
+    let tagged = |family| Advert { tags: vec![[0x8100, 5]], ..siege.tempting(1, family) }.frame();
+    let tagged = FAMILIES.map(tagged);
+    // Goodbyes that n1's next adverts follow too soon have no effect, and one of one family alone has none.
     until("n2 to take over", GENEROUS, || {
-        inject(&siege.cluster.attacker, &tagged, 1)?;
+        tagged.iter().try_for_each(|frame| inject(&siege.cluster.attacker, frame, 1))?;
         Ok((transitions(&siege.cluster.agent(1)?.status()?) > before).then_some(()))
     })
 }

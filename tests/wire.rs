@@ -11,7 +11,6 @@ use harness::{
 use vrrp_wire::{Family, MacAddr};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
-const ROUTER: &str = Cluster::ROUTERS[0];
 /// Virtual Router MAC Addresses of VRID 51. RFC 9568 §7.3.
 const IPV4_MAC: MacAddr = MacAddr([0, 0, 0x5e, 0, 1, 51]);
 const IPV6_MAC: MacAddr = MacAddr([0, 0, 0x5e, 0, 2, 51]);

@@ -154,7 +154,6 @@ impl Reactor {
                 warn!(?slept, "the host was suspended");
                 self.routers.iter_mut().for_each(|router| router.slept(slept, &mut self.desk, now));
             }
-            self.settle_groups(now);
             let late = self.takeovers_due(now);
             // The heartbeat at the end of a turn opens a closed fence: then nothing that closed it may be unread.
             let seemed_hung = now.since(beat_at) + beat_every >= hung_after;

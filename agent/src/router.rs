@@ -100,6 +100,8 @@ pub struct VirtualRouter {
     only_to: Option<Successor>,
     /// When it takes over from a silent Active Router, with its group; `None` where that does not come by itself.
     takeover_at: Option<Instant>,
+    /// Something has happened to it that its group has not looked at yet.
+    is_unsettled: bool,
     /// What is to be said of the virtual router whose lead it has followed last.
     leader: Option<String>,
 }
@@ -172,6 +174,7 @@ impl VirtualRouter {
             handover: None,
             only_to: None,
             takeover_at: None,
+            is_unsettled: true,
             leader: None,
             config,
         }
@@ -358,6 +361,7 @@ impl VirtualRouter {
     }
 
     fn handle(&mut self, event: Event, desk: &mut Desk, now: Instant) {
+        self.is_unsettled = true;
         let actions = self.election.handle(event, now);
         // An advert goes before all that follows from it, and leaves with others where nothing does.
         let is_urgent = actions.len() > 1;

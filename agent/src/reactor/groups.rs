@@ -39,6 +39,7 @@ impl Reactor {
     /// Finds out anew which virtual routers move together.
     pub(super) fn regroup(&mut self, now: Instant) {
         let known = mem::take(&mut self.groups);
+        self.routers.iter_mut().for_each(VirtualRouter::unsettle);
         for (place, router) in self.routers.iter().enumerate() {
             let name = router.group_name();
             let group = self.groups.iter_mut().find(|group| name.is_some() && group.name.as_deref() == name);
@@ -135,6 +136,9 @@ impl Group {
     }
 
     fn settle(&mut self, routers: &mut [VirtualRouter], desk: &mut Desk, now: Instant) {
+        if !self.take_unsettled(routers) {
+            return;
+        }
         for Order { member, event, from } in group::orders(self.elections(routers)) {
             let said = from.and_then(|from| self.member(routers, from)).map(|leader| leader.as_leader());
             if let Some(router) = self.member(routers, member) {
@@ -152,6 +156,14 @@ impl Group {
         if from != state {
             self.report(from, routers, desk, now);
         }
+    }
+
+    fn take_unsettled(&self, routers: &mut [VirtualRouter]) -> bool {
+        let mut is_unsettled = false;
+        for &place in &self.members {
+            is_unsettled |= routers.get_mut(place).is_some_and(VirtualRouter::take_unsettled);
+        }
+        is_unsettled
     }
 
     /// Tells people that it was in `from` until now. That both families of an entry move together is no news.

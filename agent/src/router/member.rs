@@ -1,5 +1,7 @@
 //! A virtual router as one of several that move together.
 
+use std::mem;
+
 use vrrp::{
     Instant,
     election::{Cause, Election, Event, State},
@@ -37,6 +39,16 @@ impl VirtualRouter {
     pub fn follow(&mut self, event: Event, said: Option<String>, desk: &mut Desk, now: Instant) {
         self.leader = said.or_else(|| self.leader.take());
         self.handle(event, desk, now);
+    }
+
+    /// Whether something has happened to it since this was asked last.
+    pub const fn take_unsettled(&mut self) -> bool {
+        mem::replace(&mut self.is_unsettled, false)
+    }
+
+    /// Lets its group look at it, which has changed.
+    pub const fn unsettle(&mut self) {
+        self.is_unsettled = true;
     }
 
     /// Takes in when its group takes over.

@@ -302,7 +302,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// At any time a node is Active for all members or for none, and runs when there is something to be done. In the calm that
     /// follows one node is Active for all, the others are Backup for all, nobody changes its state any more, and none that
