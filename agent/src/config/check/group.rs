@@ -2,7 +2,7 @@
 
 use vrrp_wire::Priority;
 
-use super::{check_unique, repeated, router::family_of};
+use super::{check_unique, health, repeated, router::family_of};
 use crate::config::{
     Membership, VirtualRouter,
     diagnostic::{Fault, Report},
@@ -103,6 +103,7 @@ fn check_names(file: &File, report: &mut Report<'_>) {
 }
 
 fn check_group(file: &File, group: &file::Group, report: &mut Report<'_>) {
+    health::check_references(&group.checks, file, report);
     let Some(Located { value: listed, place }) = group.virtual_routers.given() else { return };
     if listed.is_empty() {
         report.error(place, Fault::new("there is no virtual router", "list those that are to move together"));

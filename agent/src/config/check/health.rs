@@ -14,7 +14,7 @@ use crate::{
     },
     config::{
         diagnostic::{Fault, Place, Report},
-        file::File,
+        file::{self, File},
         health,
         table::{Field, Located},
         value::health::Url,
@@ -69,36 +69,57 @@ pub(super) fn checks(file: &File, report: &mut Report<'_>) -> Vec<Check> {
     checks
 }
 
-/// What goes by `references`, names of checks; reports those that there are none of.
-pub(super) fn tracked(
-    references: &Field<Vec<Located<String>>>,
-    file: &File,
-    report: &mut Report<'_>,
-) -> Option<Vec<Tracked>> {
-    if references.is_absent() {
-        return Some(Vec::new());
-    }
-    let references = references.value()?;
+/// Reports what is wrong with `references`, names of checks.
+pub(super) fn check_references(references: &Field<Vec<Located<String>>>, file: &File, report: &mut Report<'_>) {
+    let Some(references) = references.value() else { return };
     for (again, _) in repeated(references, |reference| reference.value.as_str()) {
         report.error(&again.place, Fault::new(format!("{:?} is listed twice", again.value), "list each check once"));
     }
-    references.iter().map(|reference| track(reference, file, report)).collect()
+    let known: Vec<_> = file.checks.iter().filter_map(|check| check.name.value()).map(String::as_str).collect();
+    // A check without a legal name is the mistake where there is one.
+    if known.len() < file.checks.len() {
+        return;
+    }
+    for reference in references.iter().filter(|reference| !known.contains(&reference.value.as_str())) {
+        let remedy = match known.as_slice() {
+            [] => format!("add a [[check]] with name = {:?}", reference.value),
+            _ => format!("choose one of {}, or add a [[check]]", known.join(", ")),
+        };
+        report.error(&reference.place, Fault::new(format!("there is no check {:?}", reference.value), remedy));
+    }
 }
 
-fn track(reference: &Located<String>, file: &File, report: &mut Report<'_>) -> Option<Tracked> {
-    let named = |check: &&health::Check| check.name.value() == Some(&reference.value);
-    let Some(check) = file.checks.iter().find(named) else {
-        let known: Vec<_> = file.checks.iter().filter_map(|check| check.name.value()).map(String::as_str).collect();
-        // A check without a legal name is the mistake where there is one.
-        if known.len() == file.checks.len() {
-            let remedy = match known.as_slice() {
-                [] => format!("add a [[check]] with name = {:?}", reference.value),
-                _ => format!("choose one of {}, or add a [[check]]", known.join(", ")),
-            };
-            report.error(&reference.place, Fault::new(format!("there is no check {:?}", reference.value), remedy));
+/// What `entry` goes by: its own checks and, in a group, those of the group and of all members. So a weight moves all of them, and
+/// none has another priority than the others because of it.
+pub(super) fn tracked(entry: &file::VirtualRouter, file: &File) -> Option<Vec<Tracked>> {
+    let mut tracked: Vec<Tracked> = Vec::new();
+    for references in shared(entry, file).into_iter().filter(|references| !references.is_absent()) {
+        for reference in references.value()? {
+            if !tracked.iter().any(|known| known.check == reference.value) {
+                tracked.push(track(reference, file)?);
+            }
         }
-        return None;
+    }
+    Some(tracked)
+}
+
+/// Where the checks of `entry` are listed.
+fn shared<'f>(entry: &'f file::VirtualRouter, file: &'f File) -> Vec<&'f Field<Vec<Located<String>>>> {
+    let mut lists = vec![&entry.checks];
+    let lists_name = |group: &&file::Group, name: &String| {
+        group.virtual_routers.value().is_some_and(|members| members.iter().any(|member| member.value == *name))
     };
+    let group = entry.name.value().and_then(|name| file.groups.iter().find(|group| lists_name(group, name)));
+    if let Some(group) = group {
+        lists.push(&group.checks);
+        let is_member = |other: &&file::VirtualRouter| other.name.value().is_some_and(|name| lists_name(&group, name));
+        lists.extend(file.virtual_routers.iter().filter(is_member).map(|member| &member.checks));
+    }
+    lists
+}
+
+fn track(reference: &Located<String>, file: &File) -> Option<Tracked> {
+    let check = file.checks.iter().find(|check| check.name.value() == Some(&reference.value))?;
     Some(Tracked { check: reference.value.clone(), effect: effect(check)? })
 }
 
@@ -389,7 +410,7 @@ fn neighbor(written: &health::Check, file: &File, report: &mut Report<'_>) -> Op
     let given = written.address.given()?;
     let who = given.value;
     if let Who::Address(address) = who {
-        let is_it = |entry: &&crate::config::file::VirtualRouter| {
+        let is_it = |entry: &&file::VirtualRouter| {
             let extra = entry.extra_addresses.value().into_iter().flatten();
             entry.addresses.value().into_iter().flatten().chain(extra).any(|own| own.value.addr() == address)
         };

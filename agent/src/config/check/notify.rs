@@ -31,7 +31,9 @@ const REPEAT: Duration = Duration::from_mins(1);
 /// The checked form of every `[[notify]]` that is not wrong; what is wrong is reported.
 pub(super) fn check(file: &File, report: &mut Report<'_>) -> Vec<Notify> {
     check_unique(file.notify.iter().map(|notify| &notify.name), report);
-    let known: BTreeSet<_> = file.virtual_routers.iter().filter_map(|router| router.name.value()).collect();
+    let routers = file.virtual_routers.iter().map(|router| &router.name);
+    let known: BTreeSet<_> =
+        routers.chain(file.groups.iter().map(|group| &group.name)).filter_map(Field::value).collect();
     file.notify
         .iter()
         .filter_map(|notify| {

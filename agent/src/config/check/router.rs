@@ -76,7 +76,8 @@ pub(super) fn routers<'f>(file: &'f File, report: &mut Report<'_>) -> Vec<Router
     let mut routers = Vec::new();
     for entry in &file.virtual_routers {
         let members = members(entry, &file.nodes, report);
-        let checks = health::tracked(&entry.checks, file, report);
+        health::check_references(&entry.checks, file, report);
+        let checks = health::tracked(entry, file);
         let families = [Family::Ipv4, Family::Ipv6].into_iter();
         routers.extend(families.filter_map(|family| Router::new(file, entry, family, &members, checks.as_deref())));
     }

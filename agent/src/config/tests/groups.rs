@@ -153,3 +153,28 @@ fn what_changes_less_than_it_seems_is_a_warning() {
         ["virtual_router \"web-b\": sync_families: changes nothing: all addresses are of one IP version"]
     );
 }
+
+/// So that no member has another priority than the others, on any node.
+#[test]
+fn members_go_by_the_checks_of_all_and_of_the_group() {
+    let check = |name: &str| format!("[[check]]\nname = \"{name}\"\ntcp = \"127.0.0.1:80\"\nweight = -60\n");
+    let more = format!(
+        "[[group]]\nname = \"g\"\nvirtual_routers = [\"web-a\", \"web-b\"]\nchecks = [\"of-g\", \"of-a\"]\n{}{}{}",
+        check("of-g"),
+        check("of-a"),
+        check("of-c")
+    );
+    let text = text(&more).replacen("vrid = 53\n", "vrid = 53\nchecks = [\"of-a\"]\n", 1).replacen(
+        "vrid = 51\n",
+        "vrid = 51\nchecks = [\"of-c\"]\n",
+        1,
+    );
+    let config = parse(&text, "n1").unwrap();
+    let checks = |router: &VirtualRouter| router.checks.iter().map(|it| it.check.clone()).collect::<Vec<_>>();
+    let found: Vec<_> = config.virtual_routers.iter().map(checks).collect();
+    assert_eq!(found, [vec!["of-a", "of-g"], vec!["of-g", "of-a"], vec!["of-c"]]);
+    assert_eq!(config.checks.len(), 3);
+
+    let wrong = parse(&text.replacen("\"of-g\", \"of-a\"", "\"of-x\"", 1), "n1").unwrap_err().to_string();
+    assert!(wrong.contains("checks: there is no check \"of-x\""), "{wrong}");
+}
