@@ -94,7 +94,7 @@ fn a_complete_machine_needs_nothing() {
     let plan = Plan::new(&complete(), Needs::Everything);
     assert!(plan.is_empty(), "{plan:?}");
     assert_eq!(plan.commands(&complete()), [""; 0]);
-    assert_eq!(plan.there.len(), 10, "cc, core, bpf-linker and seven tools: {:?}", plan.there);
+    assert_eq!(plan.there.len(), 11, "cc, core, bpf-linker and eight tools: {:?}", plan.there);
 }
 
 #[test]
