@@ -29,13 +29,14 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     let checks = health::checks(file, report);
     let routers = router::routers(file, report);
     holdings::check(file, report);
-    group::check(file, report);
+    let group_checks = group::check(file, report);
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
     let notify = notify::check(file, report);
     check_grace(&file.cluster, report);
     let node = identity::find(identity, &file.nodes, report)?;
-    let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
+    let virtual_routers = routers.iter().filter_map(|router| router.seen_by(node)).collect();
+    let virtual_routers = group::join(file, virtual_routers, &group_checks);
     let is_used = |check: &Check| {
         virtual_routers.iter().flat_map(|router| &router.checks).any(|tracked| tracked.check == check.name)
     };
@@ -53,7 +54,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         process: process(&file.process)?,
         auth: if file.auth.is_absent() { None } else { Some(auth?) },
         checks: checks.into_iter().filter(is_used).collect(),
-        virtual_routers: group::join(file, virtual_routers),
+        virtual_routers,
         notify,
         warnings: Vec::new(),
     })

@@ -166,6 +166,7 @@ pub(super) struct VirtualRouter {
 pub(super) struct Group {
     pub(super) name: Field<String>,
     pub(super) virtual_routers: Field<Vec<Located<String>>>,
+    pub(super) checks: Field<Vec<Located<String>>>,
 }
 
 /// An element of `routes` in a `[[virtual_router]]`.
@@ -218,7 +219,8 @@ impl File {
 
     /// Every name of a check that something goes by.
     pub(super) fn references(&self) -> impl Iterator<Item = &Located<String>> {
-        self.virtual_routers.iter().filter_map(|entry| entry.checks.value()).flatten()
+        let of_routers = self.virtual_routers.iter().map(|entry| &entry.checks);
+        of_routers.chain(self.groups.iter().map(|group| &group.checks)).filter_map(Field::value).flatten()
     }
 }
 
@@ -339,7 +341,11 @@ impl VirtualRouter {
 impl Group {
     fn read(table: &mut Table<'_, '_>) -> Self {
         table.require(&["name", "virtual_routers"]);
-        Self { name: table.scalar("name", value::name), virtual_routers: table.list("virtual_routers", value::name) }
+        Self {
+            name: table.scalar("name", value::name),
+            virtual_routers: table.list("virtual_routers", value::name),
+            checks: table.list("checks", value::name),
+        }
     }
 }
 

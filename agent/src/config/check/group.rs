@@ -2,16 +2,19 @@
 
 use vrrp_wire::Priority;
 
-use super::{check_unique, repeated, router::family_of};
-use crate::config::{
-    Membership, VirtualRouter,
-    diagnostic::{Fault, Report},
-    file::{self, File},
-    table::Located,
+use super::{check_unique, health, repeated, router::family_of};
+use crate::{
+    check::Tracked,
+    config::{
+        Membership, VirtualRouter,
+        diagnostic::{Fault, Report},
+        file::{self, File},
+        table::Located,
+    },
 };
 
-/// Reports what is wrong with groups.
-pub(super) fn check(file: &File, report: &mut Report<'_>) {
+/// The checks of each `[[group]]` by its name, without those that are wrong. Reports what is wrong with groups.
+pub(super) fn check(file: &File, report: &mut Report<'_>) -> Vec<(String, Vec<Tracked>)> {
     check_names(file, report);
     let listed = file.groups.iter().filter_map(|group| group.virtual_routers.value()).flatten();
     for (again, first) in repeated(listed, |member| &member.value) {
@@ -24,10 +27,19 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) {
     for entry in &file.virtual_routers {
         check_sync_families(file, entry, report);
     }
+    let tracked = |group: &file::Group| {
+        let checks = health::tracked(&group.checks, file, report)?;
+        Some((group.name.value()?.clone(), checks))
+    };
+    file.groups.iter().filter_map(tracked).collect()
 }
 
 /// The virtual routers of this node, with their groups.
-pub(super) fn join(file: &File, mut routers: Vec<VirtualRouter>) -> Vec<VirtualRouter> {
+pub(super) fn join(
+    file: &File,
+    mut routers: Vec<VirtualRouter>,
+    group_checks: &[(String, Vec<Tracked>)],
+) -> Vec<VirtualRouter> {
     for router in &mut routers {
         router.group = membership(file, &router.name);
     }
@@ -46,7 +58,30 @@ pub(super) fn join(file: &File, mut routers: Vec<VirtualRouter>) -> Vec<VirtualR
             group.breaks_ties = breaks_ties;
         }
     }
+    share_checks(&mut routers, group_checks);
     routers
+}
+
+/// Every member goes by the checks of all of them and by those of the group, each of which counts once: whatever they do to one
+/// they do to all, and no weight tears them apart.
+fn share_checks(routers: &mut [VirtualRouter], group_checks: &[(String, Vec<Tracked>)]) {
+    let mut shared: Vec<(String, Vec<Tracked>)> = Vec::new();
+    let of_routers = routers.iter().filter_map(|router| Some((&router.group.as_ref()?.group, &router.checks)));
+    for (group, checks) in of_routers.chain(group_checks.iter().map(|(group, checks)| (group, checks))) {
+        let place = shared.iter().position(|(name, _)| name == group).unwrap_or_else(|| {
+            shared.push((group.clone(), Vec::new()));
+            shared.len() - 1
+        });
+        if let Some((_, known)) = shared.get_mut(place) {
+            known.extend(checks.iter().filter(|check| !known.contains(check)).cloned().collect::<Vec<_>>());
+        }
+    }
+    for router in routers {
+        let is_of = |(name, _): &&(String, Vec<Tracked>)| router.group.as_ref().is_some_and(|it| it.group == *name);
+        if let Some((_, checks)) = shared.iter().find(is_of) {
+            router.checks.clone_from(checks);
+        }
+    }
 }
 
 fn rank(router: &VirtualRouter) -> impl Ord {

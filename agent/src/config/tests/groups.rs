@@ -153,3 +153,38 @@ fn what_changes_less_than_it_seems_is_a_warning() {
         ["virtual_router \"web-b\": sync_families: changes nothing: all addresses are of one IP version"]
     );
 }
+
+/// keepalived leaves weights out in a group. Here they count for all members alike, as does a check that means Fault: each check
+/// once, whichever of them goes by it.
+#[test]
+fn members_share_their_checks() {
+    // (checks of web-a, of web-b, of the group, what web-a and web-b go by, what web-c does)
+    let cases = [
+        ("", "", "", &[][..]),
+        ("\"w\"", "", "", &["w"]),
+        ("", "\"w\"", "", &["w"]),
+        ("", "", "\"w\"", &["w"]),
+        ("\"w\"", "\"w\"", "\"w\"", &["w"]),
+        ("\"w\"", "\"f\"", "", &["w", "f"]),
+        ("\"f\"", "", "\"w\"", &["f", "w"]),
+    ];
+    for (one, other, group, expected) in cases {
+        let text = text(&format!(
+            "[[group]]\nname = \"web\"\nvirtual_routers = [\"web-a\", \"web-b\"]\nchecks = [{group}]\n\
+             [[check]]\nname = \"w\"\ntcp = \"127.0.0.1:80\"\nweight = -60\n[[check]]\nname = \"f\"\ntcp = \"127.0.0.1:81\"\n"
+        ));
+        let text = text.replacen("vrid = 53", &format!("vrid = 53\nchecks = [{one}]"), 1);
+        let text = text.replacen("vrid = 52", &format!("vrid = 52\nchecks = [{other}]"), 1);
+        let config = parse(&text, "n1").unwrap();
+        let checks = |at: usize| -> Vec<(String, Option<i16>)> {
+            let tracked = config.virtual_routers[at].checks.iter();
+            tracked.map(|tracked| (tracked.check.clone(), tracked.effect.weight)).collect()
+        };
+        let expected: Vec<_> = expected.iter().map(|&name| (name.to_owned(), (name == "w").then_some(-60))).collect();
+        assert_eq!([checks(0), checks(1)], [expected.clone(), expected.clone()], "{one} {other} {group}");
+        assert_eq!(checks(2), [], "{one} {other} {group}");
+        assert_eq!(config.checks.len(), expected.len(), "{one} {other} {group}");
+    }
+    let wrong = "[[group]]\nname = \"web\"\nvirtual_routers = [\"web-a\", \"web-b\"]\nchecks = [\"w\"]\n";
+    assert_eq!(mistakes_in(&text(wrong)), ["38: group \"web\": checks: there is no check \"w\""]);
+}
