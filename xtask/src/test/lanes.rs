@@ -20,6 +20,14 @@ use crate::process::{self, Interrupt};
 struct Built {
     executable: Option<PathBuf>,
     manifest_path: Option<PathBuf>,
+    profile: Option<Profile>,
+}
+
+/// How a program was built.
+#[derive(Deserialize)]
+struct Profile {
+    /// Whether it runs tests; others are what they are, and built along.
+    test: bool,
 }
 
 /// A program that runs tests.
@@ -41,12 +49,18 @@ pub(super) fn build(package: &str) -> Result<Vec<Program>> {
     }
     let mut programs = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let built: Built = serde_json::from_str(line).with_context(|| format!("cargo reported `{line}`"))?;
-        if let (Some(file), Some(manifest)) = (built.executable, built.manifest_path) {
-            programs.push(Program { file, folder: manifest.parent().unwrap_or(Path::new(".")).to_owned() });
-        }
+        programs.extend(test_program(line).with_context(|| format!("cargo reported `{line}`"))?);
     }
     Ok(programs)
+}
+
+/// The program that runs tests of which `line` tells, if it tells of one.
+fn test_program(line: &str) -> Result<Option<Program>> {
+    let Built { executable, manifest_path, profile } = serde_json::from_str(line)?;
+    let (Some(file), Some(manifest), Some(Profile { test: true })) = (executable, manifest_path, profile) else {
+        return Ok(None);
+    };
+    Ok(Some(Program { file, folder: manifest.parent().unwrap_or(Path::new(".")).to_owned() }))
 }
 
 /// Runs all `programs`, so many at a time, each as `prepare` has it; writes what one printed to `to` when it has ended. Says what
@@ -115,6 +129,24 @@ mod tests {
 
     fn program(file: &str) -> Program {
         Program { file: file.into(), folder: "/".into() }
+    }
+
+    #[test]
+    fn only_programs_of_tests_are_run() {
+        let line = |test: bool, executable: &str| {
+            let profile = format!(r#""profile":{{"opt_level":"0","test":{test}}}"#);
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/w/tests/Cargo.toml",{profile},"executable":{executable}}}"#
+            )
+        };
+        let program = test_program(&line(true, r#""/w/target/wire-1""#)).unwrap().unwrap();
+        assert_eq!((program.file, program.folder), ("/w/target/wire-1".into(), "/w/tests".into()));
+        for other in
+            [line(false, r#""/w/target/vipd-demo""#), line(true, "null"), r#"{"reason":"build-finished"}"#.to_owned()]
+        {
+            assert!(test_program(&other).unwrap().is_none(), "{other}");
+        }
+        assert!(test_program("cargo").is_err());
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn a_complete_machine_needs_nothing() {
     let plan = Plan::new(&complete(), Needs::Everything);
     assert!(plan.is_empty(), "{plan:?}");
     assert_eq!(plan.commands(&complete()), [""; 0]);
-    assert_eq!(plan.there.len(), 11, "cc, core, bpf-linker and eight tools: {:?}", plan.there);
+    assert_eq!(plan.there.len(), 12, "cc, core, bpf-linker and nine tools: {:?}", plan.there);
 }
 
 #[test]
