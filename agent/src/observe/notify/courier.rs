@@ -47,7 +47,7 @@ impl Failure {
 /// Whom events are brought to.
 pub(super) enum Receiver {
     Fifo(fifo::Pipe),
-    Webhook(webhook::Hook),
+    Webhook(Box<webhook::Hook>),
     Mail(mail::Postman),
 }
 

@@ -389,7 +389,7 @@ async fn tell(target: Arc<Notify>, queue: Queue, journal: Journal, phase: watch:
         ),
         Way::Webhook(webhook) => {
             let hook = webhook::Hook::new(webhook.clone(), &target, journal);
-            (Receiver::Webhook(hook), patience(webhook.timeout, webhook.retry, webhook.digest))
+            (Receiver::Webhook(Box::new(hook)), patience(webhook.timeout, webhook.retry, webhook.digest))
         }
         Way::Mail(mail) => {
             (Receiver::Mail(mail::Postman::new(mail.clone())), patience(mail.timeout, mail.retry, mail.digest))
