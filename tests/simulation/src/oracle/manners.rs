@@ -73,9 +73,10 @@ impl Oracle {
             return violated(now, || format!("I4: host {number} advertises {priority}, and its term is over"));
         }
         let is_hasty = interval == takeover::HASTE && priority > 0;
-        let falls_back = is_hasty && manners.fell_back == Some((now, priority)) && parameters.version == Version::V3;
-        let is_own = [0, parameters.priority.get()].contains(&priority) || falls_back;
-        if !is_own {
+        let is_own = [0, parameters.priority.get()].contains(&priority);
+        let may_fall_back = is_hasty && manners.fell_back == Some((now, priority)) && parameters.version == Version::V3;
+        let falls_back = may_fall_back && !is_own;
+        if !is_own && !falls_back {
             return violated(now, || format!("I4: host {number} advertises another's priority {priority}"));
         }
         let must_hasten = priority == 0 && parameters.version == Version::V3;

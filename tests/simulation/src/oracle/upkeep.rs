@@ -54,7 +54,8 @@ impl Oracle {
 
     /// A router is about to go on with other parameters.
     pub(crate) fn reconfiguring(&mut self, host: usize, old: &Parameters, new: &Parameters, there: &Host, now: Time) {
-        let falls_back = there.is_active() && there.is_running() && new.priority < old.priority;
+        // It may become Active by what it takes in before.
+        let falls_back = there.is_running() && new.priority < old.priority;
         self.records[host].manners.fell_back = falls_back.then_some((now, old.priority.get()));
     }
 
