@@ -351,7 +351,7 @@ fn a_hung_active_takes_back_what_is_its_own() -> Result<()> {
     Ok(())
 }
 
-/// After a clean stop nothing is left: no supervisor, and nothing to hand over.
+/// After a clean stop nothing is left: no supervisor, nothing to hand over, and nobody but the peer answers.
 #[test]
 fn a_clean_stop_ends_the_supervisor() -> Result<()> {
     let lab = lab!();
@@ -369,6 +369,10 @@ fn a_clean_stop_ends_the_supervisor() -> Result<()> {
     ensure!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
     let said = agent.run(&["release"])?;
     ensure!(said.ends_with("has left nothing\n"), "{said}");
+    for vip in Cluster::addresses(0) {
+        let macs = answering(&cluster, vip, 20)?;
+        ensure!(macs == BTreeSet::from([cluster.nodes[1].mac()]), "{macs:?} answer for {vip}");
+    }
     Ok(())
 }
 
