@@ -388,7 +388,8 @@ fn whoever_removes_something_is_named() -> Result<()> {
 #[test]
 fn a_removal_is_noticed_though_its_notification_is_lost() -> Result<()> {
     let lab = lab!();
-    let cluster = active(&lab, "", &ClusterConfig { interval: "1s", ..ClusterConfig::default() })?;
+    // A supervisor would hand over for an agent that is stopped so long.
+    let cluster = active(&lab, "", &ClusterConfig { interval: "1s", supervisor: false, ..ClusterConfig::default() })?;
     let node = &cluster.nodes[0];
     node.run("ip", &["link", "add", "other0", "type", "veth", "peer", "name", "other1"])?;
     let flood = |verb: &str| {
@@ -414,7 +415,9 @@ fn a_removal_is_noticed_though_its_notification_is_lost() -> Result<()> {
 fn an_address_that_failed_its_probe_is_added_again() -> Result<()> {
     let lab = lab!();
     for (guard, is_seen) in [("attach = \"off\"", false), ("", true)] {
-        let cluster = active(&lab, "", &ClusterConfig { interval: "1s", guard, ..ClusterConfig::default() })?;
+        // As above.
+        let config = ClusterConfig { interval: "1s", guard, supervisor: false, ..ClusterConfig::default() };
+        let cluster = active(&lab, "", &config)?;
         let node = &cluster.nodes[0];
         for setting in ["accept_dad", "dad_transmits"] {
             node.namespace().set(&format!("ipv6/conf/{}/{setting}", Host::INTERFACE), "1")?;
