@@ -260,7 +260,7 @@ fn what_this_host_lacks_is_told() -> Result<()> {
     let script = lab.write("check", "#!/bin/sh\n")?;
     let tables = "[[check]]\nname = \"a\"\ncommand = [\"/run/lab/check\"]\n\
                   [[check]]\nname = \"b\"\nfile = \"/run/lab/none/value\"\n\
-                  [[check]]\nname = \"c\"\nhttp = \"https://127.0.0.1/\"\nca = \"/run/lab/check\"\n\
+                  [[check]]\nname = \"c\"\nhttp = \"https://127.0.0.1/\"\nca_file = \"/run/lab/check\"\n\
                   [[check]]\nname = \"d\"\ncommand = [\"/bin/true\"]\nuser = \"no-such-user\"\n";
     let file = lab.write("vipd.toml", &config(1, "1s", &["a", "b", "c", "d"], tables)?)?;
     let file = file.to_str().context("an odd path")?;
@@ -273,7 +273,7 @@ fn what_this_host_lacks_is_told() -> Result<()> {
     for expected in [
         "check \"a\": command: `/run/lab/check` cannot be run: it is no executable file\n  help: chmod 755",
         "check \"b\": file: there is no directory `/run/lab/none`",
-        "check \"c\": ca: `/run/lab/check` holds no certificate",
+        "check \"c\": ca_file: `/run/lab/check` holds no certificate",
         "check \"d\": command: there is no user \"no-such-user\"",
     ] {
         ensure!(said.contains(expected), "not told: {expected}\n{said}");

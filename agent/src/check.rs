@@ -6,7 +6,6 @@
 mod address;
 pub mod board;
 mod command;
-mod connection;
 mod file;
 mod grpc;
 mod http;
@@ -16,7 +15,6 @@ mod patience;
 mod process;
 mod task;
 mod tcp;
-mod tls;
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -28,8 +26,8 @@ use vrrp::{
 pub use self::{
     command::{problems as command_problems, user as command_user},
     task::Checks,
-    tls::roots,
 };
+use crate::client::{Endpoint, Server};
 
 /// A check, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,42 +69,11 @@ pub enum Subject {
     Address(Neighbor),
 }
 
-/// Where something is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A host, by name or address without brackets, and a port.
-    Tcp(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-/// How a server is known that is reached over TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// The name or address that its certificate must be for.
-    pub server: String,
-    /// Who must have signed it.
-    pub trust: Trust,
-}
-
-/// Who may have signed a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Those whom the host trusts.
-    Host,
-    /// The certificates in this file.
-    File(PathBuf),
-    /// Anybody.
-    Anybody,
-}
-
 /// A request over HTTP/1.1, and which answer is a good one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// Where the server is.
-    pub endpoint: Endpoint,
-    /// `None`: over plain HTTP.
-    pub tls: Option<Tls>,
+    /// Who is asked.
+    pub server: Server,
     /// The header field Host.
     pub host: String,
     /// Path and query.
@@ -120,10 +87,8 @@ pub struct HttpRequest {
 /// A call of `grpc.health.v1.Health/Check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcRequest {
-    /// Where the server is.
-    pub endpoint: Endpoint,
-    /// `None`: over plain HTTP/2.
-    pub tls: Option<Tls>,
+    /// Who is asked, over HTTP/2.
+    pub server: Server,
     /// The service that is asked for; empty: the server as a whole.
     pub service: String,
 }

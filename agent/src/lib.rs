@@ -8,6 +8,7 @@ pub mod authentication;
 pub mod check;
 pub mod claims;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod daemon;

@@ -6,12 +6,13 @@ use hyper::Uri;
 use hyper_util::rt::TokioIo;
 use tonic::{
     Code, Status,
-    transport::{Channel, Endpoint},
+    transport::{self, Channel},
 };
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tower_service::Service;
 
-use super::{GrpcRequest, connection};
+use super::GrpcRequest;
+use crate::client::{Connection, Endpoint, Server};
 
 /// What asks a server.
 #[derive(Debug)]
@@ -46,15 +47,12 @@ impl Asker {
 /// A client that connects when it is asked, and again after a connection was lost.
 fn client(request: &GrpcRequest) -> HealthClient<Channel> {
     // Only the header :authority is made of it: the connector knows the way.
-    let authority = match &request.endpoint {
-        super::Endpoint::Tcp(host, port) if host.contains(':') => {
-            Endpoint::from_shared(format!("http://[{host}]:{port}"))
-        }
-        super::Endpoint::Tcp(host, port) => Endpoint::from_shared(format!("http://{host}:{port}")),
-        super::Endpoint::Unix(_) => Ok(Endpoint::from_static("http://localhost")),
+    let authority = match &request.server.endpoint {
+        tcp @ Endpoint::Tcp(..) => transport::Endpoint::from_shared(format!("http://{tcp}")),
+        Endpoint::Unix(_) => Ok(transport::Endpoint::from_static("http://localhost")),
     };
-    let authority = authority.unwrap_or_else(|_| Endpoint::from_static("http://localhost"));
-    HealthClient::new(authority.connect_with_connector_lazy(Connector(request.clone())))
+    let authority = authority.unwrap_or_else(|_| transport::Endpoint::from_static("http://localhost"));
+    HealthClient::new(authority.connect_with_connector_lazy(Connector(request.server.clone())))
 }
 
 /// The innermost reason of a call that failed.
@@ -69,10 +67,10 @@ fn sentence(status: &Status) -> String {
 
 /// Connects to the server.
 #[derive(Clone, Debug)]
-struct Connector(GrpcRequest);
+struct Connector(Server);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<connection::Connection>;
+    type Response = TokioIo<Connection>;
     type Error = std::io::Error;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -81,9 +79,9 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let GrpcRequest { endpoint, tls, .. } = self.0.clone();
+        let server = self.0.clone();
         Box::pin(async move {
-            let opened = connection::open(&endpoint, tls.as_ref(), b"h2").await;
+            let opened = server.connect(b"h2").await;
             opened.map(TokioIo::new).map_err(std::io::Error::other)
         })
     }

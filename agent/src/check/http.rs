@@ -1,33 +1,19 @@
 //! Whether a server answers a request as it should, over a connection that stays open where the server leaves it so.
 
-use http_body_util::{BodyExt, Empty};
-use hyper::{
-    Request, Response,
-    body::{Bytes, Incoming},
-    client::conn::http1::{SendRequest, handshake},
-    header,
-};
-use hyper_util::rt::TokioIo;
-use tokio::task::JoinSet;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, header};
 
 use super::HttpRequest;
+use crate::client::http::{Line, read};
 
 /// Bytes of a body that are read. A connection with a longer one is not used again.
 const BODY_MAX: usize = 64 * 1024;
-const USER_AGENT: &str = concat!("vipd/", env!("CARGO_PKG_VERSION"));
 
 /// What asks a server.
 #[derive(Debug)]
 pub(super) struct Asker {
     request: HttpRequest,
     line: Option<Line>,
-}
-
-/// An open connection, which ends with this.
-#[derive(Debug)]
-struct Line {
-    sender: SendRequest<Empty<Bytes>>,
-    _driver: JoinSet<()>,
 }
 
 impl Asker {
@@ -47,37 +33,25 @@ impl Asker {
         {
             return self.judge(line, response).await;
         }
-        let line = self.connect().await?;
+        let line = Line::open(&self.request.server).await?;
         let (line, response) = self.ask(line).await.map_err(|error| format!("no answer: {error}"))?;
         self.judge(line, response).await
     }
 
-    async fn connect(&self) -> Result<Line, String> {
-        let stream = super::connection::open(&self.request.endpoint, self.request.tls.as_ref(), b"http/1.1").await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // Whoever asks is told of the same error.
-            let _ = connection.await;
-        });
-        Ok(Line { sender, _driver: driver })
-    }
-
     async fn ask(&self, mut line: Line) -> Result<(Line, Response<Incoming>), hyper::Error> {
-        line.sender.ready().await?;
-        let mut request = Request::new(Empty::new());
+        let mut request = Request::new(Full::default());
         // Both were checked with the configuration.
         *request.uri_mut() = self.request.path.parse().unwrap_or_default();
         let host = header::HeaderValue::from_str(&self.request.host);
         request.headers_mut().insert(header::HOST, host.unwrap_or(header::HeaderValue::from_static("")));
-        request.headers_mut().insert(header::USER_AGENT, header::HeaderValue::from_static(USER_AGENT));
-        let response = line.sender.send_request(request).await?;
+        let response = line.send(request).await?;
         Ok((line, response))
     }
 
     async fn judge(&mut self, line: Line, response: Response<Incoming>) -> Result<String, String> {
         let status = response.status().as_u16();
-        let (body, is_whole) = read(response.into_body()).await.map_err(|error| format!("no whole answer: {error}"))?;
+        let (body, is_whole) =
+            read(response.into_body(), BODY_MAX).await.map_err(|error| format!("no whole answer: {error}"))?;
         if is_whole {
             self.line = Some(line);
         }
@@ -91,21 +65,6 @@ impl Asker {
             Some(_) | None => Ok(format!("status {status}")),
         }
     }
-}
-
-/// The beginning of a body, and whether it is all of it.
-async fn read(mut body: Incoming) -> Result<(Vec<u8>, bool), hyper::Error> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
-        if bytes.len() > BODY_MAX {
-            bytes.truncate(BODY_MAX);
-            return Ok((bytes, false));
-        }
-    }
-    Ok((bytes, true))
 }
 
 fn contains(body: &[u8], wanted: &[u8]) -> bool {

@@ -18,10 +18,11 @@ use tokio::{
 use vrrp::track::Reading;
 
 use super::{
-    Check, Endpoint, Subject, Who, address,
+    Check, Subject, Who, address,
     board::{Board, CheckMemory},
     command, file, grpc, http, interface, process, tcp,
 };
+use crate::client::Endpoint;
 
 /// Over how long the first looks of all checks are spread; less where a check's interval is shorter.
 const SPREAD: Duration = Duration::from_millis(250);
@@ -244,11 +245,11 @@ impl fmt::Display for Subject {
         let scheme = |is_secret| if is_secret { "https" } else { "http" };
         match self {
             Self::Http(request) => {
-                write!(f, "{}://{}{}", scheme(request.tls.is_some()), request.endpoint, request.path)
+                write!(f, "{}://{}{}", scheme(request.server.tls.is_some()), request.server.endpoint, request.path)
             }
             Self::Tcp(endpoint) => write!(f, "tcp {endpoint}"),
-            Self::Grpc(request) if request.service.is_empty() => write!(f, "grpc {}", request.endpoint),
-            Self::Grpc(request) => write!(f, "grpc {} {}", request.endpoint, request.service),
+            Self::Grpc(request) if request.service.is_empty() => write!(f, "grpc {}", request.server.endpoint),
+            Self::Grpc(request) => write!(f, "grpc {} {}", request.server.endpoint, request.service),
             Self::Command(command) => write!(f, "command {}", command.program.display()),
             Self::Process(processes) => write!(f, "process {}", processes.program),
             Self::File(path) => write!(f, "file {}", path.display()),
@@ -257,16 +258,6 @@ impl fmt::Display for Subject {
                 Who::Address(address) => write!(f, "address {address}"),
                 Who::Gateway(family) => write!(f, "gateway over {family}"),
             },
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

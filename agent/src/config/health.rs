@@ -2,25 +2,23 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use hyper::Uri;
 use vrrp::track::Reading;
 
 use super::{
     diagnostic::Place,
     table::{Field, Located, Table},
-    value::{
-        self,
-        health::{self, Url},
-    },
+    value::{self, health},
 };
-use crate::check::{Endpoint, Who};
+use crate::{check::Who, client::Endpoint};
 
 /// `[[check]]`.
 pub(super) struct Check {
     pub(super) heading: Place,
     pub(super) name: Field<String>,
-    pub(super) http: Field<Url>,
+    pub(super) http: Field<Uri>,
     pub(super) tcp: Field<Endpoint>,
-    pub(super) grpc: Field<Url>,
+    pub(super) grpc: Field<Uri>,
     pub(super) command: Field<Vec<Located<String>>>,
     pub(super) process: Field<String>,
     pub(super) file: Field<PathBuf>,
@@ -37,7 +35,7 @@ pub(super) struct Check {
     pub(super) body: Field<String>,
     pub(super) host: Field<String>,
     pub(super) socket: Field<PathBuf>,
-    pub(super) ca: Field<PathBuf>,
+    pub(super) ca_file: Field<PathBuf>,
     pub(super) verify: Field<bool>,
     pub(super) service: Field<String>,
     pub(super) user: Field<String>,
@@ -72,7 +70,7 @@ impl Check {
             body: table.scalar("body", health::words),
             host: table.scalar("host", health::host_header),
             socket: table.scalar("socket", health::socket),
-            ca: table.scalar("ca", value::absolute_path),
+            ca_file: table.scalar("ca_file", value::absolute_path),
             verify: table.scalar("verify", value::boolean),
             service: table.scalar("service", health::words),
             user: table.scalar("user", value::name),

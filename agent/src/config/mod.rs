@@ -34,7 +34,6 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, Family, MacAddr, Priority, Version, Vrid};
 
-pub(crate) use self::value::notify::parse_url;
 use self::{diagnostic::Report, file::File};
 pub use self::{
     diagnostic::{Diagnostic, Severity},

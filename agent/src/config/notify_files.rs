@@ -7,6 +7,7 @@ use super::{
     file::{File, Notify},
 };
 use crate::{
+    client::{self, Trust},
     observe::notify::hook_file::{self, RunAs},
     secret::Secret,
 };
@@ -24,10 +25,10 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) {
             }
         }
         if let Some(ca_file) = notify.ca_file.given()
-            && let Err(error) = crate::observe::notify::tls::roots(Some(&ca_file.value))
+            && let Err(error) = client::roots(&Trust::File(ca_file.value.clone()))
         {
             let remedy = "name a file with one or more certificates in PEM";
-            report.error(&ca_file.place, Fault::new(format!("{error:#}"), remedy));
+            report.error(&ca_file.place, Fault::new(error, remedy));
         }
     }
 }

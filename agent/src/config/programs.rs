@@ -6,7 +6,10 @@ use super::{
     health,
     table::Field,
 };
-use crate::check::{Check, Subject, Tls, Trust, command_problems, roots};
+use crate::{
+    check::{Check, Subject, command_problems},
+    client::{Tls, Trust, roots},
+};
 
 /// Looks for what `checks`, those of this node, need.
 pub(super) fn check(file: &File, checks: &[Check], report: &mut Report<'_>) {
@@ -28,8 +31,12 @@ pub(super) fn check(file: &File, checks: &[Check], report: &mut Report<'_>) {
                     report.error(place(&written.file, written), Fault::new(what, "make it, or mend the path"));
                 }
             }
-            Subject::Http(request) => check_trust(request.tls.as_ref(), place(&written.http, written), written, report),
-            Subject::Grpc(request) => check_trust(request.tls.as_ref(), place(&written.grpc, written), written, report),
+            Subject::Http(request) => {
+                check_trust(request.server.tls.as_ref(), place(&written.http, written), written, report);
+            }
+            Subject::Grpc(request) => {
+                check_trust(request.server.tls.as_ref(), place(&written.grpc, written), written, report);
+            }
             Subject::Tcp(_) | Subject::Process(_) | Subject::Interface(_) | Subject::Address(_) => {}
         }
     }
@@ -39,10 +46,11 @@ fn check_trust(tls: Option<&Tls>, url: &Place, written: &health::Check, report: 
     let Some(Tls { trust, .. }) = tls else { return };
     if let Err(what) = roots(trust) {
         let (place, remedy) = match trust {
-            Trust::Host => (url, "install ca-certificates, or give ca = ..., or verify = false"),
-            Trust::File(_) | Trust::Anybody => {
-                (place(&written.ca, written), "name a file of certificates in PEM, from -----BEGIN CERTIFICATE----- on")
-            }
+            Trust::Host => (url, "install ca-certificates, or give ca_file = ..., or verify = false"),
+            Trust::File(_) | Trust::Anybody => (
+                place(&written.ca_file, written),
+                "name a file of certificates in PEM, from -----BEGIN CERTIFICATE----- on",
+            ),
         };
         report.error(place, Fault::new(what, remedy));
     }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use hyper::Uri;
 use vrrp::{
     Priority,
     track::{Contribution, Effect, Reading},
@@ -9,15 +10,13 @@ use vrrp::{
 
 use super::{check_unique, repeated};
 use crate::{
-    check::{
-        Check, Command, Endpoint, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tls, Tracked, Trust, Who,
-    },
+    check::{Check, Command, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tracked, Who},
+    client::{Endpoint, Server, Trust},
     config::{
         diagnostic::{Fault, Place, Report},
         file::{self, File},
         health,
         table::{Field, Located},
-        value::health::Url,
     },
 };
 
@@ -235,7 +234,7 @@ fn check_keys(written: &health::Check, kind: Kind, report: &mut Report<'_>) {
         (place(&written.body), &[Http]),
         (place(&written.host), &[Http]),
         (place(&written.socket), &[Http, Grpc]),
-        (place(&written.ca), &[Http, Grpc]),
+        (place(&written.ca_file), &[Http, Grpc]),
         (place(&written.verify), &[Http, Grpc]),
         (place(&written.service), &[Grpc]),
         (place(&written.user), &[Command]),
@@ -278,9 +277,9 @@ fn subject(written: &health::Check, kind: Kind, file: &File, report: &mut Report
         Kind::Grpc => {
             let url = written.grpc.value()?;
             check_path(written, url, report);
-            let (endpoint, tls) = server(written, url, &url.host, report)?;
+            let server = server(written, url, report)?;
             let service = if written.service.is_absent() { String::new() } else { written.service.value()?.clone() };
-            Subject::Grpc(GrpcRequest { endpoint, tls, service })
+            Subject::Grpc(GrpcRequest { server, service })
         }
         Kind::Command => Subject::Command(command(written, report)?),
         Kind::Process => Subject::Process(processes(written, report)?),
@@ -292,9 +291,6 @@ fn subject(written: &health::Check, kind: Kind, file: &File, report: &mut Report
 
 fn http(written: &health::Check, report: &mut Report<'_>) -> Option<HttpRequest> {
     let url = written.http.value()?;
-    let host = if written.host.is_absent() { url.authority.clone() } else { written.host.value()?.clone() };
-    // The certificate is that of the host which is asked for, wherever it is.
-    let name = if written.host.is_absent() { url.host.clone() } else { without_port(&host).to_owned() };
     let status = match written.status.given() {
         None if written.status.is_absent() => vec![200..=399],
         None => return None,
@@ -305,12 +301,19 @@ fn http(written: &health::Check, report: &mut Report<'_>) -> Option<HttpRequest>
         }
         Some(given) => given.value.iter().map(|status| status.value.clone()).collect(),
     };
-    let (endpoint, tls) = server(written, url, &name, report)?;
+    let mut server = server(written, url, report)?;
+    let mut host = url.authority().map(ToString::to_string).unwrap_or_default();
+    if !written.host.is_absent() {
+        host.clone_from(written.host.value()?);
+        // The certificate is that of the host which is asked for, wherever it is.
+        if let Some(tls) = &mut server.tls {
+            without_port(&host).clone_into(&mut tls.server);
+        }
+    }
     Some(HttpRequest {
-        endpoint,
-        tls,
+        server,
         host,
-        path: url.path.clone(),
+        path: url.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         status,
         body: if written.body.is_absent() { None } else { Some(written.body.value()?.clone()) },
     })
@@ -326,40 +329,39 @@ fn without_port(host: &str) -> &str {
 }
 
 /// gRPC has its own path.
-fn check_path(written: &health::Check, url: &Url, report: &mut Report<'_>) {
-    if url.path != "/"
+fn check_path(written: &health::Check, url: &Uri, report: &mut Report<'_>) {
+    if url.path_and_query().is_some_and(|path| path != "/")
         && let Some(place) = place(&written.grpc)
     {
-        let what = format!("the path {:?} is not that of a gRPC server", url.path);
+        let what = format!("the path {:?} is not that of a gRPC server", url.path());
         report.error(place, Fault::new(what, "end it after the port; `service` says which service is asked for"));
     }
 }
 
-/// Where the server is, and how TLS is agreed upon with it, if it is.
-fn server(written: &health::Check, url: &Url, name: &str, report: &mut Report<'_>) -> Option<(Endpoint, Option<Tls>)> {
-    let endpoint = match written.socket.given() {
-        None if written.socket.is_absent() => Endpoint::Tcp(url.host.clone(), url.port),
-        None => return None,
-        Some(socket) => Endpoint::Unix(socket.value.clone()),
-    };
-    if url.is_secure {
-        return Some((endpoint, Some(Tls { server: name.to_owned(), trust: trust(written, report)? })));
+/// Who is asked, and how TLS is agreed upon with it, if it is.
+fn server(written: &health::Check, url: &Uri, report: &mut Report<'_>) -> Option<Server> {
+    let is_secure = url.scheme_str() == Some("https");
+    let mut server = Server::of(url, if is_secure { trust(written, report)? } else { Trust::Host })?;
+    if !is_secure {
+        for place in [place(&written.ca_file), place(&written.verify)].into_iter().flatten() {
+            report.error(place, Fault::new("means nothing without TLS", "remove it, or write https:// in the URL"));
+        }
     }
-    for place in [place(&written.ca), place(&written.verify)].into_iter().flatten() {
-        report.error(place, Fault::new("means nothing without TLS", "remove it, or write https:// in the URL"));
+    if !written.socket.is_absent() {
+        server.endpoint = Endpoint::Unix(written.socket.value()?.clone());
     }
-    Some((endpoint, None))
+    Some(server)
 }
 
 fn trust(written: &health::Check, report: &mut Report<'_>) -> Option<Trust> {
     let verifies = written.verify.or_default(true)?;
-    match (written.ca.given(), verifies) {
+    match (written.ca_file.given(), verifies) {
         (Some(ca), false) => {
             let what = "verify = false believes every certificate, whoever has signed it";
             report.error(&ca.place, Fault::new(what, "remove one of the two"));
             None
         }
-        (None, _) if !written.ca.is_absent() => None,
+        (None, _) if !written.ca_file.is_absent() => None,
         (None, false) => Some(Trust::Anybody),
         (None, true) => Some(Trust::Host),
         (Some(ca), true) => Some(Trust::File(ca.value.clone())),

@@ -3,7 +3,10 @@
 use vrrp::track::{Effect, Reading};
 
 use super::*;
-use crate::check::{Command, Endpoint, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tls, Trust, Who};
+use crate::{
+    check::{Command, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Who},
+    client::{Endpoint, Server, Tls, Trust},
+};
 
 /// The base text, whose first virtual router goes by the check `c` with these `keys`.
 fn text(keys: &str) -> String {
@@ -30,8 +33,7 @@ fn tcp(host: &str, port: u16) -> Endpoint {
 #[test]
 fn a_request_is_made_of_an_url() {
     let plain = HttpRequest {
-        endpoint: tcp("127.0.0.1", 80),
-        tls: None,
+        server: Server { endpoint: tcp("127.0.0.1", 80), tls: None },
         host: "127.0.0.1".to_owned(),
         path: "/".to_owned(),
         status: vec![200..=399],
@@ -39,8 +41,7 @@ fn a_request_is_made_of_an_url() {
     };
     assert_eq!(http("http = \"http://127.0.0.1\""), plain);
     let full = HttpRequest {
-        endpoint: tcp("::1", 8080),
-        tls: None,
+        server: Server { endpoint: tcp("::1", 8080), tls: None },
         host: "www.example.org:81".to_owned(),
         path: "/healthz?full=1".to_owned(),
         status: vec![204..=204, 300..=302],
@@ -49,23 +50,25 @@ fn a_request_is_made_of_an_url() {
     let keys = "http = \"http://[::1]:8080/healthz?full=1\"\nhost = \"www.example.org:81\"\nbody = \"ok\"\n\
                 status = [204, \"300-302\"]";
     assert_eq!(http(keys), full);
-    let unix =
-        HttpRequest { endpoint: Endpoint::Unix("/run/app.sock".into()), host: "app".to_owned(), ..plain.clone() };
+    let socket = Server { endpoint: Endpoint::Unix("/run/app.sock".into()), tls: None };
+    let unix = HttpRequest { server: socket, host: "app".to_owned(), ..plain.clone() };
     assert_eq!(http("http = \"http://app/\"\nsocket = \"/run/app.sock\""), unix);
 
     let tls = |server: &str, trust| Some(Tls { server: server.to_owned(), trust });
-    let secure = HttpRequest { endpoint: tcp("127.0.0.1", 443), tls: tls("127.0.0.1", Trust::Host), ..plain };
+    let secure =
+        HttpRequest { server: Server { endpoint: tcp("127.0.0.1", 443), tls: tls("127.0.0.1", Trust::Host) }, ..plain };
     assert_eq!(http("http = \"https://127.0.0.1/\""), secure);
-    assert_eq!(http("http = \"https://127.0.0.1/\"\nverify = false").tls, tls("127.0.0.1", Trust::Anybody));
-    let named = "http = \"https://127.0.0.1/\"\nca = \"/etc/ca.pem\"\nhost = \"www.example.org:8443\"";
-    assert_eq!(http(named).tls, tls("www.example.org", Trust::File("/etc/ca.pem".into())));
+    assert_eq!(http("http = \"https://127.0.0.1/\"\nverify = false").server.tls, tls("127.0.0.1", Trust::Anybody));
+    let named = "http = \"https://127.0.0.1/\"\nca_file = \"/etc/ca.pem\"\nhost = \"www.example.org:8443\"";
+    assert_eq!(http(named).server.tls, tls("www.example.org", Trust::File("/etc/ca.pem".into())));
 }
 
 #[test]
 fn each_kind_of_check_is_read() {
     assert_eq!(subject("tcp = \"[::1]:443\""), Subject::Tcp(tcp("::1", 443)));
     assert_eq!(subject("tcp = \"localhost:443\""), Subject::Tcp(tcp("localhost", 443)));
-    let grpc = GrpcRequest { endpoint: tcp("127.0.0.1", 50051), tls: None, service: "app".to_owned() };
+    let grpc =
+        GrpcRequest { server: Server { endpoint: tcp("127.0.0.1", 50051), tls: None }, service: "app".to_owned() };
     assert_eq!(subject("grpc = \"http://127.0.0.1:50051\"\nservice = \"app\""), Subject::Grpc(grpc));
     let command = Command {
         program: "/usr/bin/check".into(),
@@ -168,8 +171,14 @@ fn what_could_never_pass_is_refused() {
         ),
         ("tcp = \"127.0.0.1\"", "32: check \"c\": tcp: \"127.0.0.1\" is not HOST:PORT"),
         ("tcp = \"::1:80\"", "32: check \"c\": tcp: \"::1:80\" is not HOST:PORT"),
-        ("http = \"ftp://127.0.0.1/\"", "32: check \"c\": http: \"ftp://127.0.0.1/\" is not an URL of http or https"),
-        ("http = \"http://a@b/\"", "32: check \"c\": http: \"http://a@b/\" has a user in it"),
+        (
+            "http = \"ftp://127.0.0.1/\"",
+            "32: check \"c\": http: \"ftp://127.0.0.1/\": it is no URL of http or https with a host",
+        ),
+        (
+            "http = \"http://a@b/\"",
+            "32: check \"c\": http: \"http://a@b/\": it has a user in it, who would not be sent",
+        ),
         (
             "http = \"http://b/\"\nstatus = []",
             "33: check \"c\": status: no status would be a good one, so the check could never pass",
@@ -180,8 +189,8 @@ fn what_could_never_pass_is_refused() {
         ),
         ("http = \"http://b/\"\nverify = false", "33: check \"c\": verify: means nothing without TLS"),
         (
-            "http = \"https://b/\"\nverify = false\nca = \"/a\"",
-            "34: check \"c\": ca: verify = false believes every certificate, whoever has signed it",
+            "http = \"https://b/\"\nverify = false\nca_file = \"/a\"",
+            "34: check \"c\": ca_file: verify = false believes every certificate, whoever has signed it",
         ),
         ("http = \"http://b/\"\nuser = \"a\"", "33: check \"c\": user: means nothing for a check of kind http"),
         ("grpc = \"http://b/c\"", "32: check \"c\": grpc: the path \"/c\" is not that of a gRPC server"),
@@ -222,6 +231,10 @@ fn what_could_never_pass_is_refused() {
     for (keys, expected) in cases {
         assert_eq!(mistakes_in(&text(keys)), [expected], "{keys}");
     }
+}
+
+#[test]
+fn the_kernel_takes_no_long_path_of_a_socket() {
     let socket = format!("http = \"http://b/\"\nsocket = \"/{}\"", "x".repeat(107));
     let expected = "33: check \"c\": socket: a path of 108 bytes is too long for a Unix socket";
     assert_eq!(mistakes_in(&text(&socket)), [expected]);

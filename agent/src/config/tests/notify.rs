@@ -117,7 +117,7 @@ fn what_is_wrong_is_said() {
             "fifo = \"/f\"\non = [\"Active\"]\nseverity = \"critical\"",
             &["on: no change to these states is ever critical, so nothing is told"],
         ),
-        ("webhook = \"ftp://example.org\"", &["webhook: it is no URL of http:// or https:// with a host"]),
+        ("webhook = \"ftp://example.org\"", &["webhook: it is no URL of http or https with a host"]),
         (
             "webhook = \"http://example.org\"\ntoken = \"/t\"",
             &["token: the token would be sent over http:// for everybody to read"],
@@ -200,7 +200,7 @@ fn files_are_looked_at() {
         ),
         (
             "webhook = \"https://example.org\"\nca_file = \"DIR/plain\"",
-            vec!["notify \"x\": ca_file: there is no certificate in `DIR/plain`".to_owned()],
+            vec!["notify \"x\": ca_file: `DIR/plain` holds no certificate".to_owned()],
         ),
     ] {
         assert_eq!(read(&dir, lines), expected, "{lines}");

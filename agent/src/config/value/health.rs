@@ -12,7 +12,8 @@ use vrrp::{Family, track::Reading};
 
 use super::{choice, duration, name, never_a_host, number, printable, shown, text};
 use crate::{
-    check::{Endpoint, Who},
+    check::Who,
+    client::{self, Endpoint},
     config::diagnostic::Fault,
 };
 
@@ -21,45 +22,11 @@ const SPANS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::fr
 /// Longest path of a Unix socket that the kernel takes, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// What an URL says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Url {
-    pub(in crate::config) is_secure: bool,
-    /// Name or address, without brackets.
-    pub(in crate::config) host: String,
-    pub(in crate::config) port: u16,
-    /// Host and port as they are written.
-    pub(in crate::config) authority: String,
-    /// Path and query.
-    pub(in crate::config) path: String,
-}
-
 /// `http://…` or `https://…`.
-pub(in crate::config) fn url(value: &DeValue<'_>) -> Result<Url, Fault> {
+pub(in crate::config) fn url(value: &DeValue<'_>) -> Result<Uri, Fault> {
     let text = printable(text(value, "http://127.0.0.1:80/healthz")?)?;
     let remedy = r#"write it as in "http://127.0.0.1:10254/healthz" or "https://127.0.0.1/""#;
-    let fault = || Fault::new(format!("{text:?} is not an URL of http or https"), remedy);
-    let uri: Uri = text.parse().map_err(|_| fault())?;
-    let is_secure = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        Some(_) | None => return Err(fault()),
-    };
-    let authority = uri.authority().ok_or_else(fault)?;
-    if authority.as_str().contains('@') {
-        return Err(Fault::new(format!("{text:?} has a user in it"), "leave it out: nothing is sent of it"));
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = match authority.port() {
-        Some(port) => port.as_str().parse().map_err(|_| fault())?,
-        None if is_secure => 443,
-        None => 80,
-    };
-    if host.is_empty() || port == 0 {
-        return Err(fault());
-    }
-    let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    Ok(Url { is_secure, host, port, authority: authority.to_string(), path })
+    client::parse_url(text).map_err(|what| Fault::new(format!("{text:?}: {what}"), remedy))
 }
 
 /// `HOST:PORT`, an IPv6 address in brackets.

@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::{choice, duration, printable, span, text};
 use crate::{
+    client,
     config::{diagnostic::Fault, notify::MailTls},
     observe::event::{Condition, Severity},
     secret::Secret,
@@ -29,17 +30,8 @@ pub(in crate::config) fn argument(value: &DeValue<'_>) -> Result<String, Fault> 
 
 /// Where something is sent to. It is not quoted: it may be a secret.
 pub(in crate::config) fn url(value: &DeValue<'_>) -> Result<Uri, Fault> {
-    parse_url(text(value, "https://hooks.example.org/vipd")?)
+    client::parse_url(text(value, "https://hooks.example.org/vipd")?)
         .map_err(|what| Fault::new(what, r#"write it as in "https://hooks.example.org/vipd""#))
-}
-
-/// The URL that `text` is, or what is wrong with it.
-pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
-    let url: Uri = text.parse().map_err(|error| format!("it is no URL: {error}"))?;
-    match (url.scheme_str(), url.host()) {
-        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url),
-        _ => Err("it is no URL of http:// or https:// with a host".to_owned()),
-    }
 }
 
 /// Where a secret is kept.

@@ -11,7 +11,6 @@ mod keepalived;
 mod lanes;
 mod mail;
 mod queue;
-pub mod tls;
 mod webhook;
 
 use std::{

@@ -4,29 +4,22 @@ mod alerts;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
-use http_body_util::{BodyExt, Full, Limited};
+use anyhow::{Context, anyhow};
+use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
-    body::{Bytes, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT},
-};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    body::Bytes,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 use serde_json::json;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use self::alerts::Alerts;
-use super::{courier::Failure, tls};
+use super::courier::Failure;
 use crate::{
-    config::{
-        self,
-        notify::{Notify, Webhook, WebhookFormat, WebhookTarget},
-    },
+    client::{self, Trust},
+    config::notify::{Notify, Webhook, WebhookFormat, WebhookTarget},
     observe::{event::Event, journal::Journal},
 };
 
@@ -39,13 +32,9 @@ const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// Where Alertmanager takes alerts, if the URL does not say it.
 const ALERTS_PATH: &str = "/api/v2/alerts";
 
-type Connection = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-
 /// A receiver behind a URL.
 pub(super) struct Hook {
     config: Webhook,
-    /// Made when it is needed first.
-    client: Option<Connection>,
     /// What holds now, for a receiver that goes by that.
     alerts: Option<Alerts>,
     journal: Journal,
@@ -56,7 +45,7 @@ impl Hook {
     pub(super) fn new(config: Webhook, target: &Arc<Notify>, journal: Journal) -> Self {
         let alerts = (config.format == WebhookFormat::Alertmanager)
             .then(|| Alerts::new(Arc::clone(target), config.repeat, journal.latest()));
-        Self { config, client: None, alerts, journal }
+        Self { config, alerts, journal }
     }
 
     /// Looks what holds now, since events were skipped.
@@ -93,18 +82,17 @@ impl Hook {
         Ok(())
     }
 
-    async fn send(&mut self, body: String) -> Result<(), Failure> {
+    async fn send(&self, body: String) -> Result<(), Failure> {
         let request = self.request(body).map_err(|error| Failure::later(&error))?;
-        let client = self.client().map_err(|error| Failure::later(&error))?;
-        // The URL may be a secret, and the error names no more than the host at most.
-        let answer = client.request(request).await.context("the receiver cannot be reached");
-        judge(answer.map_err(|error| Failure::later(&error))?).await
+        let trust = self.config.ca_file.clone().map_or(Trust::Host, Trust::File);
+        // The URL may be a secret, and the error names no more than host and port.
+        let answer = client::http::send(request, trust, ANSWER_MAX).await;
+        judge(&answer.map_err(|why| Failure::later(&anyhow!("the receiver cannot be reached: {why}")))?)
     }
 
     fn request(&self, body: String) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder().method(Method::POST).uri(self.url()?);
         request = request.header(CONTENT_TYPE, "application/json");
-        request = request.header(USER_AGENT, concat!("vipd/", env!("CARGO_PKG_VERSION")));
         if let Some(token) = &self.config.token {
             let bearer = Zeroizing::new(format!("Bearer {}", token.read()?.as_str()));
             let mut bearer = HeaderValue::from_str(&bearer).context("the token cannot be sent")?;
@@ -118,7 +106,7 @@ impl Hook {
         let url = match &self.config.target {
             WebhookTarget::Url(url) => url.clone(),
             WebhookTarget::Secret(secret) => {
-                let url = config::parse_url(&secret.read()?).map_err(anyhow::Error::msg);
+                let url = client::parse_url(&secret.read()?).map_err(anyhow::Error::msg);
                 url.with_context(|| format!("{secret} holds no URL"))?
             }
         };
@@ -129,29 +117,16 @@ impl Hook {
         parts.path_and_query = Some(ALERTS_PATH.parse().context("no path")?);
         Uri::from_parts(parts).context("no URL")
     }
-
-    fn client(&mut self) -> anyhow::Result<&Connection> {
-        match &mut self.client {
-            Some(client) => Ok(client),
-            none @ None => {
-                let tls = tls::client(self.config.ca_file.as_deref())?;
-                let connector =
-                    HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-                Ok(none.insert(Client::builder(TokioExecutor::new()).build(connector)))
-            }
-        }
-    }
 }
 
 /// What an answer means.
-async fn judge(answer: Response<Incoming>) -> Result<(), Failure> {
+fn judge(answer: &Response<Vec<u8>>) -> Result<(), Failure> {
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
     if status.is_success() {
         return Ok(());
     }
-    let said = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+    let said = String::from_utf8_lossy(answer.body());
     let said: String = said.trim().chars().take(SHOWN_MAX).filter(|char| !char.is_control()).collect();
     let why = format!("the receiver answers {status}{}{said}", if said.is_empty() { "" } else { ": " });
     match status {

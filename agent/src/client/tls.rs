@@ -1,4 +1,4 @@
-//! TLS to servers that are checked.
+//! TLS to servers, and whose certificates are believed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use rustls::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Tls, Trust, connection::Connection};
+use super::{Connection, Tls, Trust};
 
 /// The certificates that `trust` goes by; a sentence says why there are none.
 pub fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, String> {
