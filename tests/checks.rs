@@ -54,8 +54,6 @@ fn addresses_follow_the_ingress() -> Result<()> {
     let cycles = env::var("VIPD_TESTS_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(5);
     let lab = lab!();
     let config = config(3, "100ms", &["ingress"], HTTP)?;
-    // After a goodbye the next node is ahead of the last by Skew_Time of 10 ms: as much of that as may be, on a busy machine.
-    let config = config.replace("nodes = [\"n1\", \"n2\", \"n3\"]", "priorities = { n1 = 254, n2 = 250, n3 = 1 }");
     let mut cluster = Cluster::with_config(&lab, 3, config)?;
     let mut ingress = cluster.nodes.iter().map(|node| node.nginx(&INGRESS)).collect::<Result<Vec<Nginx>>>()?;
     cluster.start_all()?;
