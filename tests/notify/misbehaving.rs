@@ -90,6 +90,12 @@ fn programs_that_misbehave_delay_nobody() -> Result<()> {
     let error = |name: &str| target(&status, name)["last_error"].as_str().unwrap_or_default().to_owned();
     ensure!(error("hangs") == "`/run/lab/hangs` was killed: it took longer than 2s", "{}", error("hangs"));
     ensure!(error("prints") == "`/run/lab/prints` was killed: it took longer than 2s", "{}", error("prints"));
+    let transcript = agent.process.transcript();
+    let mut printed = transcript.lines().filter(|line| line.contains("`/run/lab/prints` says: y"));
+    let first =
+        printed.next().and_then(|line| line.split_once(" event=")).context("nothing is said of what it prints")?.1;
+    let of_one = transcript.lines().filter(|line| line.ends_with(&format!("/prints` says: y event={first}"))).count();
+    ensure!(of_one == 20, "{of_one} lines are logged of what it printed once");
     ensure!(error("crashes") == "`/run/lab/crashes` failed: SIGSEGV", "{}", error("crashes"));
 
     // The end does not wait for them either.

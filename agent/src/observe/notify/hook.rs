@@ -18,6 +18,8 @@ use crate::{
 
 /// What a pipe holds, in bytes.
 const PIPE: usize = 64 * 1024;
+/// Of what a program prints, so many lines are logged.
+const LINES_MAX: usize = 20;
 /// How long a program that was killed is waited for.
 const DEATH_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -61,7 +63,7 @@ async fn run_examined(
             // One that cannot be killed now is held by the kernel; it is reaped when it ends.
             let _ = timeout(DEATH_PATIENCE, running.kill()).await;
         }
-        for line in running.said().lines() {
+        for line in running.said().lines().take(LINES_MAX) {
             info!(event = event.sequence, "`{program}` says: {}", line.escape_debug());
         }
     }
