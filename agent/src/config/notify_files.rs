@@ -1,10 +1,12 @@
-//! What is wrong with the programs and secrets that `[[notify]]` names, at the place where it names them.
+//! What is wrong with the programs, secrets and certificates that `[[notify]]` and `[[hetzner]]` name, at the place where they
+//! name them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     diagnostic::{Fault, Report},
     file::{File, Notify},
+    table::Field,
 };
 use crate::{
     client::{self, Trust},
@@ -17,19 +19,29 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) {
     for notify in &file.notify {
         check_program(notify, report);
         check_pipe(notify, report);
-        for secret in [&notify.webhook_secret, &notify.token, &notify.password] {
-            if let Some(given) = secret.given()
-                && let Some((what, remedy)) = Secret::examine(&given.value)
-            {
-                report.error(&given.place, Fault::new(what.to_string(), remedy));
-            }
+        check_secrets([&notify.webhook_secret, &notify.token, &notify.password], report);
+        check_certificates(&notify.ca_file, report);
+    }
+    for entry in &file.hetzner {
+        check_secrets([&entry.password, &entry.token], report);
+        check_certificates(&entry.ca_file, report);
+    }
+}
+
+fn check_secrets<const N: usize>(secrets: [&Field<Secret>; N], report: &mut Report<'_>) {
+    for given in secrets.into_iter().filter_map(Field::given) {
+        if let Some((what, remedy)) = Secret::examine(&given.value) {
+            report.error(&given.place, Fault::new(what.to_string(), remedy));
         }
-        if let Some(ca_file) = notify.ca_file.given()
-            && let Err(error) = client::roots(&Trust::File(ca_file.value.clone()))
-        {
-            let remedy = "name a file with one or more certificates in PEM";
-            report.error(&ca_file.place, Fault::new(error, remedy));
-        }
+    }
+}
+
+fn check_certificates(ca_file: &Field<PathBuf>, report: &mut Report<'_>) {
+    if let Some(ca_file) = ca_file.given()
+        && let Err(error) = client::roots(&Trust::File(ca_file.value.clone()))
+    {
+        let remedy = "name a file with one or more certificates in PEM";
+        report.error(&ca_file.place, Fault::new(error, remedy));
     }
 }
 
