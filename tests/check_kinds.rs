@@ -222,13 +222,13 @@ fn commands() -> Result<()> {
     )?;
     cluster.start(0)?;
     let agent = cluster.agent(0)?;
-    expect(agent, "good", "passing", "status 0")?;
+    expect(agent, "good", "passing", "exit status 0")?;
     expect(agent, "hangs", "failing", "no result within 300ms")?;
-    expect(agent, "loud", "failing", "status 3, having said \"nobody\"")?;
+    expect(agent, "loud", "failing", "exit status 3, having said \"nobody\"")?;
     lab.write("stop", "")?;
-    expect(agent, "good", "failing", "status 1")?;
+    expect(agent, "good", "failing", "exit status 1")?;
     fs::remove_file("/run/lab/stop")?;
-    expect(agent, "good", "passing", "status 0")?;
+    expect(agent, "good", "passing", "exit status 0")?;
     // At most those of the look that goes on.
     let sleepers = || processes("4242");
     ensure!(sleepers()?.len() <= 2, "children are left: {:?}", sleepers()?);

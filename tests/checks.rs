@@ -271,10 +271,10 @@ fn what_this_host_lacks_is_told() -> Result<()> {
     };
     let said = format!("{error:#}");
     for expected in [
-        "check \"a\": command: `/run/lab/check` cannot be run: it is no executable file\n  help: chmod 755",
+        "check \"a\": command: `/run/lab/check` cannot be executed by the user 0 who runs it (mode 0644)\n  help: chmod 755",
         "check \"b\": file: there is no directory `/run/lab/none`",
         "check \"c\": ca_file: `/run/lab/check` holds no certificate",
-        "check \"d\": command: there is no user \"no-such-user\"",
+        "check \"d\": user: there is no user \"no-such-user\"",
     ] {
         ensure!(said.contains(expected), "not told: {expected}\n{said}");
     }

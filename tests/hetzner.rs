@@ -191,7 +191,7 @@ fn what_goes_elsewhere_is_fetched_back() -> Result<()> {
 fn a_restart_in_the_middle_goes_on() -> Result<()> {
     let lab = lab!();
     let (mut cluster, api) = cluster(&lab, 1, &[("failover", FAILOVER)])?;
-    api.state().robot.takes = Duration::from_secs(5);
+    api.state().robot.takes = Duration::from_secs(15);
     cluster.start_all()?;
     wait_for_change(&api, 0, 0)?;
     let agent = cluster.agent(0)?;
@@ -200,7 +200,10 @@ fn a_restart_in_the_middle_goes_on() -> Result<()> {
     let mut state = api.state();
     ensure!(state.robot.active() == Some(robot::SERVERS[0]), "{:?}", state.robot);
     ensure!(state.robot.switches == 1, "{} switches", state.robot.switches);
+    // The first request was given up, and the others found the address locked.
     ensure!(state.given_up == 1, "the request was not under way when the program was replaced");
+    let requests = state.asked.iter().filter(|asked| asked.changes()).count();
+    ensure!(requests >= 2, "the next program did not ask");
     Ok(())
 }
 

@@ -23,11 +23,11 @@ use vrrp::{
     track::{Effect, Reading},
 };
 
-pub use self::{
-    command::{problems as command_problems, user as command_user},
-    task::Checks,
+pub use self::task::Checks;
+use crate::{
+    client::{Endpoint, Server},
+    program::Program,
 };
-use crate::client::{Endpoint, Server};
 
 /// A check, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum Subject {
     /// Whether a server says that it serves, by the health protocol of gRPC.
     Grpc(GrpcRequest),
     /// Whether a program ends with status 0.
-    Command(Command),
+    Command(Program),
     /// Whether processes run.
     Process(Processes),
     /// The number that a file holds.
@@ -91,19 +91,6 @@ pub struct GrpcRequest {
     pub server: Server,
     /// The service that is asked for; empty: the server as a whole.
     pub service: String,
-}
-
-/// A program, run without a shell, with nothing of the agent's environment and in a process group of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The program, an absolute path.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// Whose rights it has; `None`: the agent's.
-    pub user: Option<String>,
-    /// Which group it is of; `None`: the user's own.
-    pub group: Option<String>,
 }
 
 /// Processes of one program, and how many there must be.

@@ -25,6 +25,7 @@ pub mod observe;
 pub mod operator;
 pub mod packet;
 pub mod perform;
+pub mod program;
 pub mod reactor;
 pub mod readiness;
 pub mod realtime;

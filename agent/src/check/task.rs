@@ -250,7 +250,7 @@ impl fmt::Display for Subject {
             Self::Tcp(endpoint) => write!(f, "tcp {endpoint}"),
             Self::Grpc(request) if request.service.is_empty() => write!(f, "grpc {}", request.server.endpoint),
             Self::Grpc(request) => write!(f, "grpc {} {}", request.server.endpoint, request.service),
-            Self::Command(command) => write!(f, "command {}", command.program.display()),
+            Self::Command(command) => write!(f, "command {}", command.path.display()),
             Self::Process(processes) => write!(f, "process {}", processes.program),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Interface(name) => write!(f, "interface {name}"),

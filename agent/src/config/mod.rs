@@ -2,8 +2,8 @@
 //!
 //! [`Config`] is the checked form: behind it every value is legal. The way there is `file`, the tables as written,
 //! then `check`, the rules; both report every mistake they find before the configuration is refused. `key_files`
-//! adds what is wrong with the files that `[auth]` names, and `notify_files` what is wrong with those of `[[notify]]` and
-//! `[[hetzner]]`.
+//! adds what is wrong with the files that `[auth]` names, and `host` what checks, notifications and `[[hetzner]]` lack on this
+//! host.
 
 mod check;
 mod diagnostic;
@@ -12,10 +12,9 @@ mod file;
 mod group;
 mod health;
 pub mod hetzner;
+mod host;
 mod key_files;
 pub mod notify;
-mod notify_files;
-mod programs;
 mod table;
 mod value;
 
@@ -398,8 +397,9 @@ impl Config {
         let config = file.as_ref().and_then(|file| check::check(file, identity, &mut report));
         if let Some(file) = &file {
             key_files::check(file, &mut report);
-            notify_files::check(file, &mut report);
-            programs::check(file, config.as_ref().map_or(&[], |config| &config.checks), &mut report);
+            host::check_notifications(file, &mut report);
+            host::check_hetzner(file, &mut report);
+            host::check_checks(file, config.as_ref().map_or(&[], |config| &config.checks), &mut report);
         }
         Self::conclude(config, report)
     }

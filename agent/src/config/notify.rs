@@ -7,6 +7,7 @@ use lettre::message::Mailbox;
 
 use crate::{
     observe::event::{Condition, Event, Severity, Subject},
+    program::Program,
     secret::Secret,
 };
 
@@ -68,14 +69,8 @@ impl Way {
 /// A program that is run for each change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exec {
-    /// The file, an absolute path.
-    pub program: PathBuf,
-    /// Its first arguments; those that tell of the change follow.
-    pub arguments: Vec<String>,
-    /// As which user it runs; `None`: as the agent's.
-    pub user: Option<String>,
-    /// With which group; `None`: that of the user.
-    pub group: Option<String>,
+    /// Which; arguments that tell of the change follow its own.
+    pub program: Program,
     /// How long it may run, 100 ms to an hour. Default 30 s.
     pub timeout: Duration,
 }
@@ -200,10 +195,7 @@ mod tests {
     #[test]
     fn who_is_told_of_what() {
         let exec = Exec {
-            program: "/hook".into(),
-            arguments: Vec::new(),
-            user: None,
-            group: None,
+            program: Program { path: "/hook".into(), arguments: Vec::new(), user: None, group: None },
             timeout: Duration::from_secs(30),
         };
         let all = Notify {

@@ -10,7 +10,7 @@ use vrrp::{
 
 use super::{check_unique, repeated};
 use crate::{
-    check::{Check, Command, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tracked, Who},
+    check::{Check, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tracked, Who},
     client::{Endpoint, Server, Trust},
     config::{
         diagnostic::{Fault, Place, Report},
@@ -18,6 +18,7 @@ use crate::{
         health,
         table::{Field, Located},
     },
+    program::Program,
 };
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
@@ -368,7 +369,7 @@ fn trust(written: &health::Check, report: &mut Report<'_>) -> Option<Trust> {
     }
 }
 
-fn command(written: &health::Check, report: &mut Report<'_>) -> Option<Command> {
+fn command(written: &health::Check, report: &mut Report<'_>) -> Option<Program> {
     let given = written.command.given()?;
     let [program, arguments @ ..] = given.value.as_slice() else {
         let remedy = r#"write the program and its arguments: ["/usr/local/bin/check", "--quick"]"#;
@@ -381,13 +382,11 @@ fn command(written: &health::Check, report: &mut Report<'_>) -> Option<Command> 
         report.error(&program.place, Fault::new(format!("{:?} is not an absolute path", program.value), remedy));
         return None;
     }
-    let optional =
-        |field: &Field<String>| if field.is_absent() { Some(None) } else { Some(Some(field.value()?.clone())) };
-    Some(Command {
-        program: path,
+    Some(Program {
+        path,
         arguments: arguments.iter().map(|argument| argument.value.clone()).collect(),
-        user: optional(&written.user)?,
-        group: optional(&written.group)?,
+        user: written.user.unless_wrong()?.value().cloned(),
+        group: written.group.unless_wrong()?.value().cloned(),
     })
 }
 

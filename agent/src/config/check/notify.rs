@@ -11,6 +11,7 @@ use crate::{
         table::{Field, Located},
     },
     observe::event::{Condition, Severity},
+    program::Program,
 };
 
 /// How long a program may run, where the file does not say it.
@@ -166,10 +167,12 @@ fn exec(notify: &file::Notify, report: &mut Report<'_>) -> Option<Exec> {
         report.error(&program.place, Fault::new(what, "write the whole path, from / on; no shell looks for it"));
     }
     Some(Exec {
-        program: program.value.clone().into(),
-        arguments: arguments.iter().map(|argument| argument.value.clone()).collect(),
-        user: notify.user.unless_wrong()?.value().cloned(),
-        group: notify.group.unless_wrong()?.value().cloned(),
+        program: Program {
+            path: program.value.clone().into(),
+            arguments: arguments.iter().map(|argument| argument.value.clone()).collect(),
+            user: notify.user.unless_wrong()?.value().cloned(),
+            group: notify.group.unless_wrong()?.value().cloned(),
+        },
         timeout: notify.timeout.or_default(EXEC_TIMEOUT)?,
     })
 }

@@ -4,8 +4,9 @@ use vrrp::track::{Effect, Reading};
 
 use super::*;
 use crate::{
-    check::{Command, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Who},
+    check::{GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Who},
     client::{Endpoint, Server, Tls, Trust},
+    program::Program,
 };
 
 /// The base text, whose first virtual router goes by the check `c` with these `keys`.
@@ -70,8 +71,8 @@ fn each_kind_of_check_is_read() {
     let grpc =
         GrpcRequest { server: Server { endpoint: tcp("127.0.0.1", 50051), tls: None }, service: "app".to_owned() };
     assert_eq!(subject("grpc = \"http://127.0.0.1:50051\"\nservice = \"app\""), Subject::Grpc(grpc));
-    let command = Command {
-        program: "/usr/bin/check".into(),
+    let command = Program {
+        path: "/usr/bin/check".into(),
         arguments: vec!["-q".to_owned()],
         user: Some("nobody".to_owned()),
         group: None,

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     config::notify::{Exec, Fifo, LineFormat, Mail, MailTls, Notify, Way, Webhook, WebhookFormat, WebhookTarget},
     observe::event::{Condition, Severity},
+    program::Program,
     secret::Secret,
 };
 
@@ -26,10 +27,12 @@ fn each_way_has_its_defaults() {
         (
             "exec = [\"/etc/vipd/notify\", \"\", \"a b\"]",
             Way::Exec(Exec {
-                program: "/etc/vipd/notify".into(),
-                arguments: vec![String::new(), "a b".to_owned()],
-                user: None,
-                group: None,
+                program: Program {
+                    path: "/etc/vipd/notify".into(),
+                    arguments: vec![String::new(), "a b".to_owned()],
+                    user: None,
+                    group: None,
+                },
                 timeout: seconds(30),
             }),
         ),

@@ -1,39 +1,25 @@
-//! Runs a program for an event: no shell, its own process group, a deadline, and output that is read and mostly thrown away.
+//! Runs a program for an event, with a deadline.
 
-use std::{
-    io,
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{io, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use tokio::{
-    io::AsyncReadExt,
-    net::unix::pipe,
-    process::{Child, Command},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tracing::info;
 
-use super::{hook_file::RunAs, keepalived};
+use super::keepalived;
 use crate::{
     config::notify::Exec,
     observe::event::{Event, Subject},
+    program::{Occasion, Program, Running, describe},
 };
 
-/// Where programs are looked for by the program that is run.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Of its output, so many bytes are logged.
-const SAID_MAX: usize = 2048;
-/// How much is read at a time: what a pipe holds.
-const CHUNK: usize = 64 * 1024;
-/// How long a program that prints without end waits for each chunk beyond the first.
-const SLOW_DOWN: Duration = Duration::from_millis(1);
+/// What a pipe holds, in bytes.
+const PIPE: usize = 64 * 1024;
+/// How long a program that was killed is waited for.
+const DEATH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,53 +32,67 @@ pub(super) enum Ended {
     Aborted,
 }
 
+/// What says why a program is not to be run.
+type Examine = fn(&Program) -> Result<(), String>;
+
 /// Runs the program for `event`, until it ends, its time is over, or `abort` says so. In the last two cases its process group
-/// is killed.
-pub(super) async fn run(exec: &Exec, event: &Event, abort: impl Future<Output = ()>) -> Ended {
-    let program = exec.program.display();
-    let (mut child, mut output) = match start(exec, event) {
-        Ok(started) => started,
-        Err(error) => return Ended::Badly(format!("{error:#}")),
+/// is killed. It is not run where its file is no longer what the configuration was checked for.
+pub(super) async fn run(exec: &Arc<Exec>, event: &Arc<Event>, abort: impl Future<Output = ()>) -> Ended {
+    run_examined(Program::examine, exec, event, abort).await
+}
+
+async fn run_examined(
+    examine: Examine,
+    exec: &Arc<Exec>,
+    event: &Arc<Event>,
+    abort: impl Future<Output = ()>,
+) -> Ended {
+    let program = exec.program.path.display();
+    let mut running = None;
+    let (ended, was_killed) = tokio::select! {
+        ended = carry_out(examine, exec, event, &mut running) => (ended, false),
+        () = sleep(exec.timeout) => {
+            (Ended::Badly(format!("`{program}` was killed: it took longer than {:?}", exec.timeout)), true)
+        }
+        () = abort => (Ended::Aborted, true),
     };
-    let mut said = Vec::new();
-    let ended = tokio::select! {
-        status = child.wait() => match status {
-            Ok(status) if status.success() => Ended::Well,
-            Ok(status) => Ended::Badly(format!("`{program}` failed: {}", describe(status))),
-            Err(error) => Ended::Badly(format!("failed to wait for `{program}`: {error}")),
-        },
-        never = drain(&mut output, &mut said) => match never {},
-        () = sleep(exec.timeout) => Ended::Badly(format!("`{program}` was killed: it took longer than {:?}", exec.timeout)),
-        () = abort => Ended::Aborted,
-    };
-    if child.id().is_some() {
-        kill(&mut child).await;
-    }
-    // What it has printed at last is in the pipe still; a process that it has left behind may hold the other end.
-    let mut rest = vec![0; CHUNK];
-    if let Ok(len) = output.try_read(&mut rest) {
-        keep(&rest[..len], &mut said);
-    }
-    for line in String::from_utf8_lossy(&said).lines() {
-        info!(event = event.sequence, "`{program}` says: {}", line.escape_debug());
+    if let Some(running) = &mut running {
+        if was_killed {
+            // One that cannot be killed now is held by the kernel; it is reaped when it ends.
+            let _ = timeout(DEATH_PATIENCE, running.kill()).await;
+        }
+        for line in running.said().lines() {
+            info!(event = event.sequence, "`{program}` says: {}", line.escape_debug());
+        }
     }
     ended
 }
 
-fn start(exec: &Exec, event: &Event) -> anyhow::Result<(Child, pipe::Receiver)> {
-    let program = exec.program.display();
-    let (reader, writer) = io::pipe().context("failed to make a pipe")?;
-    let output = pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).context("failed to watch a pipe")?;
-    let mut command = Command::new(&exec.program);
-    command.args(&exec.arguments).args(keepalived::arguments(event)).current_dir("/").process_group(0);
-    command.env_clear().env("PATH", PATH).envs(variables(event));
-    command.stdin(input(event)?).stdout(Stdio::from(writer.try_clone()?)).stderr(Stdio::from(writer));
-    if exec.user.is_some() || exec.group.is_some() {
-        let RunAs { uid, gid } = RunAs::find(exec.user.as_deref(), exec.group.as_deref())?;
-        command.uid(uid.as_raw()).gid(gid.as_raw());
+async fn carry_out(examine: Examine, exec: &Arc<Exec>, event: &Arc<Event>, running: &mut Option<Running>) -> Ended {
+    let program = exec.program.path.display();
+    let (of, about) = (Arc::clone(exec), Arc::clone(event));
+    // Users may have to be looked up somewhere else, and the program may lie there.
+    let started = spawn_blocking(move || {
+        examine(&of.program).map_err(anyhow::Error::msg)?;
+        start(&of, &about)
+    })
+    .await;
+    let running = match started.map_err(anyhow::Error::new).flatten() {
+        Ok(started) => running.insert(started),
+        Err(error) => return Ended::Badly(format!("{error:#}")),
+    };
+    running.ended().await;
+    match running.status().await {
+        Ok(status) if status.success() => Ended::Well,
+        Ok(status) => Ended::Badly(format!("`{program}` failed: {}", describe(status))),
+        Err(error) => Ended::Badly(format!("failed to wait for `{program}`: {error}")),
     }
-    let child = command.spawn().with_context(|| format!("failed to start `{program}`"))?;
-    Ok((child, output))
+}
+
+fn start(exec: &Exec, event: &Event) -> anyhow::Result<Running> {
+    let occasion =
+        Occasion { arguments: keepalived::arguments(event).into(), variables: variables(event), input: input(event)? };
+    Running::start(&exec.program, occasion).map_err(anyhow::Error::msg)
 }
 
 /// The event as JSON, a line. It fits into a pipe, so nobody waits for a program that does not read it.
@@ -101,7 +101,7 @@ fn input(event: &Event) -> anyhow::Result<Stdio> {
     let (reader, mut writer) = io::pipe().context("failed to make a pipe")?;
     let mut line = serde_json::to_vec(event)?;
     line.push(b'\n');
-    line.truncate(CHUNK);
+    line.truncate(PIPE);
     writer.write_all(&line).context("failed to write into a pipe")?;
     Ok(Stdio::from(reader))
 }
@@ -133,45 +133,6 @@ fn variables(event: &Event) -> Vec<(&'static str, String)> {
     variables
 }
 
-/// Reads what is printed, and keeps the beginning. Never ends: who has closed its output may still run.
-async fn drain(output: &mut pipe::Receiver, said: &mut Vec<u8>) -> std::convert::Infallible {
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match output.read(&mut chunk).await {
-            Ok(0) | Err(_) => std::future::pending().await,
-            Ok(len) => keep(&chunk[..len], said),
-        }
-        if said.len() == SAID_MAX {
-            sleep(SLOW_DOWN).await;
-        }
-    }
-}
-
-fn keep(bytes: &[u8], said: &mut Vec<u8>) {
-    let room = SAID_MAX - said.len();
-    said.extend(bytes.iter().take(room));
-}
-
-/// Kills the process group, and waits for the end of its leader.
-async fn kill(child: &mut Child) {
-    if let Some(pid) = child.id() {
-        // The leader is not reaped yet, so nobody else has the number.
-        let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-        // A process that cannot be killed now is one that the kernel holds; it is reaped when it ends.
-        let _ = timeout(Duration::from_secs(1), child.wait()).await;
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => {
-            Signal::try_from(signal).map_or_else(|_| signal.to_string(), |signal| signal.to_string())
-        }
-        (None, None) => status.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, future::pending, os::unix::fs::PermissionsExt, path::Path};
@@ -189,11 +150,13 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let arguments = vec!["first".to_owned()];
-        Exec { program, arguments, user: None, group: None, timeout: Duration::from_secs(20) }
+        let program = Program { path: program, arguments, user: None, group: None };
+        Exec { program, timeout: Duration::from_secs(20) }
     }
 
     async fn ended(exec: &Exec) -> Ended {
-        run(exec, &event(7, "web a", Condition::Backup, Condition::Active), pending()).await
+        let event = event(7, "web a", Condition::Backup, Condition::Active);
+        run_examined(|_| Ok(()), &Arc::new(exec.clone()), &Arc::new(event), pending()).await
     }
 
     #[tokio::test]
@@ -252,10 +215,9 @@ mod tests {
         ] {
             assert_eq!(ended(&script(dir.path(), text)).await, expected, "{text}");
         }
-        fs::remove_file(dir.path().join("hook")).unwrap();
-        let gone = Exec { program: dir.path().join("hook"), ..script(&dir.path().join("."), "") };
-        fs::remove_file(&gone.program).unwrap();
-        let no_such = format!("failed to start `{hook}`: No such file or directory (os error 2)");
+        let gone = script(dir.path(), "");
+        fs::remove_file(&gone.program.path).unwrap();
+        let no_such = format!("`{hook}` cannot be started: No such file or directory (os error 2)");
         assert_eq!(ended(&gone).await, Ended::Badly(no_such));
     }
 
@@ -281,7 +243,7 @@ mod tests {
         let pid = dir.path().join("pid");
         let text = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
         let exec = Exec { timeout: Duration::from_secs(2), ..script(dir.path(), &text) };
-        let hook = exec.program.display();
+        let hook = exec.program.path.display();
         assert_eq!(ended(&exec).await, Ended::Badly(format!("`{hook}` was killed: it took longer than 2s")));
         wait_for_death(&pid).await;
 
@@ -293,7 +255,7 @@ mod tests {
             }
         };
         let event = event(7, "web a", Condition::Backup, Condition::Active);
-        assert_eq!(run(&exec, &event, started).await, Ended::Aborted);
+        assert_eq!(run_examined(|_| Ok(()), &Arc::new(exec), &Arc::new(event), started).await, Ended::Aborted);
         wait_for_death(&pid).await;
     }
 }

@@ -7,7 +7,6 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Phase,
     hook::{self, Ended},
-    hook_file::{self, RunAs},
     queue::{Backlog, Queue, Waiting},
 };
 use crate::config::notify::Exec;
@@ -29,10 +28,7 @@ pub(super) async fn run(mut queue: Queue, exec: Exec, mut phase: watch::Receiver
             busy.push(waiting.event.subject.name().to_owned());
             let (exec, phase) = (Arc::clone(&exec), phase.clone());
             running.spawn(async move {
-                let ended = match may_run(&exec) {
-                    Ok(()) => hook::run(&exec, &waiting.event, super::aborted(phase)).await,
-                    Err(why) => Ended::Badly(why),
-                };
+                let ended = hook::run(&exec, &waiting.event, super::aborted(phase)).await;
                 (waiting, ended)
             });
         }
@@ -48,19 +44,6 @@ pub(super) async fn run(mut queue: Queue, exec: Exec, mut phase: watch::Receiver
                 Err(error) => queue.show_error(&format!("failed to run a program: {error}")),
             },
         }
-    }
-}
-
-/// Whether the program is still what the configuration was checked for: its file may have changed since.
-fn may_run(exec: &Exec) -> Result<(), String> {
-    let program = exec.program.display();
-    let refuse = |why: String| Err(format!("`{program}` is not run: {why}"));
-    match RunAs::find(exec.user.as_deref(), exec.group.as_deref()) {
-        Err(error) => refuse(error.to_string()),
-        Ok(run_as) => match hook_file::examine(&exec.program, run_as).first() {
-            Some(problem) => refuse(format!("{problem}; {}", problem.remedy())),
-            None => Ok(()),
-        },
     }
 }
 

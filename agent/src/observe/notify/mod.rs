@@ -6,7 +6,6 @@
 mod courier;
 mod fifo;
 mod hook;
-pub mod hook_file;
 mod keepalived;
 mod lanes;
 mod mail;
