@@ -4,7 +4,6 @@ use std::{
     fmt::Write as _,
     fs,
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -197,19 +196,13 @@ fn servers_of_grpc() -> Result<()> {
     expect(agent, "app", "passing", "serving").map(drop)
 }
 
-fn script(lab: &Lab, name: &str, text: &str) -> Result<PathBuf> {
-    let path = lab.write(name, text)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    Ok(path)
-}
-
 /// Those that hang are killed with their children, and those that print megabytes fill nothing.
 #[test]
 fn commands() -> Result<()> {
     let lab = lab!();
-    let good = script(&lab, "good", "#!/bin/sh\ntest ! -e /run/lab/stop\n")?;
-    let hangs = script(&lab, "hangs", "#!/bin/sh\ntrap '' TERM\nsleep 4242 &\nsleep 4242\n")?;
-    let loud = script(&lab, "loud", "#!/bin/sh\nid -un\nhead -c 3000000 /dev/zero\nexit 3\n")?;
+    let good = lab.script("good", "test ! -e /run/lab/stop")?;
+    let hangs = lab.script("hangs", "trap '' TERM\nsleep 4242 &\nsleep 4242")?;
+    let loud = lab.script("loud", "id -un\nhead -c 3000000 /dev/zero\nexit 3")?;
     let command = |path: &Path, keys: &str| format!("command = [\"{}\"]{keys}", path.display());
     let slow = "\ninterval = \"300ms\"\nrise = 1\nfall = 1\nweight = -1";
     let mut cluster = start(
@@ -253,7 +246,7 @@ fn processes(argument: &str) -> Result<Vec<i32>> {
 #[test]
 fn processes_and_files() -> Result<()> {
     let lab = lab!();
-    let sleep = script(&lab, "a-daemon", "")?;
+    let sleep = lab.script("a-daemon", "")?;
     fs::copy("/bin/sleep", &sleep)?;
     let slow = "interval = \"20s\"\nstart = \"failing\"\nweight = -1";
     let mut cluster = start(

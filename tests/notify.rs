@@ -11,7 +11,7 @@ mod pipe;
 #[path = "notify/receiver.rs"]
 mod receiver;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use harness::{Agent, Certificate, Cluster, ClusterConfig, GENEROUS, Lab, Process, Status, lab, until, vipd};
@@ -22,13 +22,6 @@ const ROUTER: &str = Cluster::ROUTERS[0];
 /// Where the client of the cluster listens.
 const CLIENT: &str = "10.77.0.50";
 const HTTPS: &str = "10.77.0.50:8443";
-
-/// A program that is run for each event.
-fn script(lab: &Lab, name: &str, text: &str) -> Result<PathBuf> {
-    let path = lab.write(name, &format!("#!/bin/sh\n{text}\n"))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    Ok(path)
-}
 
 fn lines(path: &str) -> Vec<String> {
     fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
@@ -58,8 +51,8 @@ impl Receivers {
         lab.write("ca.pem", &certificate.pem)?;
         lab.secret("token", "t0ken\n")?;
         lab.secret("password", "s3cret\n")?;
-        script(lab, "hook", "echo \"$VIPD_SEQUENCE $*\" >> /run/lab/hook.out")?;
-        script(lab, "end", "ip -o address show dev vsw0 | grep -c 10.77.0.101 >> /run/lab/end.out")?;
+        lab.script("hook", "echo \"$VIPD_SEQUENCE $*\" >> /run/lab/hook.out")?;
+        lab.script("end", "ip -o address show dev vsw0 | grep -c 10.77.0.101 >> /run/lab/end.out")?;
         let config = format!(
             r#"
 [[notify]]

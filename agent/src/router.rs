@@ -424,17 +424,26 @@ fn is_link_local(address: IpAddr) -> bool {
 /// from nobody.
 fn parameters(config: &config::VirtualRouter, effective: Priority, is_drained: bool) -> Parameters {
     let is_last = is_drained && config.priority != Priority::OWNER;
+    let priority = if is_last { Priority::LEAST } else { effective };
     Parameters {
         version: config.version,
-        priority: if is_last { Priority::LEAST } else { effective },
+        priority,
         advertisement_interval: config.advertisement_interval,
         preempt_after: config.preempt_after,
         startup_delay: config.startup_delay,
         spread: spread(config.advertisement_interval.duration(), config.vrid),
         down_timer_adverts: config.down_timer_adverts,
         learned_interval_max: config.learned_interval_max,
+        stagger: config.stagger * better_than(priority, config.peers.iter().map(|peer| peer.priority)),
         breaks_ties: config.group.as_ref().is_none_or(|group| group.breaks_ties),
     }
+}
+
+/// How many of `others`, whose priorities are known as they are configured, may be better than one of `priority` where one of them was Active
+/// and is gone.
+fn better_than(priority: Priority, others: impl Iterator<Item = Priority>) -> u32 {
+    let better = others.filter(|&other| other > priority).count();
+    u32::try_from(better.saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
 /// Moments of an interval at which adverts are sent. Those of one moment leave together.
@@ -470,6 +479,23 @@ fn find_own_address(config: &config::VirtualRouter, link: &LinkState) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_third_waits_for_the_second_and_the_fourth_for_two() {
+        let priority = |number| Priority::new(number).unwrap();
+        for (own, others, expected) in [
+            (200, vec![150, 100], 0),
+            (150, vec![200, 100], 0),
+            (100, vec![200, 150], 1),
+            (50, vec![200, 150, 100], 2),
+            // Checks have taken from its own.
+            (90, vec![150, 100], 1),
+            (100, vec![100, 100, 100], 0),
+            (1, vec![], 0),
+        ] {
+            assert_eq!(better_than(priority(own), others.iter().copied().map(priority)), expected, "{own} {others:?}");
+        }
+    }
 
     /// No virtual router waits a whole interval longer, and one of 32 waits no longer at all.
     /// Rows: +C2

@@ -22,8 +22,11 @@ pub(crate) struct Options {
     /// Their interval, in milliseconds.
     #[arg(long, default_value_t = 100)]
     interval_ms: u64,
-    /// How long each of the two agents is watched, in seconds.
-    #[arg(long, default_value_t = 60)]
+    /// How often each of the two agents is watched, by turns.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long each time, in seconds.
+    #[arg(long, default_value_t = 20)]
     seconds: u64,
 }
 
@@ -38,33 +41,47 @@ struct Reading {
     transitions: u64,
 }
 
-/// Prints a line for the agent without checks, and one for that with them.
+/// Prints a line for each round of each agent, and what the checks have done to the lateness, by rounds.
 pub(crate) fn run(options: &Options) -> Result<()> {
     print_transcripts(false);
     let lab = Lab::new()?;
     let mut out = io::stdout();
     writeln!(
         out,
-        "{:<8} {:>8} {:>10} {:>10} {:>9} {:>8} {:>10} {:>10} {:>10} {:>11}",
-        "CHECKS", "CPU", "RESIDENT", "LOOKS", "FAILED", "ADVERTS", "LATE 50%", "LATE 99%", "LATE ALL", "TRANSITIONS"
+        "{:<8} {:>8} {:>10} {:>10} {:>9} {:>8} {:>10} {:>10} {:>10}",
+        "CHECKS", "CPU", "RESIDENT", "LOOKS", "FAILED", "ADVERTS", "LATE 50%", "LATE 99%", "LATE ALL"
     )?;
-    for count in [0, options.checks] {
-        let reading = watch(&lab, count, options)?;
-        let [p50, p99, max] = reading.late_us;
-        writeln!(
-            out,
-            "{count:<8} {:>6.1} % {:>6.1} MiB {:>10} {:>9} {:>8} {p50:>7} µs {p99:>7} µs {max:>7} µs {:>11}",
-            reading.cpu_percent,
-            reading.resident_mib,
-            reading.looks,
-            reading.failures,
-            reading.adverts,
-            reading.transitions
-        )?;
-        ensure!(reading.transitions == 0, "a role has changed");
-        ensure!(count == 0 || reading.looks > 0, "nothing was looked at");
+    let mut ratios = Vec::new();
+    for _ in 0..options.rounds {
+        let [without, with] = [0, options.checks].map(|count| watch(&lab, count, options));
+        let (without, with) = (without?, with?);
+        show(&mut out, 0, &without)?;
+        show(&mut out, options.checks, &with)?;
+        ensure!(options.checks == 0 || with.looks > 0, "nothing was looked at");
+        ratios.push([0, 1, 2].map(|place| ratio(with.late_us[place], without.late_us[place])));
+    }
+    for (place, what) in ["LATE 50%", "LATE 99%", "LATE ALL"].into_iter().enumerate() {
+        let mut of: Vec<_> = ratios.iter().map(|ratio| ratio[place]).collect();
+        of.sort_by(f64::total_cmp);
+        let [min, median, max] = [0, of.len() / 2, of.len() - 1].map(|at| of[at]);
+        writeln!(out, "{what}: {median:.2} times that without checks ({min:.2} to {max:.2}, {} rounds)", of.len())?;
     }
     Ok(())
+}
+
+fn ratio(late: u64, usual: u64) -> f64 {
+    Duration::from_micros(late).div_duration_f64(Duration::from_micros(usual.max(1)))
+}
+
+fn show(out: &mut impl Write, count: usize, reading: &Reading) -> Result<()> {
+    ensure!(reading.transitions == 0, "a role has changed");
+    let [p50, p99, max] = reading.late_us;
+    writeln!(
+        out,
+        "{count:<8} {:>6.1} % {:>6.1} MiB {:>10} {:>9} {:>8} {p50:>7} µs {p99:>7} µs {max:>7} µs",
+        reading.cpu_percent, reading.resident_mib, reading.looks, reading.failures, reading.adverts
+    )
+    .map_err(Into::into)
 }
 
 fn watch(lab: &Lab, count: usize, options: &Options) -> Result<Reading> {

@@ -75,6 +75,13 @@ impl Lab {
         Ok(path)
     }
 
+    /// Writes a program for the shell.
+    pub fn script(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = write(name, &format!("#!/bin/sh\n{text}\n"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+
     /// Runs bpftool, which sees the maps that the lab's agents have pinned.
     pub fn bpftool(&self, arguments: &[&str]) -> Result<String> {
         Namespace::new()?.run("bpftool", arguments)

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use harness::{Cluster, ClusterConfig, GENEROUS, Lab, Process, lab, until};
 use nix::sys::signal::Signal;
 
-use crate::{lines, pipe::Reader, script};
+use crate::{lines, pipe::Reader};
 
 /// What keepalived 2.2.7 hands to its script for a virtual router that starts, loses its link, gets it back, and stops: each
 /// argument, and a line end.
@@ -29,7 +29,7 @@ const LINES: [&str; 6] = [
 ];
 
 fn record(lab: &Lab) -> Result<()> {
-    script(lab, "record", "{ printf '<%s>' \"$@\"; echo; } >> /run/lab/calls").map(drop)
+    lab.script("record", "{ printf '<%s>' \"$@\"; echo; } >> /run/lab/calls").map(drop)
 }
 
 /// Waits until the script was called and the FIFO read so many times.

@@ -8,19 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{Cluster, ClusterConfig, GENEROUS, Lab, Status, lab, until};
+use harness::{Cluster, ClusterConfig, GENEROUS, Lab, Status, lab, misbehaving, until};
 use vrrp_wire::Family;
 
-use crate::{change, lines, script, target};
-
-/// What may be told to a program.
-const BAD: [(&str, &str); 5] = [
-    ("hangs", "trap '' TERM\nsleep 1000 &\nsleep 1000"),
-    ("crashes", "kill -SEGV $$"),
-    ("prints", "exec yes"),
-    ("sleeps", "sleep 0.3"),
-    ("forks", "sleep 1000 &\nexit 1"),
-];
+use crate::{change, lines, target};
 
 /// Two nodes with two virtual routers of 10 ms, whose changes are told to everybody who misbehaves and to one who does not.
 fn cluster(lab: &Lab, is_told: bool) -> Result<Cluster> {
@@ -28,12 +19,9 @@ fn cluster(lab: &Lab, is_told: bool) -> Result<Cluster> {
     let mut config = base.text(2)?;
     if is_told {
         let late = "$(( ($(date +%s%N) - $(date -d $VIPD_TIME +%s%N)) / 1000 ))";
-        script(lab, "good", &format!("echo \"$VIPD_NODE $VIPD_NAME $VIPD_SEQUENCE {late}\" >> /run/lab/good.out"))?;
+        lab.script("good", &format!("echo \"$VIPD_NODE $VIPD_NAME $VIPD_SEQUENCE {late}\" >> /run/lab/good.out"))?;
         writeln!(config, "[[notify]]\nname = \"good\"\nexec = [\"/run/lab/good\"]")?;
-        for (name, text) in BAD {
-            script(lab, name, text)?;
-            writeln!(config, "[[notify]]\nname = \"{name}\"\nexec = [\"/run/lab/{name}\"]\ntimeout = \"2s\"")?;
-        }
+        config += &misbehaving(lab)?;
     }
     Cluster::with_config(lab, 2, config)
 }
@@ -116,7 +104,7 @@ fn programs_that_misbehave_delay_nobody() -> Result<()> {
 fn a_program_has_the_rights_that_it_should() -> Result<()> {
     let lab = lab!();
     let config = ClusterConfig::default().text(1)?;
-    let hook = script(&lab, "hook", "id -un >> /run/lab/who; id -Gn >> /run/lab/who")?;
+    let hook = lab.script("hook", "id -un >> /run/lab/who; id -Gn >> /run/lab/who")?;
     let config = format!(
         "{config}\n[[notify]]\nname = \"hook\"\nexec = [\"/run/lab/hook\"]\nuser = \"nobody\"\ngroup = \"games\"\n"
     );
@@ -143,8 +131,7 @@ fn a_program_has_the_rights_that_it_should() -> Result<()> {
 #[test]
 fn one_virtual_router_does_not_wait_for_another() -> Result<()> {
     let lab = lab!();
-    script(
-        &lab,
+    lab.script(
         "picky",
         "[ $VIPD_NAME = web-b ] || { echo >> /run/lab/picky.started; exec sleep 1717; }\necho \"$VIPD_STATE\" >> /run/lab/picky.out",
     )?;

@@ -231,6 +231,8 @@ pub struct VirtualRouter {
     /// The longest interval that is learned from an Active Router: twice the own one, or `None` for no limit,
     /// as the RFC has it (`rfc_pure = true`).
     pub learned_interval_max: Option<Duration>,
+    /// How much longer than Skew_Time a Backup waits for each node that may be first; not at all with `rfc_pure = true`.
+    pub stagger: Duration,
     /// Where adverts are sent to.
     pub transport: Transport,
     /// The least TTL or Hop Limit that an advert may have: 255, except from unicast peers beyond a router.

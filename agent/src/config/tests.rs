@@ -115,6 +115,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         down_timer_adverts: 3,
         advertisement_interval: Centiseconds::new(100).unwrap(),
         learned_interval_max: Some(Duration::from_secs(2)),
+        stagger: Duration::from_millis(20),
         transport: Transport::Multicast,
         min_ttl: 255,
         checksum: ChecksumForm::PseudoHeader,
@@ -322,9 +323,10 @@ fn a_supervisor_waits_for_another_run_for_so_long() {
 }
 
 #[test]
-fn rfc_pure_learns_any_interval() {
+fn rfc_pure_waits_as_the_rfc_has_it() {
     let config = valid(&[("interface =", "rfc_pure = true\ninterface =")]);
     assert_eq!(config.virtual_routers[0].learned_interval_max, None);
+    assert_eq!(config.virtual_routers[0].stagger, Duration::ZERO);
 }
 
 /// Rows: +A10

@@ -53,19 +53,22 @@ impl VirtualRouter {
             return;
         }
         let left = in_words(backup.active_down_at.since(now));
-        let (silent, skew) =
-            (in_words(interval * u32::from(parameters.down_timer_adverts)), parameters.skew_time(interval));
+        let silent = in_words(interval * u32::from(parameters.down_timer_adverts));
+        let (skew, turn) = (parameters.skew_time(interval), parameters.turn_time(interval));
+        let skew = match turn.saturating_sub(skew) {
+            Duration::ZERO => in_words(skew),
+            more => format!("{} and {} for better nodes to be first", in_words(skew), in_words(more)),
+        };
         until.push(match backup.expects {
             Expects::Advert => format!(
                 "it takes over in {left} unless an advert comes before: Active_Down_Interval is {} intervals of {}, {silent}, \
                  and Skew_Time, {}",
                 parameters.down_timer_adverts,
                 in_words(interval),
-                in_words(skew)
+                skew
             ),
             Expects::Turn => format!(
-                "the Active Router has left: it takes over in {left} (Skew_Time is {}) unless a better Backup is first",
-                in_words(skew)
+                "the Active Router has left: it takes over in {left} (Skew_Time is {skew}) unless a better Backup is first"
             ),
             Expects::Successor => format!("it serves again in {left} if nobody else has taken over by then"),
         });

@@ -190,6 +190,7 @@ mod tests {
             spread: Duration::ZERO,
             down_timer_adverts: 3,
             learned_interval_max: None,
+            stagger: Duration::ZERO,
             breaks_ties: true,
         };
         for (role, deadline) in [(active, 5), (backup, 9)] {

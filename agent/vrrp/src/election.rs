@@ -262,7 +262,7 @@ impl Election {
     /// RFC 9568 §6.4.2.
     fn advert_in_backup(&self, backup: Backup, advert: Advert) -> Backup {
         let Some(priority) = advert.priority else {
-            let left_at = advert.received_at + self.parameters.skew_time(backup.active_adver_interval);
+            let left_at = advert.received_at + self.parameters.turn_time(backup.active_adver_interval);
             // Said again, it gives no more time: a stream of goodbyes must not put the takeover off.
             let is_known = backup.expects == Expects::Turn;
             let active_down_at = if is_known { backup.active_down_at.min(left_at) } else { left_at };

@@ -27,6 +27,10 @@ pub struct Parameters {
     ///
     /// One advert that says 40.95 s would otherwise delay the next takeover by more than two minutes.
     pub learned_interval_max: Option<Duration>,
+    /// How much longer than Skew_Time a Backup lets others be first: [`Parameters::STAGGER`] for each router that is better, besides
+    /// the one that was Active. Of the shortest interval, which whoever leaves says last, Skew_Times differ by less than a
+    /// busy host is late.
+    pub stagger: Duration,
     /// Whether an Active Router gives way to one of its own priority and a greater address, as the RFC has it. Of a
     /// [group](crate::group) one member decides that for all: addresses of other members may be in another order.
     pub breaks_ties: bool,
@@ -35,6 +39,9 @@ pub struct Parameters {
 impl Parameters {
     /// `down_timer_adverts` of the RFC. RFC 9568 §6.1.
     pub const DOWN_TIMER_ADVERTS: u8 = 3;
+
+    /// The part of `stagger` for each router. A busy host runs a thread of ordinary priority up to 9 ms late.
+    pub const STAGGER: Duration = Duration::from_millis(20);
 
     /// Whether this router owns the virtual addresses. RFC 9568 §1.7.
     #[must_use]

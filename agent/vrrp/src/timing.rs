@@ -17,11 +17,17 @@ impl Parameters {
         whole * (256 - u32::from(self.priority.get())) / 256
     }
 
+    /// How long a Backup lets better ones be first where the Active Router has left: Skew_Time and [`stagger`](Self::stagger).
+    #[must_use]
+    pub fn turn_time(&self, active_adver_interval: Duration) -> Duration {
+        self.skew_time(active_adver_interval) + self.stagger
+    }
+
     /// How long a Backup hears nothing before it takes over: `3 * Active_Adver_Interval + Skew_Time`, where 3 is what
-    /// [`down_timer_adverts`](Self::down_timer_adverts) makes of it.
+    /// [`down_timer_adverts`](Self::down_timer_adverts) makes of it, and the second part is [`turn_time`](Self::turn_time).
     #[must_use]
     pub fn active_down_interval(&self, active_adver_interval: Duration) -> Duration {
-        active_adver_interval * u32::from(self.down_timer_adverts) + self.skew_time(active_adver_interval)
+        active_adver_interval * u32::from(self.down_timer_adverts) + self.turn_time(active_adver_interval)
     }
 
     /// How old a router's last sign of life gets before it counts as hung, where it gives one in each interval: half an
@@ -54,6 +60,7 @@ mod tests {
             spread: Duration::ZERO,
             down_timer_adverts,
             learned_interval_max: None,
+            stagger: Duration::ZERO,
             breaks_ties: true,
         }
     }

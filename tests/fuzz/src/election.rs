@@ -97,6 +97,7 @@ fn parameters(input: &mut Input<'_>) -> Parameters {
         spread: if is_set(3) { interval.duration() / 2 } else { Duration::ZERO },
         down_timer_adverts: input.byte().clamp(1, 100),
         learned_interval_max: (!is_set(4)).then(|| interval.duration() * 2),
+        stagger: if is_set(6) { Parameters::STAGGER } else { Duration::ZERO },
         breaks_ties: !is_set(5),
     }
 }

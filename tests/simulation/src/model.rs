@@ -397,8 +397,15 @@ fn election(setup: Setup, number: usize) -> Election {
         spread: Duration::ZERO,
         down_timer_adverts: Parameters::DOWN_TIMER_ADVERTS,
         learned_interval_max: None,
+        stagger: Duration::from_millis(20) * u32::try_from(better(setup, number)).unwrap_or(0),
         breaks_ties: true,
     })
+}
+
+/// How many are better than router `number`, besides one that was Active.
+fn better(setup: Setup, number: usize) -> usize {
+    let better = setup.priorities.iter().filter(|&&priority| priority > setup.priorities[number]).count();
+    better.saturating_sub(1)
 }
 
 fn address(number: usize) -> IpAddr {

@@ -203,7 +203,10 @@ impl Scenario {
             Version::V2 => *[Auth::Off, Auth::Password].choose(dice).unwrap_or(&Auth::Off),
             Version::V3 => *[Auth::Off, Auth::Permissive, Auth::Enforce].choose(dice).unwrap_or(&Auth::Off),
         };
-        let routers = routers(version, family, dice);
+        let mut routers = routers(version, family, dice);
+        if seed.is_multiple_of(3) {
+            stagger(&mut routers);
+        }
         let shortest = routers.iter().map(Router::interval).min().unwrap_or(0);
         let mut scenario = Self {
             family,
@@ -253,7 +256,7 @@ impl Scenario {
             (interval * u32::from(parameters.down_timer_adverts)).max(Duration::from_millis(10))
         });
         let skew = if self.version == Version::V2 { 1_000_000_000 } else { self.interval() };
-        let waits = most(|parameters| parameters.startup_delay + parameters.spread);
+        let waits = most(|parameters| parameters.startup_delay + parameters.spread + 2 * parameters.stagger);
         let preemption = most(|parameters| parameters.preempt_after.unwrap_or_default());
         2 * (silence.max(self.silence()) + skew) + waits + preemption + 2 * self.contest()
     }
@@ -404,6 +407,7 @@ fn routers(version: Version, family: Family, dice: &mut impl Rng) -> Vec<Router>
                 spread,
                 down_timer_adverts,
                 learned_interval_max: limited.then(|| interval.duration() * 2),
+                stagger: Duration::ZERO,
                 breaks_ties: true,
             };
             let clock = Clock {
@@ -416,6 +420,15 @@ fn routers(version: Version, family: Family, dice: &mut impl Rng) -> Vec<Router>
             Router { address: address(family, number), parameters, clock }
         })
         .collect()
+}
+
+/// Lets each router wait for those that are better, but for the one that was Active.
+fn stagger(routers: &mut [Router]) {
+    let priorities: Vec<_> = routers.iter().map(|router| router.parameters.priority).collect();
+    for router in routers {
+        let better = priorities.iter().filter(|&&priority| priority > router.parameters.priority).count();
+        router.parameters.stagger = Duration::from_millis(20) * u32::try_from(better.saturating_sub(1)).unwrap_or(0);
+    }
 }
 
 /// The address of a host.

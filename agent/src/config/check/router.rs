@@ -6,7 +6,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv6Net};
-use vrrp::auth::TRAILER_LEN;
+use vrrp::{Parameters, auth::TRAILER_LEN};
 use vrrp_wire::{
     Family, MacAddr, Priority, Version, Vrid,
     abi::MESSAGE_MAX,
@@ -152,6 +152,7 @@ impl<'f> Router<'f> {
             down_timer_adverts: manner.down_timer_adverts?,
             advertisement_interval: interval,
             learned_interval_max: if self.rfc_pure? { None } else { Some(interval.duration() * 2) },
+            stagger: if self.rfc_pure? { Duration::ZERO } else { Parameters::STAGGER },
             transport: manner.transport?,
             min_ttl: manner.min_ttl?,
             checksum: manner.checksum?,

@@ -26,6 +26,7 @@ fn parameters(priority: u8) -> Parameters {
         spread: Duration::ZERO,
         down_timer_adverts: 3,
         learned_interval_max: Some(Duration::from_secs(2)),
+        stagger: Duration::ZERO,
         breaks_ties: true,
     }
 }
@@ -264,6 +265,24 @@ fn skew_time_follows_the_learned_interval() {
     election.handle(Event::Advert(short), START);
     election.handle(advert("10.77.0.1", 0, START), START);
     assert_eq!(election.deadline().unwrap().since(START), Duration::from_nanos(6_093_750));
+}
+
+/// Where Skew_Times are close, one that may not be the best of those who are left waits longer.
+#[test]
+fn the_third_lets_the_second_be_first() {
+    let short = Advert {
+        source: "10.77.0.1".parse().unwrap(),
+        priority: priority(200),
+        max_advertise_interval: Duration::from_millis(10),
+        received_at: START,
+    };
+    for (stagger_ms, goodbye_ns, silence_ns) in [(0, 6_093_750, 36_093_750), (20, 26_093_750, 56_093_750)] {
+        let mut election = started(Parameters { stagger: Duration::from_millis(stagger_ms), ..parameters(100) });
+        election.handle(Event::Advert(short), START);
+        assert_eq!(election.deadline().unwrap().since(START), Duration::from_nanos(silence_ns));
+        election.handle(advert("10.77.0.1", 0, START), START);
+        assert_eq!(election.deadline().unwrap().since(START), Duration::from_nanos(goodbye_ns));
+    }
 }
 
 /// A stream of goodbyes does not put the takeover off.

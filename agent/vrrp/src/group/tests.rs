@@ -27,6 +27,7 @@ fn parameters() -> Parameters {
         spread: Duration::ZERO,
         down_timer_adverts: 3,
         learned_interval_max: None,
+        stagger: Duration::ZERO,
         breaks_ties: true,
     }
 }

@@ -89,7 +89,7 @@ fn check(lan: &Lan, setup: Setup) -> Result<(), String> {
         if let State::Backup(backup) = *router.election.state()
             && backup.expects == Expects::Turn
             && is_hasty(backup)
-            && backup.active_down_at > lan.now + HASTE
+            && backup.active_down_at > lan.now + HASTE + router.election.parameters().stagger
         {
             return Err(format!("router {number} has heard the shortest interval and waits longer"));
         }

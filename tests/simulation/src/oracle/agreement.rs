@@ -17,9 +17,19 @@ pub(super) struct Loss {
     at: Time,
     how: How,
     host: usize,
-    /// Those who may stand in, and what each waits for.
-    heirs: Vec<(usize, Time)>,
+    /// Those who may stand in.
+    heirs: Vec<Heir>,
     pub(super) first: Option<(usize, Time)>,
+}
+
+/// Who may stand in for one that is lost.
+#[derive(Clone, Debug)]
+struct Heir {
+    place: usize,
+    /// How long after the loss it may do so, at the soonest.
+    soonest: Time,
+    /// And at the latest.
+    wait: Time,
 }
 
 impl Oracle {
@@ -87,7 +97,12 @@ impl Oracle {
             How::Stops | How::HandsOver => turn(heir),
             How::IsRelieved => silence(heir).min(hung_after + turn(heir)),
         };
-        let heirs = heirs.map(|(place, heir)| (place, wait(heir))).collect();
+        // The silence began with the last advert, and what the supervisor waits for with the loss: who is first may depend on that.
+        let soonest = |heir: &Host| match how {
+            How::IsRelieved => wait(heir).min(silence(heir).saturating_sub(lost.interval())),
+            How::Dies | How::Stops | How::HandsOver => wait(heir),
+        };
+        let heirs = heirs.map(|(place, heir)| Heir { place, soonest: soonest(heir), wait: wait(heir) }).collect();
         let was_settled = mem::replace(&mut self.is_settled, false);
         self.loss = was_settled.then_some(Loss { at: now, how, host, heirs, first: None });
     }
@@ -96,7 +111,7 @@ impl Oracle {
     pub(crate) fn replaced(&mut self, now: Time, hosts: &[Host]) -> Result<(), Violation> {
         let Some(loss) = self.loss.take() else { return Ok(()) };
         self.check_one_active(now, hosts)?;
-        let Some(shortest) = loss.heirs.iter().map(|&(_, wait)| wait).min() else { return Ok(()) };
+        let Some(shortest) = loss.heirs.iter().map(|heir| heir.wait).min() else { return Ok(()) };
         let Some((first, at)) = loss.first else {
             return violated(now, || format!("I1: nobody stood in for host {}", loss.host + 1));
         };
@@ -108,7 +123,7 @@ impl Oracle {
                 format!("I1: host {} stood in for {} after {after} ({how:?})", first + 1, loss.host + 1)
             });
         }
-        let is_heir = loss.heirs.iter().any(|&(heir, wait)| heir == first && wait <= shortest + 2 * tolerance);
+        let is_heir = loss.heirs.iter().any(|heir| heir.place == first && heir.soonest <= shortest + 2 * tolerance);
         if !is_heir {
             return violated(now, || format!("I1: host {} stood in before a better one", first + 1));
         }

@@ -187,10 +187,10 @@ fn learned(parameters: &Parameters, said: Time) -> Time {
     }
 }
 
-/// Skew_Time. RFC 9568 §6.1, RFC 3768 §6.1.
+/// Skew_Time, RFC 9568 §6.1, RFC 3768 §6.1, and the time for better routers to be first.
 pub(super) fn skew(parameters: &Parameters, interval: Time) -> Time {
     let whole = if parameters.version == Version::V2 { 1_000_000_000 } else { interval };
-    whole * (256 - Time::from(parameters.priority.get())) / 256
+    whole * (256 - Time::from(parameters.priority.get())) / 256 + nanoseconds(parameters.stagger)
 }
 
 /// Active_Down_Interval. RFC 9568 §6.1.

@@ -116,6 +116,7 @@ impl Lan {
             advertisement_interval: Centiseconds::new(interval).unwrap(),
             preempt_after,
             startup_delay: self.setup.startup_delay,
+            stagger: Duration::ZERO,
             breaks_ties: member == 0,
             ..parameters()
         }
