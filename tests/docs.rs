@@ -33,15 +33,15 @@ fn the_configuration_in_the_readme_is_correct() -> Result<()> {
     Ok(())
 }
 
-/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the pages on the protocol and on checks.
+/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the pages on the protocol, on checks and on Hetzner.
 #[test]
 fn the_configurations_in_the_pages_are_correct() -> Result<()> {
     let lab = lab!();
-    let page = read("docs/protocol.md")? + &read("docs/checks.md")?;
+    let page = read("docs/protocol.md")? + &read("docs/checks.md")? + &read("docs/hetzner.md")?;
     let blocks: Vec<_> =
         page.split("<!-- complete -->\n```toml\n").skip(1).filter_map(|after| after.split("```").next()).collect();
     let shown = page.matches("```toml").count();
-    ensure!(shown == blocks.len() && shown >= 2, "{} of {shown} configurations can be checked", blocks.len());
+    ensure!(shown == blocks.len() && shown >= 3, "{} of {shown} configurations can be checked", blocks.len());
     for (block, node) in blocks.into_iter().flat_map(|block| [(block, "n1"), (block, "n2")]) {
         let file = lab.write("protocol.toml", block)?;
         let output = std::process::Command::new(vipd()?)

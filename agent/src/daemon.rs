@@ -108,15 +108,20 @@ impl Agent {
             boards: notifications.boards().clone(),
             streams: streams.clone(),
             checks,
+            hetzner: operator.routing.boards().clone(),
         };
         tokio::spawn(control::serve(self.listener, service));
         let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb));
+        operator.routing.run(&operator.config.hetzner).await;
         let stop = async {
             operator.work(self.signals, ordered).await;
+            // Nothing may take an address back that is about to be handed over.
+            operator.routing.stop().await;
             // Nobody is told before the virtual routers are handed over.
             notifications.hold().await;
         };
         let outcome = supervise(stop, elections, link_watch, &mailbox, &mut hands).await;
+        operator.routing.stop().await;
         let released = release(hands).await;
         guarding.end().await;
         operator.checks.stop().await;

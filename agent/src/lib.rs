@@ -14,6 +14,7 @@ pub mod config;
 pub mod daemon;
 pub mod datapath;
 pub mod desk;
+pub mod hetzner;
 pub mod inspect;
 pub mod instance;
 pub mod keys;

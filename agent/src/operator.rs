@@ -19,6 +19,7 @@ use crate::{
     check::Checks,
     config::{Config, ConfigError, Difference},
     daemon::{Origin, start},
+    hetzner::Routing,
     instance::Instance,
     keys,
     link::{LinkState, Watched},
@@ -99,6 +100,8 @@ pub struct Operator {
     pub control: OwnedFd,
     /// The program that takes over at [`Order::Restart`].
     pub successor: Successor,
+    /// The addresses that Hetzner routes.
+    pub routing: Routing,
     /// Who is told of changes.
     pub notifications: Notifications,
     /// The checks that run.
@@ -162,6 +165,7 @@ impl Operator {
         self.notifications.adopt(self.config.notify.clone()).await;
         outcome.await.context("the election thread has ended")??;
         self.checks.run(&self.config.checks).await;
+        self.routing.run(&self.config.hetzner).await;
         self.watched.send_replace(start::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
@@ -177,10 +181,13 @@ impl Operator {
         }
         // A program that a check runs would be nobody's child.
         self.checks.stop().await;
+        // What was asked for is asked for again by the next program, where it is not done by then.
+        self.routing.stop().await;
         self.notifications.settle().await;
         let error = self.give_way().await;
         self.notifications.resume().await;
         self.checks.run(&self.config.checks).await;
+        self.routing.run(&self.config.hetzner).await;
         error
     }
 

@@ -3,6 +3,7 @@
 mod auth;
 mod group;
 mod health;
+mod hetzner;
 mod holdings;
 mod identity;
 mod manner;
@@ -33,6 +34,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     let auth = auth::check(file, &routers, report);
     check_reachability(file, &routers, report);
     let notify = notify::check(file, report);
+    hetzner::check(file, report);
     check_grace(&file.cluster, report);
     let node = identity::find(identity, &file.nodes, report)?;
     let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
@@ -55,6 +57,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         checks: checks.into_iter().filter(is_used).collect(),
         virtual_routers: group::join(file, virtual_routers),
         notify,
+        hetzner: hetzner::of_node(file, node),
         warnings: Vec::new(),
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use vrrp_wire::{Family, Priority, Vrid};
 
-use super::{Auth, Config, Guard, VirtualRouter, notify::Notify};
+use super::{Auth, Config, Guard, VirtualRouter, hetzner::Hetzner, notify::Notify};
 use crate::check::Check;
 
 /// From one configuration of a node to another.
@@ -60,6 +60,7 @@ impl Difference {
         }
         difference.compare_notify(&old.notify, &new.notify);
         difference.compare_checks(&old.checks, &new.checks);
+        difference.compare_hetzner(&old.hetzner, &new.hetzner);
         for was in &old.virtual_routers {
             if !new.virtual_routers.iter().any(|is| is.identity() == was.identity()) {
                 difference.lines.push(format!("- {}: goes", title(was)));
@@ -136,6 +137,21 @@ impl Difference {
                 None => self.lines.push(format!("+ notify {}: new", new.name)),
                 Some(was) if was != new => {
                     self.lines.push(format!("~ notify {}: changes; what waits is told in the new way", new.name));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn compare_hetzner(&mut self, was: &[Hetzner], is: &[Hetzner]) {
+        for gone in was.iter().filter(|was| !is.iter().any(|is| is.name == was.name)) {
+            self.lines.push(format!("- hetzner {}: goes; the address stays where it is routed", gone.name));
+        }
+        for new in is {
+            match was.iter().find(|was| was.name == new.name) {
+                None => self.lines.push(format!("+ hetzner {}: new", new.name)),
+                Some(was) if was != new => {
+                    self.lines.push(format!("~ hetzner {}: changes; where it is routed is looked at anew", new.name));
                 }
                 Some(_) => {}
             }

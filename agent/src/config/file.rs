@@ -3,6 +3,7 @@
 //! Reports unknown keys, missing keys and values that are wrong by themselves; what depends on more than one key is
 //! left to `check`.
 
+mod hetzner;
 mod notify;
 
 use std::{
@@ -19,7 +20,7 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 
-pub(super) use self::notify::Notify;
+pub(super) use self::{hetzner::Hetzner, notify::Notify};
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report},
@@ -38,6 +39,7 @@ pub(super) struct File {
     pub(super) virtual_routers: Vec<VirtualRouter>,
     pub(super) groups: Vec<Group>,
     pub(super) notify: Vec<Notify>,
+    pub(super) hetzner: Vec<Hetzner>,
     pub(super) checks: Vec<Check>,
 }
 
@@ -213,6 +215,7 @@ impl File {
             virtual_routers: root.tables("virtual_router", VirtualRouter::read),
             groups: root.tables("group", Group::read),
             notify: root.tables("notify", Notify::read),
+            hetzner: root.tables("hetzner", Hetzner::read),
             checks: root.tables("check", Check::read),
         }))
     }

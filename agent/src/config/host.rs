@@ -1,7 +1,10 @@
-//! What checks and notifications need of this host: programs that can be run, and by nobody else changed; directories, secrets,
+//! What checks, notifications and `[[hetzner]]` need of this host: programs that can be run, and by nobody else changed; directories, secrets,
 //! certificates. Each fault is told at the place that names it.
 
-use std::{os::unix::fs::FileTypeExt as _, path::Path};
+use std::{
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::{
     diagnostic::{Fault, Place, Report},
@@ -21,16 +24,16 @@ pub(super) fn check_notifications(file: &File, report: &mut Report<'_>) {
     for notify in &file.notify {
         check_program(&notify.exec, [&notify.user, &notify.group], report);
         check_pipe(notify, report);
-        for secret in [&notify.webhook_secret, &notify.token, &notify.password] {
-            if let Some(given) = secret.given()
-                && let Some((what, remedy)) = Secret::examine(&given.value)
-            {
-                report.error(&given.place, Fault::new(what.to_string(), remedy));
-            }
-        }
-        if let Some(ca_file) = notify.ca_file.given() {
-            check_trust(&Trust::File(ca_file.value.clone()), &ca_file.place, report);
-        }
+        check_secrets([&notify.webhook_secret, &notify.token, &notify.password], report);
+        check_certificates(&notify.ca_file, report);
+    }
+}
+
+/// Looks for what every `[[hetzner]]` of `file` needs.
+pub(super) fn check_hetzner(file: &File, report: &mut Report<'_>) {
+    for entry in &file.hetzner {
+        check_secrets([&entry.password, &entry.token], report);
+        check_certificates(&entry.ca_file, report);
     }
 }
 
@@ -97,6 +100,20 @@ fn check_pipe(notify: &Notify, report: &mut Report<'_>) {
             let what = format!("the directory of `{}` is not there", fifo.value.display());
             report.warning(&fifo.place, Fault::new(what, "make it before vipd starts, or lines wait for it"));
         }
+    }
+}
+
+fn check_secrets<const N: usize>(secrets: [&Field<Secret>; N], report: &mut Report<'_>) {
+    for given in secrets.into_iter().filter_map(Field::given) {
+        if let Some((what, remedy)) = Secret::examine(&given.value) {
+            report.error(&given.place, Fault::new(what.to_string(), remedy));
+        }
+    }
+}
+
+fn check_certificates(ca_file: &Field<PathBuf>, report: &mut Report<'_>) {
+    if let Some(ca_file) = ca_file.given() {
+        check_trust(&Trust::File(ca_file.value.clone()), &ca_file.place, report);
     }
 }
 

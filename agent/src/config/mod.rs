@@ -2,7 +2,8 @@
 //!
 //! [`Config`] is the checked form: behind it every value is legal. The way there is `file`, the tables as written,
 //! then `check`, the rules; both report every mistake they find before the configuration is refused. `key_files`
-//! adds what is wrong with the files that `[auth]` names, and `host` what checks and notifications lack on this host.
+//! adds what is wrong with the files that `[auth]` names, and `host` what checks, notifications and `[[hetzner]]` lack on this
+//! host.
 
 mod check;
 mod diagnostic;
@@ -10,6 +11,7 @@ mod difference;
 mod file;
 mod group;
 mod health;
+pub mod hetzner;
 mod host;
 mod key_files;
 pub mod notify;
@@ -66,6 +68,8 @@ pub struct Config {
     pub virtual_routers: Vec<VirtualRouter>,
     /// Who is told of changes, in the order of the file.
     pub notify: Vec<notify::Notify>,
+    /// The addresses that Hetzner is to route to this node while it is Active, in the order of the file.
+    pub hetzner: Vec<hetzner::Hetzner>,
     /// The checks that these go by, in the order of the file.
     pub checks: Vec<Check>,
     /// What works, though perhaps not as meant.
@@ -396,6 +400,7 @@ impl Config {
         if let Some(file) = &file {
             key_files::check(file, &mut report);
             host::check_notifications(file, &mut report);
+            host::check_hetzner(file, &mut report);
             host::check_checks(file, config.as_ref().map_or(&[], |config| &config.checks), &mut report);
         }
         Self::conclude(config, report)

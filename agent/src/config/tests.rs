@@ -4,6 +4,7 @@ mod auth;
 mod groups;
 mod guard;
 mod health;
+mod hetzner;
 mod holdings;
 mod identity;
 mod key_files;

@@ -39,6 +39,7 @@ use crate::{
     config::{self, Config},
     datapath::Datapath,
     desk::Desk,
+    hetzner::Routing,
     instance::Instance,
     keys,
     link::{self, LinkState, Removals, Watched},
@@ -171,11 +172,10 @@ pub(super) async fn prepare(
     let (watch_others, watched) = watch::channel(watched(&config));
     let notifications = Notifications::start(config.notify.clone(), journal, intake, &memory.notify)
         .context("failed to make notifications ready")?;
-    let instance = instance.clone();
     let operator = Operator {
         config,
         origin,
-        instance,
+        instance: instance.clone(),
         handle,
         mailbox: mailbox.clone(),
         claims,
@@ -184,6 +184,7 @@ pub(super) async fn prepare(
         lock,
         control,
         successor,
+        routing: Routing::new(mailbox.clone(), &notifications),
         notifications,
         checks,
     };
@@ -480,6 +481,7 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         events_lost: 0,
         interfaces: Vec::new(),
         checks: Vec::new(),
+        hetzner: Vec::new(),
         virtual_routers: Vec::new(),
         groups: Vec::new(),
     }

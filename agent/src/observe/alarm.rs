@@ -45,6 +45,8 @@ pub enum AlarmKind {
     DuplicateAddress,
     /// This node is Active, and what is meant for the virtual addresses does not come here.
     TakeoverUnconfirmed,
+    /// This node is Active, and Hetzner is not known to route an address to it.
+    HetznerUnrouted,
 }
 
 impl fmt::Display for AlarmKind {
@@ -60,6 +62,7 @@ impl fmt::Display for AlarmKind {
             Self::AddressClaimed => "address_claimed",
             Self::DuplicateAddress => "duplicate_address",
             Self::TakeoverUnconfirmed => "takeover_unconfirmed",
+            Self::HetznerUnrouted => "hetzner_unrouted",
         })
     }
 }

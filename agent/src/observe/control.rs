@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     check::board::Board,
+    hetzner,
     mailbox::{Mail, Mailbox},
     operator::{Order, Ordered},
     perform::station,
@@ -96,6 +97,8 @@ pub struct Service {
     pub journal: Journal,
     /// How those who are told of it do.
     pub boards: Boards,
+    /// Where Hetzner routes addresses.
+    pub hetzner: hetzner::Boards,
     /// Who follows it here.
     pub streams: Streams,
     /// What the checks have come to.
@@ -196,8 +199,9 @@ impl Service {
             Request::Status {} => {
                 let snapshot = question(mailbox, Mail::Status).await?;
                 let (notifications, events_lost) = (self.boards.status(), self.journal.lost());
-                let checks = self.checks.status();
-                Answer::Status(Box::new(Snapshot { notifications, events_lost, checks, ..snapshot }))
+                let (checks, hetzner) = (self.checks.status(), self.hetzner.status());
+                let alarms = [snapshot.alarms, self.hetzner.alarms()].concat();
+                Answer::Status(Box::new(Snapshot { alarms, notifications, events_lost, checks, hetzner, ..snapshot }))
             }
             Request::Events { .. } => bail!("events are not answered, they are followed"),
             Request::Explain { router } => {

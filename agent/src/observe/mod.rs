@@ -4,6 +4,7 @@ mod alarm;
 mod check;
 pub mod control;
 pub mod event;
+mod hetzner;
 pub mod journal;
 pub mod notify;
 pub mod stream;
@@ -17,6 +18,7 @@ use vrrp_wire::abi::{Counters, Verdict};
 pub use self::{
     alarm::{Alarm, AlarmKind},
     check::{CheckStatus, ContributionStatus, EffectStatus},
+    hetzner::{HetznerStatus, RoutingState},
 };
 use crate::{authentication::Authentication, clock};
 
@@ -51,6 +53,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceStatus>,
     /// The checks, by name.
     pub checks: Vec<CheckStatus>,
+    /// Where Hetzner routes addresses, in the order of the configuration.
+    pub hetzner: Vec<HetznerStatus>,
     /// The virtual routers, in the order of the configuration.
     pub virtual_routers: Vec<RouterStatus>,
     /// The groups of virtual routers that move together.

@@ -38,6 +38,9 @@ impl fmt::Display for Snapshot {
         for check in &self.checks {
             writeln!(f, "{check}")?;
         }
+        for hetzner in &self.hetzner {
+            writeln!(f, "{hetzner}")?;
+        }
         for alarm in &self.alarms {
             let of = alarm.router.as_ref().map_or_else(String::new, |router| format!(" {router}"));
             writeln!(f, "ALARM {}{of}: {}", alarm.kind, alarm.what)?;

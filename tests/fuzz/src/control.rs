@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{runtime::Builder, sync::mpsc, task::yield_now};
 use vipd::{
     check::board::Board,
+    hetzner,
     mailbox::{Inbox, Mail, mailbox},
     observe::{
         ContributionStatus, EffectStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus,
@@ -88,6 +89,7 @@ fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
         boards: Boards::default(),
         streams: Streams::default(),
         checks: Board::default(),
+        hetzner: hetzner::Boards::default(),
     };
     let runtime = Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
@@ -192,6 +194,7 @@ fn snapshot() -> Snapshot {
         alarms: vec![],
         interfaces: vec![interface],
         checks: vec![],
+        hetzner: vec![],
         virtual_routers: vec![router],
         groups: vec![group],
     }

@@ -83,7 +83,7 @@ fn owner(entry: &file::VirtualRouter) -> Option<&str> {
 }
 
 /// Who takes part in `entry`, and how, in the order of preference.
-fn preferences(entry: &file::VirtualRouter) -> Vec<(&str, Option<Priority>)> {
+pub(super) fn preferences(entry: &file::VirtualRouter) -> Vec<(&str, Option<Priority>)> {
     let priorities = entry.priorities.value().into_iter().flatten();
     let mut preferences: Vec<_> = priorities.map(|(node, priority)| (node.as_str(), Some(priority.value))).collect();
     preferences.sort_unstable();

@@ -21,7 +21,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
@@ -122,6 +122,7 @@ pub struct Notifications {
     commands: mpsc::Sender<Command>,
     boards: Boards,
     journal: Journal,
+    runtime: Handle,
 }
 
 #[derive(Debug)]
@@ -143,6 +144,7 @@ impl Notifications {
         memory: &[TargetMemory],
     ) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().context("failed to start a runtime")?;
+        let handle = runtime.handle().clone();
         let (commands, ordered) = mpsc::channel(1);
         let boards = Boards::default();
         let mut notifier = Notifier { journal: journal.clone(), intake, boards: boards.clone(), running: Vec::new() };
@@ -155,7 +157,7 @@ impl Notifications {
             });
         };
         thread::Builder::new().name("notify".to_owned()).spawn(work).context("failed to start a thread")?;
-        Ok(Self { commands, boards, journal })
+        Ok(Self { commands, boards, journal, runtime: handle })
     }
 
     /// Tells `targets` from now on; those that stay as they are do not notice.
@@ -204,6 +206,12 @@ impl Notifications {
     #[must_use]
     pub const fn boards(&self) -> &Boards {
         &self.boards
+    }
+
+    /// Where all of it runs, until the end; for others who talk to the world outside.
+    #[must_use]
+    pub const fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     async fn command(&self, command: Command) {
