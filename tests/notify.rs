@@ -1,7 +1,5 @@
 //! Every change is told to everybody who is to be told, in order and once; who is down or slow loses nothing and delays nobody.
 
-#[path = "notify/certificate.rs"]
-mod certificate;
 #[path = "notify/contract.rs"]
 mod contract;
 #[path = "notify/mail_server.rs"]
@@ -16,9 +14,9 @@ mod receiver;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Lab, Process, Status, lab, until, vipd};
+use harness::{Agent, Certificate, Cluster, ClusterConfig, GENEROUS, Lab, Process, Status, lab, until, vipd};
 
-use self::{certificate::Certificate, mail_server::MailServer, pipe::Reader, receiver::Receiver};
+use self::{mail_server::MailServer, pipe::Reader, receiver::Receiver};
 
 const ROUTER: &str = Cluster::ROUTERS[0];
 /// Where the client of the cluster listens.

@@ -8,6 +8,7 @@
 
 mod agent;
 mod capture;
+mod certificate;
 mod cluster;
 pub mod decode;
 pub mod frame;
@@ -32,6 +33,7 @@ mod wait;
 
 pub use agent::{Agent, vipd};
 pub use capture::{Capture, Captured};
+pub use certificate::Certificate;
 pub use cluster::{Cluster, ClusterConfig};
 pub use frame::ip;
 pub use frr::{Frr, FrrRouter, frr_daemon};

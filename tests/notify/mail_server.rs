@@ -7,10 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use harness::{GENEROUS, Host, Lab, Process};
+use harness::{Certificate, GENEROUS, Host, Lab, Process};
 use nix::unistd::{User, chown};
-
-use crate::certificate::Certificate;
 
 /// Whom Exim makes itself.
 const USER: &str = "Debian-exim";

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use harness::Host;
+use harness::{Certificate, Host};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::{
     Request, Response,
@@ -30,8 +30,6 @@ use tokio_rustls::{
         pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     },
 };
-
-use crate::certificate::Certificate;
 
 /// What requests must say.
 const TOKEN: &str = "Bearer t0ken";

@@ -4,16 +4,21 @@ use anyhow::Result;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// A certificate and its key.
-pub(crate) struct Certificate {
-    pub(crate) pem: String,
-    pub(crate) key_pem: String,
-    pub(crate) der: CertificateDer<'static>,
-    pub(crate) key_der: Vec<u8>,
+#[derive(Debug)]
+pub struct Certificate {
+    /// The certificate in PEM.
+    pub pem: String,
+    /// The key in PEM.
+    pub key_pem: String,
+    /// The certificate in DER.
+    pub der: CertificateDer<'static>,
+    /// The key in DER.
+    pub key_der: Vec<u8>,
 }
 
 impl Certificate {
     /// One for `address`.
-    pub(crate) fn new(address: &str) -> Result<Self> {
+    pub fn new(address: &str) -> Result<Self> {
         let made = rcgen::generate_simple_self_signed([address.to_owned()])?;
         Ok(Self {
             pem: made.cert.pem(),
