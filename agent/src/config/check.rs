@@ -5,6 +5,7 @@ mod group;
 mod health;
 mod holdings;
 mod identity;
+mod kubernetes;
 mod manner;
 mod notify;
 mod router;
@@ -26,7 +27,8 @@ use crate::check::Check;
 pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -> Option<Config> {
     check_nodes(&file.nodes, report);
     check_vlan(&file.guard, report);
-    let checks = health::checks(file, report);
+    let node = identity::find(identity, &file.nodes, report);
+    let checks = health::checks(file, node, report);
     let routers = router::routers(file, report);
     holdings::check(file, report);
     group::check(file, report);
@@ -34,7 +36,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     check_reachability(file, &routers, report);
     let notify = notify::check(file, report);
     check_grace(&file.cluster, report);
-    let node = identity::find(identity, &file.nodes, report)?;
+    let node = node?;
     let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
     let is_used = |check: &Check| {
         virtual_routers.iter().flat_map(|router| &router.checks).any(|tracked| tracked.check == check.name)
@@ -87,6 +89,7 @@ fn check_nodes(nodes: &[Node], report: &mut Report<'_>) {
     check_unique(nodes.iter().map(|node| &node.address6), report);
     check_unique(nodes.iter().map(|node| &node.link_local), report);
     check_unique(nodes.iter().map(|node| &node.mac), report);
+    check_unique(nodes.iter().map(|node| &node.kubernetes_name), report);
 }
 
 /// Only XDP can sit on the parent of a VLAN sub-interface.

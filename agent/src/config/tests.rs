@@ -7,6 +7,7 @@ mod health;
 mod holdings;
 mod identity;
 mod key_files;
+mod kubernetes;
 mod manner;
 mod mistakes;
 mod notify;

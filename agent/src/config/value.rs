@@ -1,6 +1,7 @@
 //! One TOML value to one checked value: types, ranges and forms, as far as the value alone can tell.
 
 pub(super) mod health;
+pub(super) mod kubernetes;
 pub(super) mod notify;
 
 use std::{
