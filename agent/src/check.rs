@@ -11,6 +11,7 @@ mod grpc;
 mod http;
 mod hysteresis;
 mod interface;
+mod kubernetes;
 mod patience;
 mod process;
 mod task;
@@ -23,7 +24,7 @@ use vrrp::{
     track::{Effect, Reading},
 };
 
-pub use self::task::Checks;
+pub use self::{kubernetes::api_problem, task::Checks};
 use crate::{
     client::{Endpoint, Server},
     program::Program,
@@ -67,6 +68,8 @@ pub enum Subject {
     Interface(String),
     /// Whether an address on the link answers for itself.
     Address(Neighbor),
+    /// What Kubernetes says of this node.
+    Kubernetes(Kubernetes),
 }
 
 /// A request over HTTP/1.1, and which answer is a good one.
@@ -120,6 +123,33 @@ pub enum Who {
     Address(IpAddr),
     /// The next hop of the default route of this family.
     Gateway(Family),
+}
+
+/// What is asked of the API of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// Says how the API is reached; `None`: the service account of the pod that the agent runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// What Kubernetes calls this node.
+    pub node: String,
+    /// The question.
+    pub question: Question,
+}
+
+/// A question to the API of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether pods on the node are ready.
+    Pods {
+        /// Where they are.
+        namespace: String,
+        /// Which they are, by their labels.
+        selector: String,
+        /// How many of them must be ready.
+        min: usize,
+    },
+    /// Whether the node takes pods: whether it is not cordoned.
+    Schedulable,
 }
 
 /// That a virtual router goes by a check, and how.

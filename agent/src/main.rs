@@ -22,12 +22,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is logged unless `VIPD_LOG` says otherwise. kube tells of every failed request; checks tell of the first.
+const LOGGED: &str = "info,kube_client=off";
+
 /// Logs to standard error through a queue that drops lines when it is full: whoever reads the log, or no longer does,
 /// must not hold up an election.
 fn start_log() -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).thread_name("log").finish(io::stderr());
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("VIPD_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(EnvFilter::try_from_env("VIPD_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED)))
         .with_writer(writer)
         .with_ansi(io::stderr().is_terminal())
         .log_internal_errors(false)

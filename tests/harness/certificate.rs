@@ -4,14 +4,15 @@ use anyhow::Result;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// A certificate and its key.
+#[derive(Debug)]
 pub struct Certificate {
-    /// The certificate, in PEM.
+    /// The certificate in PEM.
     pub pem: String,
-    /// Its key, in PEM.
+    /// The key in PEM.
     pub key_pem: String,
-    /// The certificate, in DER.
+    /// The certificate in DER.
     pub der: CertificateDer<'static>,
-    /// Its key, in DER, as PKCS #8.
+    /// The key in DER.
     pub key_der: Vec<u8>,
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{info, warn};
 use vrrp::{Instant, track::Reading};
 
-use super::{Check, hysteresis::Hysteresis, task::Outcome};
+use super::{Check, hysteresis::Hysteresis, task::Look};
 use crate::{
     clock,
     mailbox::{Mail, Mailbox},
@@ -25,6 +25,17 @@ pub struct Standing {
     pub reading: Reading,
     /// What it saw, as a clause.
     pub detail: String,
+    /// Why it sees nothing newer, if it does not.
+    pub blind: Option<Blind>,
+}
+
+/// Why a check goes by what it saw before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blind {
+    /// The reason, as a clause.
+    pub reason: String,
+    /// When what it goes by was seen, or found to hold still; `None`: it has seen nothing yet.
+    pub seen_at: Option<Instant>,
 }
 
 /// What is known of checks, by name; a check that has no result yet is missing.
@@ -43,7 +54,8 @@ pub struct News {
 pub struct CheckMemory {
     name: String,
     reading: ReadingMemory,
-    detail: String,
+    detail: Option<String>,
+    seen_ns: Option<u64>,
     since_ns: u64,
     looks: u64,
     failures: u64,
@@ -77,8 +89,12 @@ struct Lists {
 struct Entry {
     subject: String,
     hysteresis: Hysteresis,
-    /// What the last look said.
+    /// What was seen last.
     detail: Option<String>,
+    /// When, or until when it was found to hold still.
+    seen_at: Option<Instant>,
+    /// Why the last look saw nothing newer.
+    blind: Option<String>,
     latency: Duration,
     looked_at: Option<Instant>,
     since: Instant,
@@ -150,11 +166,18 @@ impl Board {
     }
 
     /// Takes in what a look of a check says, and how long it took.
-    pub(super) fn note(&self, name: &str, outcome: Outcome, latency: Duration) {
+    pub(super) fn note(&self, name: &str, look: Look, latency: Duration) {
         let mut lists = self.lists();
         let Some(entry) = lists.entries.get_mut(name) else { return };
-        if entry.note(outcome, latency) {
+        let blind = entry.blind.clone();
+        let has_changed = entry.note(look, latency);
+        if has_changed {
             entry.tell(name);
+        }
+        if entry.blind.is_some() != blind.is_some() {
+            entry.tell_sight(name);
+        }
+        if has_changed || entry.blind != blind {
             lists.changed.insert(name.to_owned());
             self.0.news.notify_one();
         }
@@ -184,7 +207,9 @@ impl Entry {
         Self {
             subject: check.subject.to_string(),
             hysteresis: Hysteresis::new(settled, check.rise, check.fall),
-            detail: memory.map(|memory| memory.detail.clone()),
+            detail: memory.and_then(|memory| memory.detail.clone()),
+            seen_at: memory.and_then(|memory| memory.seen_ns).map(Instant::from_nanos),
+            blind: None,
             latency: Duration::ZERO,
             looked_at: None,
             since: memory.map_or_else(clock::now, |memory| Instant::from_nanos(memory.since_ns)),
@@ -193,10 +218,13 @@ impl Entry {
         }
     }
 
-    fn note(&mut self, outcome: Outcome, latency: Duration) -> bool {
+    /// Takes in a look; whether the check has settled on something else.
+    fn note(&mut self, look: Look, latency: Duration) -> bool {
         let now = clock::now();
-        (self.latency, self.looked_at) = (latency, Some(now));
+        (self.latency, self.looked_at, self.blind) = (latency, Some(now), look.blind);
         self.looks += 1;
+        let Some((outcome, seen_at)) = look.seen else { return false };
+        self.seen_at = Some(seen_at);
         self.failures += u64::from(outcome.reading == Reading::Failing);
         let has_changed = self.hysteresis.take(outcome.reading);
         self.detail = Some(outcome.detail);
@@ -217,15 +245,30 @@ impl Entry {
         }
     }
 
+    /// Says in the log that it sees nothing any more, or does again.
+    fn tell_sight(&self, check: &str) {
+        match &self.blind {
+            Some(reason) => warn!(check, reason, "the check goes by what was known last"),
+            None => info!(check, "the check sees again"),
+        }
+    }
+
     fn standing(&self) -> Option<Standing> {
         let detail = self.detail.clone().unwrap_or_else(|| "as configured for the start".to_owned());
-        Some(Standing { reading: self.hysteresis.settled()?, detail })
+        let blind = self.blind.clone().map(|reason| Blind { reason, seen_at: self.seen_at });
+        Some(Standing { reading: self.hysteresis.settled()?, detail, blind })
     }
 
     fn to_memory(&self, name: &str) -> Option<CheckMemory> {
-        let Standing { reading, detail } = self.standing()?;
-        let (since_ns, looks, failures) = (self.since.as_nanos(), self.looks, self.failures);
-        Some(CheckMemory { name: name.to_owned(), reading: reading.into(), detail, since_ns, looks, failures })
+        Some(CheckMemory {
+            name: name.to_owned(),
+            reading: self.hysteresis.settled()?.into(),
+            detail: self.detail.clone(),
+            seen_ns: self.seen_at.map(Instant::as_nanos),
+            since_ns: self.since.as_nanos(),
+            looks: self.looks,
+            failures: self.failures,
+        })
     }
 
     fn status(&self, name: &str, now: Instant) -> CheckStatus {
@@ -238,6 +281,8 @@ impl Entry {
             value: if let Some(Reading::Value(value)) = settled { Some(value) } else { None },
             since_ms: milliseconds(now.since(self.since)),
             detail: self.detail.clone(),
+            seen_ms: self.seen_at.map(|at| milliseconds(now.since(at))),
+            blind: self.blind.clone(),
             looked_ms: self.looked_at.map(|at| milliseconds(now.since(at))),
             latency_us: u64::try_from(self.latency.as_micros()).unwrap_or(u64::MAX),
             against,
@@ -292,7 +337,10 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::{check::Subject, mailbox::mailbox};
+    use crate::{
+        check::{Subject, task::Outcome},
+        mailbox::mailbox,
+    };
 
     fn check(name: &str) -> Check {
         let subject = Subject::File("/run/value".into());
@@ -302,7 +350,7 @@ mod tests {
 
     fn say(board: &Board, name: &str, value: i32) {
         let outcome = Outcome { reading: Reading::Value(value), detail: format!("holds {value}") };
-        board.note(name, outcome, Duration::from_micros(50));
+        board.note(name, outcome.into(), Duration::from_micros(50));
     }
 
     /// However much changes, there is one piece of mail, and the next one has all that has changed meanwhile.
@@ -353,12 +401,46 @@ mod tests {
             next.list(&check(name), memory.iter().find(|memory| memory.is_of(name)));
         }
         assert_eq!(next.standings(), board.standings());
-        assert_eq!(next.standings()["a"], Standing { reading: Reading::Value(12), detail: "holds 12".to_owned() });
+        assert_eq!(
+            next.standings()["a"],
+            Standing { reading: Reading::Value(12), detail: "holds 12".to_owned(), blind: None }
+        );
         assert!(!next.standings().contains_key("c"));
 
         next.list(&Check { subject: Subject::Interface("vsw0".to_owned()), fall: 2, ..check("a") }, None);
         assert_eq!(next.standings()["a"].reading, Reading::Value(12));
         say(&next, "a", 13);
         assert_eq!(next.standings()["a"].reading, Reading::Value(12), "it takes two looks now");
+    }
+
+    /// What was known last stays, through another program too, and the election thread hears how old it is.
+    #[test]
+    fn a_check_that_sees_nothing_goes_by_what_was_known_last() {
+        let board = Board::default();
+        board.list(&Check { start: Some(Reading::Passing), ..check("a") }, None);
+        let blind = |board: &Board, reason: &str| {
+            board.note("a", Look { seen: None, blind: Some(reason.to_owned()) }, Duration::ZERO);
+            let standing = board.changes().remove("a").flatten();
+            standing.map(|Standing { reading, detail, blind }| (reading, detail, blind.unwrap()))
+        };
+        let because = |reason: &str, seen_at| Blind { reason: reason.to_owned(), seen_at };
+        let start = (Reading::Passing, "as configured for the start".to_owned(), because("refused", None));
+        assert_eq!(blind(&board, "refused"), Some(start));
+        assert_eq!(blind(&board, "refused"), None, "it is no news");
+
+        let (seen_at, detail) = (Instant::from_nanos(7_000), "0 pods".to_owned());
+        let seen = Some((Outcome::failing(detail.clone()), seen_at));
+        board.note("a", Look { seen, blind: None }, Duration::ZERO);
+        assert_eq!(board.changes()["a"].as_ref().unwrap().blind, None);
+        let known = (Reading::Failing, detail, because("silent", Some(seen_at)));
+        assert_eq!(blind(&board, "silent"), Some(known.clone()));
+
+        let next = Board::default();
+        next.list(&check("a"), board.to_memory().first());
+        assert_eq!(next.standings()["a"].blind, None);
+        assert_eq!(blind(&next, "silent"), Some(known));
+        let status = next.status().remove(0);
+        assert_eq!((status.looks, status.failures), (5, 1));
+        assert_eq!((status.detail.as_deref(), status.blind.as_deref()), (Some("0 pods"), Some("silent")));
     }
 }

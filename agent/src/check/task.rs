@@ -18,11 +18,11 @@ use tokio::{
 use vrrp::track::Reading;
 
 use super::{
-    Check, Subject, Who, address,
+    Check, Question, Subject, Who, address,
     board::{Board, CheckMemory},
-    command, file, grpc, http, interface, process, tcp,
+    command, file, grpc, http, interface, kubernetes, process, tcp,
 };
-use crate::client::Endpoint;
+use crate::{client::Endpoint, clock};
 
 /// Over how long the first looks of all checks are spread; less where a check's interval is shorter.
 const SPREAD: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ const SPREAD: Duration = Duration::from_millis(250);
 /// Threads of calls that hang, most of all of names that are looked up.
 const BLOCKING_MAX: usize = 64;
 
-/// What a look says.
+/// What there is to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) reading: Reading,
@@ -50,6 +50,21 @@ impl From<Result<String, String>> for Outcome {
             Ok(detail) => Self { reading: Reading::Passing, detail },
             Err(detail) => Self::failing(detail),
         }
+    }
+}
+
+/// What a look comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// What is known, and since when it is not known any better; `None`: nothing new, and what was known before stays.
+    pub(super) seen: Option<(Outcome, vrrp::Instant)>,
+    /// Why nothing newer can be seen at the moment, as a clause.
+    pub(super) blind: Option<String>,
+}
+
+impl From<Outcome> for Look {
+    fn from(outcome: Outcome) -> Self {
+        Self { seen: Some((outcome, clock::now())), blind: None }
     }
 }
 
@@ -157,10 +172,10 @@ async fn run(check: Check, board: Board, mut ended: oneshot::Receiver<()>) {
             looked = timeout(check.timeout, prober.look()) => looked,
         };
         match looked {
-            Ok(outcome) => board.note(&check.name, outcome, begun.elapsed()),
+            Ok(look) => board.note(&check.name, look, begun.elapsed()),
             Err(_) => {
                 let outcome = Outcome::failing(format!("no result within {:?}", check.timeout));
-                board.note(&check.name, outcome, begun.elapsed());
+                board.note(&check.name, outcome.into(), begun.elapsed());
                 prober.give_up().await;
             }
         }
@@ -187,6 +202,7 @@ enum Prober {
     File(file::Reader),
     Interface(interface::Watcher),
     Address(address::Asker),
+    Kubernetes(kubernetes::Watcher),
 }
 
 impl Prober {
@@ -200,21 +216,23 @@ impl Prober {
             Subject::File(path) => Self::File(file::Reader::new(path)),
             Subject::Interface(name) => Self::Interface(interface::Watcher::new(name)),
             Subject::Address(neighbor) => Self::Address(address::Asker::new(neighbor)),
+            Subject::Kubernetes(asked) => Self::Kubernetes(kubernetes::Watcher::new(asked)),
         }
     }
 
-    async fn look(&mut self) -> Outcome {
+    async fn look(&mut self) -> Look {
         let looked = match self {
             Self::Http(asker) => asker.look().await,
             Self::Tcp(endpoint) => tcp::look(endpoint).await,
             Self::Grpc(asker) => asker.look().await,
             Self::Command(runner) => runner.look().await,
             Self::Process(watcher) => watcher.look().await,
-            Self::File(reader) => return reader.look().await,
+            Self::File(reader) => return reader.look().await.into(),
             Self::Interface(watcher) => watcher.look().await,
             Self::Address(asker) => asker.look().await,
+            Self::Kubernetes(watcher) => return watcher.look(),
         };
-        looked.into()
+        Outcome::from(looked).into()
     }
 
     /// Returns when a look is worth while before it is due; most kinds of check are never told.
@@ -222,6 +240,7 @@ impl Prober {
         match self {
             Self::Process(watcher) => watcher.disturbed().await,
             Self::Interface(watcher) => watcher.disturbed().await,
+            Self::Kubernetes(watcher) => watcher.disturbed().await,
             Self::Http(_) | Self::Tcp(_) | Self::Grpc(_) | Self::Command(_) | Self::File(_) | Self::Address(_) => {
                 std::future::pending::<()>().await;
             }
@@ -234,7 +253,12 @@ impl Prober {
             Self::Http(asker) => asker.hang_up(),
             Self::Grpc(asker) => asker.hang_up(),
             Self::Command(runner) => runner.give_up().await,
-            Self::Tcp(_) | Self::Process(_) | Self::File(_) | Self::Interface(_) | Self::Address(_) => {}
+            Self::Tcp(_)
+            | Self::Process(_)
+            | Self::File(_)
+            | Self::Interface(_)
+            | Self::Address(_)
+            | Self::Kubernetes(_) => {}
         }
     }
 }
@@ -257,6 +281,10 @@ impl fmt::Display for Subject {
             Self::Address(neighbor) => match neighbor.who {
                 Who::Address(address) => write!(f, "address {address}"),
                 Who::Gateway(family) => write!(f, "gateway over {family}"),
+            },
+            Self::Kubernetes(asked) => match &asked.question {
+                Question::Pods { namespace, selector, .. } => write!(f, "pods {selector} in {namespace}"),
+                Question::Schedulable => write!(f, "node {}", asked.node),
             },
         }
     }

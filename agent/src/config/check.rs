@@ -6,6 +6,7 @@ mod health;
 mod hetzner;
 mod holdings;
 mod identity;
+mod kubernetes;
 mod manner;
 mod notify;
 mod router;
@@ -27,7 +28,8 @@ use crate::check::Check;
 pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -> Option<Config> {
     check_nodes(&file.nodes, report);
     check_vlan(&file.guard, report);
-    let checks = health::checks(file, report);
+    let node = identity::find(identity, &file.nodes, report);
+    let checks = health::checks(file, node, report);
     let routers = router::routers(file, report);
     holdings::check(file, report);
     group::check(file, report);
@@ -36,7 +38,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     let notify = notify::check(file, report);
     hetzner::check(file, report);
     check_grace(&file.cluster, report);
-    let node = identity::find(identity, &file.nodes, report)?;
+    let node = node?;
     let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
     let is_used = |check: &Check| {
         virtual_routers.iter().flat_map(|router| &router.checks).any(|tracked| tracked.check == check.name)
@@ -90,6 +92,7 @@ fn check_nodes(nodes: &[Node], report: &mut Report<'_>) {
     check_unique(nodes.iter().map(|node| &node.address6), report);
     check_unique(nodes.iter().map(|node| &node.link_local), report);
     check_unique(nodes.iter().map(|node| &node.mac), report);
+    check_unique(nodes.iter().map(|node| &node.kubernetes_name), report);
 }
 
 /// Only XDP can sit on the parent of a VLAN sub-interface.

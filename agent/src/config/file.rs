@@ -41,6 +41,12 @@ pub(super) struct File {
     pub(super) notify: Vec<Notify>,
     pub(super) hetzner: Vec<Hetzner>,
     pub(super) checks: Vec<Check>,
+    pub(super) kubernetes: Kubernetes,
+}
+
+/// `[kubernetes]`.
+pub(super) struct Kubernetes {
+    pub(super) kubeconfig: Field<PathBuf>,
 }
 
 /// `[process]`.
@@ -145,6 +151,7 @@ pub(super) struct Node {
     pub(super) address6: Field<Ipv6Addr>,
     pub(super) link_local: Field<Ipv6Addr>,
     pub(super) mac: Field<MacAddr>,
+    pub(super) kubernetes_name: Field<String>,
 }
 
 /// `[[virtual_router]]`.
@@ -217,6 +224,7 @@ impl File {
             notify: root.tables("notify", Notify::read),
             hetzner: root.tables("hetzner", Hetzner::read),
             checks: root.tables("check", Check::read),
+            kubernetes: root.table("kubernetes", Kubernetes::read),
         }))
     }
 
@@ -275,6 +283,12 @@ impl Process {
     }
 }
 
+impl Kubernetes {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self { kubeconfig: table.scalar("kubeconfig", value::absolute_path) }
+    }
+}
+
 impl Guard {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
@@ -317,6 +331,7 @@ impl Node {
             address6: table.scalar("address6", value::address6),
             link_local: table.scalar("link_local", value::link_local),
             mac: table.scalar("mac", value::mac),
+            kubernetes_name: table.scalar("kubernetes_name", value::kubernetes::node),
         }
     }
 }

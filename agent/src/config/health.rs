@@ -8,7 +8,10 @@ use vrrp::track::Reading;
 use super::{
     diagnostic::Place,
     table::{Field, Located, Table},
-    value::{self, health},
+    value::{
+        self, health,
+        kubernetes::{self, NodeQuestion},
+    },
 };
 use crate::{check::Who, client::Endpoint};
 
@@ -24,6 +27,8 @@ pub(super) struct Check {
     pub(super) file: Field<PathBuf>,
     pub(super) interface: Field<String>,
     pub(super) address: Field<Who>,
+    pub(super) pods: Field<String>,
+    pub(super) node: Field<NodeQuestion>,
     pub(super) interval: Field<Duration>,
     pub(super) timeout: Field<Duration>,
     pub(super) rise: Field<u32>,
@@ -43,6 +48,7 @@ pub(super) struct Check {
     pub(super) min: Field<usize>,
     pub(super) max: Field<usize>,
     pub(super) through: Field<String>,
+    pub(super) namespace: Field<String>,
 }
 
 impl Check {
@@ -59,6 +65,8 @@ impl Check {
             file: table.scalar("file", value::absolute_path),
             interface: table.scalar("interface", value::interface),
             address: table.scalar("address", health::who),
+            pods: table.scalar("pods", kubernetes::selector),
+            node: table.scalar("node", kubernetes::node_question),
             interval: table.scalar("interval", health::time),
             timeout: table.scalar("timeout", health::time),
             rise: table.scalar("rise", health::looks),
@@ -78,6 +86,7 @@ impl Check {
             min: table.scalar("min", health::quantity),
             max: table.scalar("max", health::quantity),
             through: table.scalar("through", value::interface),
+            namespace: table.scalar("namespace", kubernetes::namespace),
         }
     }
 }

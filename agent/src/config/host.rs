@@ -13,7 +13,7 @@ use super::{
     table::{Field, Located},
 };
 use crate::{
-    check::{Check, Subject},
+    check::{Check, Kubernetes, Subject, api_problem},
     client::{Tls, Trust, roots},
     program::permission::{RunAs, examine},
     secret::Secret,
@@ -39,6 +39,7 @@ pub(super) fn check_hetzner(file: &File, report: &mut Report<'_>) {
 
 /// Looks for what `checks`, those of this node, need.
 pub(super) fn check_checks(file: &File, checks: &[Check], report: &mut Report<'_>) {
+    let mut is_api_told = false;
     for check in checks {
         let Some(written) = file.checks.iter().find(|written| written.name.value() == Some(&check.name)) else {
             continue;
@@ -58,6 +59,11 @@ pub(super) fn check_checks(file: &File, checks: &[Check], report: &mut Report<'_
             }
             Subject::Grpc(request) => {
                 check_tls(request.server.tls.as_ref(), place(&written.grpc, written), written, report);
+            }
+            Subject::Kubernetes(asked) => {
+                if !std::mem::replace(&mut is_api_told, true) {
+                    check_api(asked, file, written, report);
+                }
             }
             Subject::Tcp(_) | Subject::Process(_) | Subject::Interface(_) | Subject::Address(_) => {}
         }
@@ -133,6 +139,20 @@ fn check_trust(trust: &Trust, place: &Place, report: &mut Report<'_>) {
             }
         };
         report.error(place, Fault::new(what, remedy));
+    }
+}
+
+/// Whether it is known how to reach the API of Kubernetes. That it answers is not asked for: nothing waits for that.
+fn check_api(asked: &Kubernetes, file: &File, written: &health::Check, report: &mut Report<'_>) {
+    let Some(problem) = api_problem(asked.kubeconfig.as_deref()) else { return };
+    if let Some(given) = file.kubernetes.kubeconfig.given() {
+        let what = format!("`{}` does not say how to reach the API: {problem}", given.value.display());
+        let remedy = "name a kubeconfig with a server, its certificate-authority, and a user with a token, tokenFile or client-certificate";
+        report.error(&given.place, Fault::new(what, remedy));
+    } else {
+        let what = format!("the agent runs in no pod that has a service account to ask Kubernetes with: {problem}");
+        let remedy = "add [kubernetes] with kubeconfig = ..., or let the pod have its service account";
+        report.error(&written.heading, Fault::new(what, remedy));
     }
 }
 

@@ -8,6 +8,7 @@ mod hetzner;
 mod holdings;
 mod identity;
 mod key_files;
+mod kubernetes;
 mod manner;
 mod mistakes;
 mod notify;

@@ -2,6 +2,7 @@
 
 pub(super) mod health;
 pub(super) mod hetzner;
+pub(super) mod kubernetes;
 pub(super) mod notify;
 
 use std::{

@@ -19,9 +19,13 @@ pub struct CheckStatus {
     pub value: Option<i32>,
     /// How long it has been in this state, in milliseconds.
     pub since_ms: u64,
-    /// What the last look said; nothing before the first.
+    /// What was seen last; nothing before the first look.
     pub detail: Option<String>,
-    /// How long ago that was, in milliseconds.
+    /// How long ago that was seen, or found to hold still, in milliseconds.
+    pub seen_ms: Option<u64>,
+    /// Why the last look saw nothing newer: only of checks that go by what was known last.
+    pub blind: Option<String>,
+    /// How long ago the last look was, in milliseconds.
     pub looked_ms: Option<u64>,
     /// How long it took, in microseconds.
     pub latency_us: u64,
@@ -68,12 +72,28 @@ impl fmt::Display for CheckStatus {
             write!(f, " {value}")?;
         }
         write!(f, " for {}", span(self.since_ms))?;
-        let Some((detail, looked_ms)) = self.detail.as_ref().zip(self.looked_ms) else { return Ok(()) };
-        write!(f, "; {} ago in {} µs: {detail}", span(looked_ms), self.latency_us)?;
+        match (&self.detail, &self.blind, self.looked_ms) {
+            (detail, Some(blind), _) => {
+                let detail = detail.as_deref().unwrap_or("as configured for the start");
+                write!(f, "; {}", last_known(detail, self.seen_ms, blind))?;
+            }
+            (Some(detail), None, Some(looked_ms)) => {
+                write!(f, "; {} ago in {} µs: {detail}", span(looked_ms), self.latency_us)?;
+            }
+            (_, None, _) => return Ok(()),
+        }
         if self.against > 0 {
             write!(f, " ({} of {} looks that change it)", self.against, self.needed)?;
         }
         Ok(())
+    }
+}
+
+/// What a check goes by that sees nothing newer, in words.
+pub(crate) fn last_known(detail: &str, seen_ms: Option<u64>, reason: &str) -> String {
+    match seen_ms {
+        Some(seen_ms) => format!("{detail}, last known {} ago: {reason}", span(seen_ms)),
+        None => format!("{detail}, and nothing is known yet: {reason}"),
     }
 }
 
@@ -101,6 +121,8 @@ mod tests {
             value: None,
             since_ms: 3_200,
             detail: None,
+            seen_ms: None,
+            blind: None,
             looked_ms: None,
             latency_us: 0,
             against: 0,
@@ -110,9 +132,20 @@ mod tests {
         };
         assert_eq!(status.to_string(), "check ingress (http://127.0.0.1:80/): passing for 3.2 s");
         let detail = Some("status 503".to_owned());
-        let status = CheckStatus { detail, looked_ms: Some(40), latency_us: 412, against: 2, ..status };
+        let seen_ms = Some(40);
+        let status = CheckStatus { detail, seen_ms, looked_ms: seen_ms, latency_us: 412, against: 2, ..status };
         let expected = "check ingress (http://127.0.0.1:80/): passing for 3.2 s; 40 ms ago in 412 µs: status 503 \
                         (2 of 3 looks that change it)";
+        assert_eq!(status.to_string(), expected);
+
+        let blind = Some("no answer".to_owned());
+        let status = CheckStatus { blind, seen_ms: Some(35_000), against: 0, ..status };
+        let expected =
+            "check ingress (http://127.0.0.1:80/): passing for 3.2 s; status 503, last known 35.0 s ago: no answer";
+        assert_eq!(status.to_string(), expected);
+        let status = CheckStatus { detail: None, seen_ms: None, ..status };
+        let expected = "check ingress (http://127.0.0.1:80/): passing for 3.2 s; as configured for the start, and nothing is \
+                        known yet: no answer";
         assert_eq!(status.to_string(), expected);
     }
 

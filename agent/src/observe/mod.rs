@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 use vrrp_wire::abi::{Counters, Verdict};
 
+pub(crate) use self::check::last_known;
 pub use self::{
     alarm::{Alarm, AlarmKind},
     check::{CheckStatus, ContributionStatus, EffectStatus},

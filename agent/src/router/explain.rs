@@ -28,7 +28,7 @@ impl VirtualRouter {
             State::Backup(backup) => self.explain_backup(*backup, now, &mut because, &mut until),
             State::Active(active) => self.explain_active(*active, now, &mut because, &mut until),
         }
-        because.extend(self.explain_checks(checks));
+        because.extend(self.explain_checks(checks, now));
         if self.is_drained {
             because.push(
                 "the node is drained: it serves only where nobody else does (`vipd undrain` ends that)".to_owned(),

@@ -12,11 +12,11 @@ use super::{VirtualRouter, parameters};
 use crate::{
     check::{
         Tracked,
-        board::{Standing, Standings, state},
+        board::{Blind, Standing, Standings, state},
     },
     config,
     desk::Desk,
-    observe::{ContributionStatus, EffectStatus},
+    observe::{ContributionStatus, EffectStatus, last_known, milliseconds},
 };
 
 /// What the checks of a virtual router come to.
@@ -100,11 +100,11 @@ impl VirtualRouter {
         self.config.checks.iter().map(status).collect()
     }
 
-    /// What checks do to its priority, a clause each.
-    pub(super) fn explain_checks(&self, checks: &Standings) -> Vec<String> {
-        let clause = |tracked: &Tracked| {
+    /// What checks do to its priority, and which of them go by what was known last, a clause each.
+    pub(super) fn explain_checks(&self, checks: &Standings, now: Instant) -> Vec<String> {
+        let points = |tracked: &Tracked| {
             let Contribution::Points(points @ (..=-1 | 1..)) = contribution(tracked, checks) else { return None };
-            let Standing { reading, detail } = checks.get(&tracked.check)?;
+            let Standing { reading, detail, .. } = checks.get(&tracked.check)?;
             let (what, name) = (if points > 0 { "adds" } else { "takes" }, &tracked.check);
             let to = if points > 0 { "to" } else { "from" };
             let (state, points, configured) = (state(Some(*reading)), points.abs(), self.config.priority);
@@ -112,6 +112,14 @@ impl VirtualRouter {
                 "check `{name}` is {state} ({detail}), which {what} {points} {to} its priority of {configured}"
             ))
         };
-        self.config.checks.iter().filter_map(clause).collect()
+        let blind = |tracked: &Tracked| {
+            let standing = checks.get(&tracked.check)?;
+            let Blind { reason, seen_at } = standing.blind.as_ref()?;
+            let seen_ms = seen_at.map(|at| milliseconds(now.since(at)));
+            let (name, state) = (&tracked.check, state(Some(standing.reading)));
+            Some(format!("check `{name}` stays {state}: {}", last_known(&standing.detail, seen_ms, reason)))
+        };
+        let clauses = self.config.checks.iter().flat_map(|tracked| [points(tracked), blind(tracked)]);
+        clauses.flatten().collect()
     }
 }

@@ -8,7 +8,7 @@ use vrrp::{
     track::{Contribution, Effect, Reading},
 };
 
-use super::{check_unique, repeated};
+use super::{check_unique, kubernetes, repeated};
 use crate::{
     check::{Check, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tracked, Who},
     client::{Endpoint, Server, Trust},
@@ -25,8 +25,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// `rise` and `fall` where the file gives none: a request may get lost, or be late.
 const DEFAULT_RISE: u32 = 2;
 const DEFAULT_FALL: u32 = 3;
-/// The same for what the kernel itself knows.
-const DEFAULT_OF_KERNEL: u32 = 1;
+/// The same for what is known for sure.
+const DEFAULT_OF_SURE: u32 = 1;
 
 /// What is looked at, by the key that says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ enum Kind {
     File,
     Interface,
     Address,
+    Pods,
+    Node,
 }
 
 impl Kind {
@@ -52,19 +54,26 @@ impl Kind {
             Self::File => "file",
             Self::Interface => "interface",
             Self::Address => "address",
+            Self::Pods => "pods",
+            Self::Node => "node",
         }
     }
 
-    /// Whether a look cannot err: the kernel itself is asked.
+    /// Whether a look cannot err: it goes by what the kernel has said, or the API of Kubernetes.
     const fn is_sure(self) -> bool {
-        matches!(self, Self::Process | Self::File | Self::Interface)
+        matches!(self, Self::Process | Self::File | Self::Interface) || self.asks_kubernetes()
+    }
+
+    const fn asks_kubernetes(self) -> bool {
+        matches!(self, Self::Pods | Self::Node)
     }
 }
 
-/// All checks of the file that are legal. Reports what is wrong with any.
-pub(super) fn checks(file: &File, report: &mut Report<'_>) -> Vec<Check> {
+/// All checks of the file that are legal, as `node` has them. Reports what is wrong with any.
+pub(super) fn checks(file: &File, node: Option<&str>, report: &mut Report<'_>) -> Vec<Check> {
     check_unique(file.checks.iter().map(|check| &check.name), report);
-    let checks = file.checks.iter().filter_map(|written| check(written, file, report)).collect();
+    kubernetes::check_nodes(file, report);
+    let checks = file.checks.iter().filter_map(|written| check(written, file, node, report)).collect();
     warn_of_unused(file, report);
     checks
 }
@@ -176,12 +185,12 @@ fn warn_of_unused(file: &File, report: &mut Report<'_>) {
     }
 }
 
-fn check(written: &health::Check, file: &File, report: &mut Report<'_>) -> Option<Check> {
+fn check(written: &health::Check, file: &File, node: Option<&str>, report: &mut Report<'_>) -> Option<Check> {
     let kind = kind(written, report)?;
     check_keys(written, kind, report);
     check_times(written, report);
-    let subject = subject(written, kind, file, report)?;
-    let default = |otherwise| if kind.is_sure() { DEFAULT_OF_KERNEL } else { otherwise };
+    let subject = subject(written, kind, file, node, report)?;
+    let default = |otherwise| if kind.is_sure() { DEFAULT_OF_SURE } else { otherwise };
     let interval = written.interval.or_default(DEFAULT_INTERVAL)?;
     Some(Check {
         name: written.name.value()?.clone(),
@@ -190,8 +199,17 @@ fn check(written: &health::Check, file: &File, report: &mut Report<'_>) -> Optio
         timeout: written.timeout.or_default(interval)?,
         rise: written.rise.or_default(default(DEFAULT_RISE))?,
         fall: written.fall.or_default(default(DEFAULT_FALL))?,
-        start: if written.start.is_absent() { None } else { Some(*written.start.value()?) },
+        start: if written.start.is_absent() {
+            kind.asks_kubernetes().then_some(harmless(written)?)
+        } else {
+            Some(*written.start.value()?)
+        },
     })
+}
+
+/// What keeps no router from serving. That is what a check counts for until the API has been heard: the election waits for none.
+fn harmless(written: &health::Check) -> Option<Reading> {
+    Some(if written.reverse.or_default(false)? { Reading::Failing } else { Reading::Passing })
 }
 
 /// The one kind that a check is of.
@@ -205,12 +223,14 @@ fn kind(written: &health::Check, report: &mut Report<'_>) -> Option<Kind> {
         (Kind::File, written.file.is_absent()),
         (Kind::Interface, written.interface.is_absent()),
         (Kind::Address, written.address.is_absent()),
+        (Kind::Pods, written.pods.is_absent()),
+        (Kind::Node, written.node.is_absent()),
     ];
     let given: Vec<_> = kinds.into_iter().filter(|(_, is_absent)| !is_absent).map(|(kind, _)| kind).collect();
     match given.as_slice() {
         [kind] => Some(*kind),
         [] => {
-            let remedy = "add one of http, tcp, grpc, command, process, file, interface, address";
+            let remedy = "add one of http, tcp, grpc, command, process, file, interface, address, pods, node";
             report.error(&written.heading, Fault::new("it says nothing to look at", remedy));
             None
         }
@@ -228,9 +248,10 @@ fn kind(written: &health::Check, report: &mut Report<'_>) -> Option<Kind> {
 
 /// Reports keys that mean nothing for a check of this kind.
 fn check_keys(written: &health::Check, kind: Kind, report: &mut Report<'_>) {
-    use Kind::{Address, Command, Grpc, Http, Interface, Process, Tcp};
-    let all_but_file = [Http, Tcp, Grpc, Command, Process, Interface, Address];
-    let keys: [(Option<&Place>, &[Kind]); 14] = [
+    use Kind::{Address, Command, Grpc, Http, Interface, Node, Pods, Process, Tcp};
+    let that_take_time = [Http, Tcp, Grpc, Command, Process, Interface, Address];
+    let all_but_file = [Http, Tcp, Grpc, Command, Process, Interface, Address, Pods, Node];
+    let keys: [(Option<&Place>, &[Kind]); 15] = [
         (place(&written.status), &[Http]),
         (place(&written.body), &[Http]),
         (place(&written.host), &[Http]),
@@ -240,10 +261,11 @@ fn check_keys(written: &health::Check, kind: Kind, report: &mut Report<'_>) {
         (place(&written.service), &[Grpc]),
         (place(&written.user), &[Command]),
         (place(&written.group), &[Command]),
-        (place(&written.min), &[Process]),
+        (place(&written.min), &[Process, Pods]),
         (place(&written.max), &[Process]),
         (place(&written.through), &[Address]),
-        (place(&written.timeout), &all_but_file),
+        (place(&written.namespace), &[Pods]),
+        (place(&written.timeout), &that_take_time),
         (place(&written.start), &all_but_file),
     ];
     for (place, kinds) in keys {
@@ -271,7 +293,13 @@ fn check_times(written: &health::Check, report: &mut Report<'_>) {
     }
 }
 
-fn subject(written: &health::Check, kind: Kind, file: &File, report: &mut Report<'_>) -> Option<Subject> {
+fn subject(
+    written: &health::Check,
+    kind: Kind,
+    file: &File,
+    node: Option<&str>,
+    report: &mut Report<'_>,
+) -> Option<Subject> {
     Some(match kind {
         Kind::Http => Subject::Http(http(written, report)?),
         Kind::Tcp => Subject::Tcp(written.tcp.value()?.clone()),
@@ -287,6 +315,8 @@ fn subject(written: &health::Check, kind: Kind, file: &File, report: &mut Report
         Kind::File => Subject::File(written.file.value()?.clone()),
         Kind::Interface => Subject::Interface(written.interface.value()?.clone()),
         Kind::Address => Subject::Address(neighbor(written, file, report)?),
+        Kind::Pods => kubernetes::ask(kubernetes::pods(written, report)?, file, node)?,
+        Kind::Node => kubernetes::ask(kubernetes::node(written)?, file, node)?,
     })
 }
 

@@ -59,7 +59,11 @@ fn an_unknown_key_is_told_the_key_it_resembles() {
         ("[[node]]", "adress", "did you mean \"address\"?"),
         ("[[node]]", "adress6", "did you mean \"address6\"?"),
         ("[[node]]", "link-local", "did you mean \"link_local\"?"),
-        ("[[node]]", "colour", "remove it; the keys here are name, address, address6, link_local, mac"),
+        (
+            "[[node]]",
+            "colour",
+            "remove it; the keys here are name, address, address6, link_local, mac, kubernetes_name",
+        ),
         ("[[virtual_router]]", "vid", "did you mean \"vrid\"?"),
         ("[[virtual_router]]", "vriid", "did you mean \"vrid\"?"),
     ];

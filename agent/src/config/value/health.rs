@@ -141,10 +141,10 @@ pub(in crate::config) fn looks(value: &DeValue<'_>) -> Result<u32, Fault> {
     number(value).filter(|looks| (1..=1000).contains(looks)).ok_or_else(fault)
 }
 
-/// How many processes.
+/// How many processes or pods.
 pub(in crate::config) fn quantity(value: &DeValue<'_>) -> Result<usize, Fault> {
     let remedy = "give a whole number from 0 to 100000";
-    let fault = || Fault::new(format!("{} is not a number of processes", shown(value)), remedy);
+    let fault = || Fault::new(format!("{} is not a number of processes or pods", shown(value)), remedy);
     number(value).filter(|&count| count <= 100_000).and_then(|count| usize::try_from(count).ok()).ok_or_else(fault)
 }
 
