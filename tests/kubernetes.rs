@@ -350,7 +350,6 @@ fn a_service_account_whose_token_is_replaced() -> Result<()> {
 
 /// kubectl takes the server for one of Kubernetes, so it is like one.
 #[test]
-#[ignore = "needs kubectl (Debian: kubernetes-client), which no other test does"]
 fn kubectl_agrees() -> Result<()> {
     let lab = lab!();
     let scene = Scene::running(&lab)?;

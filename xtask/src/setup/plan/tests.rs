@@ -33,7 +33,7 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
         [
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
-             libpolly-22-dev keepalived frr exim4-daemon-light nginx bpftool nftables tcpdump iproute2",
+             libpolly-22-dev keepalived frr exim4-daemon-light nginx kubernetes-client bpftool nftables tcpdump iproute2",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
         ]
@@ -81,6 +81,7 @@ fn packages_of_one_reason_are_one_step() {
         "frr",
         "exim4-daemon-light",
         "nginx",
+        "kubernetes-client",
         "bpftool",
         "nftables",
         "tcpdump",
@@ -95,7 +96,7 @@ fn a_complete_machine_needs_nothing() {
     let plan = Plan::new(&complete(), Needs::Everything);
     assert!(plan.is_empty(), "{plan:?}");
     assert_eq!(plan.commands(&complete()), [""; 0]);
-    assert_eq!(plan.there.len(), 12, "cc, core, bpf-linker and nine tools: {:?}", plan.there);
+    assert_eq!(plan.there.len(), 13, "cc, core, bpf-linker and ten tools: {:?}", plan.there);
 }
 
 #[test]
@@ -131,12 +132,15 @@ fn commands_for_an_ordinary_user_use_sudo() {
 #[test]
 fn elsewhere_the_commands_are_those_of_the_place() {
     let cases = [
-        ("fedora", "sudo dnf install keepalived frr exim nginx bpftool nftables tcpdump iproute"),
-        ("arch", "sudo pacman -S keepalived frr exim nginx bpf nftables tcpdump iproute2"),
-        ("opensuse-leap", "sudo zypper install keepalived frr exim nginx bpftool nftables tcpdump iproute2"),
+        ("fedora", "sudo dnf install keepalived frr exim nginx kubernetes-client bpftool nftables tcpdump iproute"),
+        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl bpf nftables tcpdump iproute2"),
+        (
+            "opensuse-leap",
+            "sudo zypper install keepalived frr exim nginx kubernetes-client bpftool nftables tcpdump iproute2",
+        ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx bpftool nftables tcpdump iproute2",
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx kubernetes-client bpftool nftables tcpdump iproute2",
         ),
     ];
     for (id, tools) in cases {
