@@ -5,6 +5,7 @@
 //! reaches it through the [`mailbox`].
 
 pub mod authentication;
+pub mod chance;
 pub mod check;
 pub mod claims;
 pub mod cli;

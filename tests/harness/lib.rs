@@ -29,6 +29,7 @@ mod realtime;
 mod siege;
 pub mod signed;
 mod status;
+mod tls_server;
 mod wait;
 
 pub use agent::{Agent, vipd};
@@ -49,4 +50,5 @@ pub use probe::{Answer, Probe};
 pub use process::{Process, print_transcripts};
 pub use siege::Siege;
 pub use status::Status;
+pub use tls_server::TlsServer;
 pub use wait::{GENEROUS, until};

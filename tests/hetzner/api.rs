@@ -3,14 +3,13 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::Instant,
 };
 
-use anyhow::{Context, Result};
-use harness::{Certificate, Host};
+use anyhow::Result;
+use harness::{Certificate, Host, TlsServer};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::{
     Request, Response,
@@ -21,18 +20,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    runtime::Builder,
-    sync::oneshot,
+    net::TcpStream,
     time::sleep_until,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::ring,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
+
+use tokio_rustls::server::TlsStream;
 
 use crate::{cloud::Cloud, robot::Robot};
 
@@ -102,35 +94,18 @@ pub(crate) struct State {
 /// A server that runs.
 pub(crate) struct Api {
     state: Arc<Mutex<State>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    _server: TlsServer,
 }
 
 impl Api {
     /// Listens on `host` at `address`.
     pub(crate) fn start(host: &Host, address: &str, certificate: &Certificate) -> Result<Self> {
-        let address: SocketAddr = address.parse()?;
-        let listener = host.namespace().enter(|| TcpListener::bind(address))??;
-        listener.set_nonblocking(true)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.key_der.clone()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], key)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let state = Arc::new(Mutex::new(State::default()));
-        let (stop, stopped) = oneshot::channel();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let served = Arc::clone(&state);
-        let thread = thread::Builder::new().name("hetzner".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    outcome = serve(listener, acceptor, served) => eprintln!("hetzner: {outcome:?}"),
-                    _ = stopped => {}
-                }
-            });
+        let shared = Arc::clone(&state);
+        let server = TlsServer::start(host, address, certificate, move |stream, from| {
+            talk(stream, from.ip(), Arc::clone(&shared))
         })?;
-        Ok(Self { state, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { state, _server: server })
     }
 
     /// What the server knows.
@@ -154,38 +129,21 @@ impl Api {
     }
 }
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<Mutex<State>>) -> Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
-        let (stream, from) = listener.accept().await.context("failed to accept")?;
-        let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
-        tokio::spawn(async move {
-            let Ok(mut stream) = acceptor.accept(stream).await else { return };
-            if matches!(lock(&state).mood, Mood::Half) {
-                // What is asked is of no interest, but that something is.
-                let _ = stream.read(&mut [0; 1024]).await;
-                lock(&state).halved += 1;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"failover\":").await;
-                let _ = stream.shutdown().await;
-                return;
-            }
-            let service = service_fn(|request| take(request, from.ip(), Arc::clone(&state)));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+async fn talk(mut stream: TlsStream<TcpStream>, from: IpAddr, state: Arc<Mutex<State>>) {
+    if matches!(lock(&state).mood, Mood::Half) {
+        // What is asked is of no interest, but that something is.
+        let _ = stream.read(&mut [0; 1024]).await;
+        lock(&state).halved += 1;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"failover\":").await;
+        let _ = stream.shutdown().await;
+        return;
     }
+    let service = service_fn(|request| take(request, from, Arc::clone(&state)));
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Counts a request that nobody waits for any more.

@@ -3,19 +3,17 @@
 
 use std::{
     convert::Infallible,
-    net::TcpListener,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context as TaskContext, Poll},
-    thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
-use harness::{Certificate, Host};
+use anyhow::Result;
+use harness::{Certificate, Host, TlsServer};
 use http_body_util::BodyExt;
 use hyper::{
     Method, Request, Response,
@@ -26,17 +24,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{
-    runtime::Builder,
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
-};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::ring,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
 };
 
 use crate::world::{Collection, Selection, World, status};
@@ -97,12 +86,7 @@ pub(crate) struct Api {
     host: Host,
     address: String,
     state: Arc<State>,
-    running: Option<Running>,
-}
-
-struct Running {
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
+    running: Option<TlsServer>,
 }
 
 impl Api {
@@ -123,36 +107,21 @@ impl Api {
     /// Lets it run, with `certificate`.
     pub(crate) fn start(&mut self, certificate: &Certificate) -> Result<()> {
         self.stop();
-        let address = self.address.clone();
-        let listener = self.host.namespace().enter(|| TcpListener::bind(address))??;
-        listener.set_nonblocking(true)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.key_der.clone()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], key)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (stop, stopped) = oneshot::channel();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let state = Arc::clone(&self.state);
-        let thread = thread::Builder::new().name("api-server".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    outcome = serve(listener, acceptor, state) => eprintln!("API server: {outcome:?}"),
-                    _ = stopped => {}
-                }
-            });
-        })?;
-        self.running = Some(Running { stop, thread });
+        self.running = Some(TlsServer::start(&self.host, &self.address, certificate, move |stream, _| {
+            let state = Arc::clone(&state);
+            async move {
+                let service = service_fn(|request| answer(request, Arc::clone(&state)));
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            }
+        })?);
         Ok(())
     }
 
     /// Kills it, with all connections. What it knows stays, as if etcd had it.
     pub(crate) fn stop(&mut self) {
-        if let Some(Running { stop, thread }) = self.running.take() {
-            drop(stop);
-            let _ = thread.join();
-        }
+        self.running = None;
     }
 
     /// Answers in another manner from now on; watches end.
@@ -180,27 +149,8 @@ impl Api {
     }
 }
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) -> Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
-        let (stream, _) = listener.accept().await.context("failed to accept")?;
-        let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
-        tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let service = service_fn(|request| answer(request, Arc::clone(&state)));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
 }
 
 /// A body that comes in pieces.

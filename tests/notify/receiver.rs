@@ -2,16 +2,14 @@
 
 use std::{
     convert::Infallible,
-    net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering},
     },
-    thread,
 };
 
-use anyhow::{Context, Result};
-use harness::{Certificate, Host};
+use anyhow::Result;
+use harness::{Certificate, Host, TlsServer};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::{
     Request, Response,
@@ -21,15 +19,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{runtime::Builder, sync::oneshot};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::ring,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
 
 /// What requests must say.
 const TOKEN: &str = "Bearer t0ken";
@@ -37,8 +26,7 @@ const TOKEN: &str = "Bearer t0ken";
 /// A receiver that runs.
 pub(crate) struct Receiver {
     state: Arc<State>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    _server: TlsServer,
 }
 
 #[derive(Default)]
@@ -52,28 +40,17 @@ struct State {
 impl Receiver {
     /// Listens on `host` at `address`, and answers with `status`.
     pub(crate) fn start(host: &Host, address: &str, certificate: &Certificate, status: u16) -> Result<Self> {
-        let address: SocketAddr = address.parse()?;
-        let listener = host.namespace().enter(|| TcpListener::bind(address))??;
-        listener.set_nonblocking(true)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.key_der.clone()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], key)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let state = Arc::new(State { answer: AtomicU16::new(status), ..State::default() });
-        let (stop, stopped) = oneshot::channel();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let served = Arc::clone(&state);
-        let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    outcome = serve(listener, acceptor, served) => eprintln!("receiver: {outcome:?}"),
-                    _ = stopped => {}
-                }
-            });
+        let shared = Arc::clone(&state);
+        let server = TlsServer::start(host, address, certificate, move |stream, _| {
+            let state = Arc::clone(&shared);
+            async move {
+                let service = service_fn(|request| take(request, Arc::clone(&state)));
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            }
         })?;
-        Ok(Self { state, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { state, _server: server })
     }
 
     /// Answers with another status from now on.
@@ -96,28 +73,6 @@ impl Receiver {
         let accepted = self.accepted();
         let events = accepted.iter().filter_map(|body| body["events"].as_array()).flatten();
         events.filter_map(|event| event["sequence"].as_u64()).collect()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) -> Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
-        let (stream, _) = listener.accept().await.context("failed to accept")?;
-        let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
-        tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let service = service_fn(|request| take(request, Arc::clone(&state)));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
     }
 }
 

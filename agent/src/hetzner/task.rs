@@ -20,6 +20,7 @@ use super::{
     roles::Roles,
 };
 use crate::{
+    chance,
     config::hetzner::{Hetzner, Route},
     observe::RoutingState,
 };
@@ -127,7 +128,7 @@ impl Task {
             Err(trouble) if self.plan.trouble() != Some(trouble) => warn!(hetzner = name, "{trouble}"),
             Ok(_) | Err(_) => {}
         }
-        self.plan.hear(heard, Instant::now(), dice());
+        self.plan.hear(heard, Instant::now(), chance::share());
     }
 
     /// Shows people how it does.
@@ -170,9 +171,4 @@ impl Role {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// A number from 0 to 1.
-fn dice() -> f64 {
-    getrandom::u32().map_or(1.0, |dice| f64::from(dice) / f64::from(u32::MAX))
 }

@@ -11,7 +11,10 @@ use super::{
     api::{Api, Trouble},
     fact::{Facts, Object, judge},
 };
-use crate::check::{Kubernetes, Question};
+use crate::{
+    chance::jittered,
+    check::{Kubernetes, Question},
+};
 
 /// The wait after a failure: each doubles the next, up to the most. What the API asks for counts up to a minute.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -141,13 +144,10 @@ fn fact<K: Object>(object: &K) -> Option<(String, bool)> {
     Some((object.meta().name.clone()?, object.is_well()))
 }
 
-/// How long to wait after so many `failures` before: half of it by chance, so that nodes which have failed together do not come
-/// back together.
+/// How long to wait after so many `failures` before.
 fn pause(failures: u32, retry_after: Option<Duration>) -> Duration {
     let span = (PAUSE * 2_u32.pow(failures.min(8))).min(PAUSE_MAX);
-    let dice = getrandom::u32().unwrap_or(u32::MAX);
-    let pause = span / 2 + (span / 2).mul_f64(f64::from(dice) / f64::from(u32::MAX));
-    pause.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
+    jittered(span).max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
     queue::{Backlog, Queue},
     webhook,
 };
-use crate::observe::event::Event;
+use crate::{chance::jittered, observe::event::Event};
 
 /// Events that are told at a time.
 const BATCH: usize = 100;
@@ -185,12 +185,6 @@ fn again_after(failures: u32) -> Duration {
     (AGAIN_AFTER * 2_u32.pow(failures.min(10))).min(AGAIN_AFTER_MAX)
 }
 
-/// Half of `span` to all of it, so that nodes which have failed together do not come back together.
-fn jittered(span: Duration) -> Duration {
-    let dice = getrandom::u32().unwrap_or(u32::MAX);
-    span / 2 + (span / 2).mul_f64(f64::from(dice) / f64::from(u32::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
@@ -254,10 +248,6 @@ mod tests {
     fn it_is_tried_less_and_less_often() {
         for (failures, seconds) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (60, 60)] {
             assert_eq!(again_after(failures), Duration::from_secs(seconds));
-        }
-        for _ in 0..100 {
-            let span = jittered(Duration::from_secs(4));
-            assert!((Duration::from_secs(2)..=Duration::from_secs(4)).contains(&span), "{span:?}");
         }
     }
 }
