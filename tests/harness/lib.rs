@@ -30,6 +30,7 @@ mod realtime;
 mod siege;
 pub mod signed;
 mod status;
+mod terminal;
 mod tls_server;
 mod wait;
 
@@ -52,5 +53,6 @@ pub use probe::{Answer, Probe};
 pub use process::{Process, print_transcripts};
 pub use siege::Siege;
 pub use status::Status;
+pub use terminal::Terminal;
 pub use tls_server::TlsServer;
 pub use wait::{GENEROUS, until};

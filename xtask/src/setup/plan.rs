@@ -55,6 +55,7 @@ const TOOLS: [(&str, &str, &str); 11] = [
     ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
     ("nginx", "nginx", "the ingress of tests of health checks; it is not started"),
     ("kubectl", "kubernetes-client", "shows that the API server of the tests is like one of Kubernetes"),
+    ("groff", "groff-base", "tests have it read the manual pages"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
     ("nft", "nftables", "to lose frames in a lab by hand"),
     ("tcpdump", "tcpdump", "to read along in a lab by hand"),
@@ -232,14 +233,26 @@ pub(crate) fn linker_arguments() -> [&'static str; 8] {
 
 /// The mail server's package, elsewhere than in Debian.
 const EXIM: (&str, &str) = ("exim4-daemon-light", "exim");
+/// That of groff, where it is not in parts.
+const GROFF: (&str, &str) = ("groff-base", "groff");
 
 fn install_tools(id: &str, packages: &[&str]) -> String {
     let (manager, renamed): (_, &[(&str, &str)]) = match id {
         "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => {
             ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++"), EXIM])
         }
-        "arch" => ("pacman -S", &[("bpftool", "bpf"), ("g++", "gcc"), ("kubernetes-client", "kubectl"), EXIM]),
-        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), EXIM]),
+        "arch" => {
+            let own = &[
+                ("bpftool", "bpf"),
+                ("g++", "gcc"),
+                ("kubernetes-client", "kubectl"),
+                ("systemd-container", "systemd"),
+                GROFF,
+                EXIM,
+            ];
+            ("pacman -S", own)
+        }
+        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), GROFF, EXIM]),
         _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
     };
     let names: Vec<&str> = packages
