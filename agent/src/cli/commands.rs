@@ -10,7 +10,7 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
-use super::{Cli, Command, ConfigArgs, events::events, keygen::keygen, rejects::rejects, speakers::speakers};
+use super::{Cli, Command, ConfigArgs, events::events, import::import, keygen::keygen, rejects::rejects, speakers::speakers};
 use crate::{
     config::{Attach, Config, ConfigError, Identity},
     daemon::{self, Origin},
@@ -44,6 +44,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Undrain { instance } => order(&Request::Undrain {}, &instance.get()),
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),
         Command::Speakers { json, instance } => speakers(json, &instance.get()),
+        Command::Import(args) => import(args),
         Command::Keygen { output } => keygen(output.as_deref()),
         Command::Release { instance } => release(&instance.get()),
         Command::Supervise { instance } => {
