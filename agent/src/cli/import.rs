@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use super::{ImportArgs, keygen::write_new};
-use crate::import::{self, Class, Disk, Import, Options, Source};
+use crate::import::{self, Disk, Import, Options, Source};
 
 /// Imports configurations of keepalived; prints nothing but notes where something is lost that is not allowed to be.
 pub(super) fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
@@ -21,10 +21,9 @@ pub(super) fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let keys = args.keys.as_deref().map(path::absolute).transpose().context("failed to find the directory for keys")?;
     let import = import::import(&Disk, &sources, &Options { interface: args.interface, keys })?;
     let mut log = io::stderr().lock();
-    import.notes.iter().try_for_each(|note| writeln!(log, "{note}"))?;
+    log.write_all(import.report().as_bytes())?;
     if import.loses() && !args.allow_loss {
-        let lost = import.notes.iter().filter(|note| note.class == Class::Lost).count();
-        writeln!(log, "nothing is imported, because of what is lost ({lost} of the above)")?;
+        writeln!(log, "nothing is imported, because of what is lost")?;
         writeln!(log, "  help: change keepalived's configuration as they say, or import without it: --allow-loss")?;
         return Ok(ExitCode::FAILURE);
     }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How many lines and replacements a file may come to: what recursive definitions and long sequences would exceed.
-const STEPS_MAX: usize = 50_000;
+const STEPS_MAX: usize = 20_000;
 /// How long a line may be to count as one step, in bytes.
 const STEP_LEN: usize = 256;
 /// The longest line that replacements may make, in bytes.

@@ -66,13 +66,18 @@ pub struct Note {
     pub remedy: String,
 }
 
+impl Note {
+    /// The note as two lines, for `places`.
+    pub(super) fn shown(&self, places: &str) -> String {
+        let colon = if places.is_empty() { "" } else { ": " };
+        let first = format!("{}: {places}{colon}{}", self.class.name(), self.what);
+        format!("{}\n  help: {}", printable(&first), printable(&self.remedy))
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.class.name())?;
-        if let Some(place) = &self.place {
-            write!(f, "{place}: ")?;
-        }
-        write!(f, "{}\n  help: {}", printable(&self.what), printable(&self.remedy))
+        f.write_str(&self.shown(&self.place.as_ref().map(ToString::to_string).unwrap_or_default()))
     }
 }
 

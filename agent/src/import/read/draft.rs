@@ -10,12 +10,9 @@ use crate::import::{
 };
 
 /// Words on which neither adverts nor addresses depend, or that say what vipd does anyway.
-const WITHOUT_EFFECT: [&str; 20] = [
-    "accept",
-    "preempt",
+const WITHOUT_EFFECT: [&str; 15] = [
     "promote_secondaries",
     "track_src_ip",
-    "check_unicast_src",
     "skip_check_adv_addr",
     "lower_prio_no_advert",
     "higher_prio_send_advert",
@@ -28,8 +25,6 @@ const WITHOUT_EFFECT: [&str; 20] = [
     "linkbeat_use_polling",
     "kernel_rx_buf_size",
     "lvs_sync_daemon_interface",
-    "notify_priority_changes",
-    "unicast_fault_no_peer",
     "use_vmac_addr",
 ];
 /// How often gratuitous ARP is sent.

@@ -23,7 +23,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::HashMap, net::IpAddr, path::PathBuf};
 
 use self::{
     checks::Checks,
@@ -81,10 +81,25 @@ impl Import {
         self.notes.iter().any(|note| note.class == Class::Lost)
     }
 
+    /// The notes as text: those that differ in their places alone are one, which takes two lines.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut told: Vec<(&Note, Vec<String>)> = Vec::new();
+        let mut known = HashMap::new();
+        for note in &self.notes {
+            let at = *known.entry((note.class, &note.what, &note.remedy)).or_insert(told.len());
+            if at == told.len() {
+                told.push((note, Vec::new()));
+            }
+            told[at].1.extend(note.place.as_ref().map(ToString::to_string));
+        }
+        told.into_iter().map(|(note, places)| note.shown(&places.join(", ")) + "\n").collect()
+    }
+
     /// The notes as comments of TOML.
     #[must_use]
     pub fn comments(&self) -> String {
-        let lines: Vec<_> = self.notes.iter().flat_map(|note| note.to_string().lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let lines: Vec<_> = self.report().lines().map(str::to_owned).collect();
         let mut text = String::new();
         toml::comment(&mut text, &lines);
         text
