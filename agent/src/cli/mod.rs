@@ -1,19 +1,29 @@
 //! The command line: what may be typed, and nothing else.
 
 mod commands;
+mod completions;
+mod contact;
 mod events;
+mod generate;
 mod import;
 mod keygen;
+mod manual;
 mod rejects;
+pub mod schema;
 mod speakers;
+mod status;
+mod top;
 
-use std::{os::fd::RawFd, path::PathBuf};
+use std::{os::fd::RawFd, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 
 use crate::instance::Instance;
 
 pub use commands::execute;
+pub use generate::Document;
+pub use status::StatusArgs;
 
 /// Keeps virtual IP addresses on a live node (VRRPv3, RFC 9568), with adverts judged in the kernel by XDP.
 #[derive(Debug, Parser)]
@@ -75,11 +85,20 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
-    /// Show the state of each virtual router.
+    /// Show what is wrong, and the state of each virtual router.
     Status {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        /// How to show it.
+        #[command(flatten)]
+        args: StatusArgs,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Watch virtual routers, peers, checks, rejected frames and events on the whole terminal, as they change.
+    Top {
+        /// Time between two looks, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = status::seconds)]
+        every: Duration,
         /// Which agent.
         #[command(flatten)]
         instance: InstanceArg,
@@ -161,7 +180,7 @@ pub enum Command {
     /// Make a key for [auth]: print it, or put it into a new file.
     Keygen {
         /// A file to make, which only its owner can read.
-        #[arg(long, short, value_name = "FILE")]
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
     },
     /// Hand over what an agent that was killed has left, and remove its addresses; for ExecStopPost of its service.
@@ -185,13 +204,27 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Print what has a shell complete commands and options of vipd.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write what is made of the program itself: for packages, and for the pages in docs.
+    #[command(hide = true)]
+    Generate {
+        /// What.
+        what: Document,
+        /// Where to.
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
 }
 
 /// Where the configuration is, and which node of it this machine is.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The cluster's configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/vipd/vipd.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/vipd/vipd.toml", value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
     /// Which node of the configuration this is; else the host name decides, else whose address is ours.
     #[arg(long, value_name = "NAME", env = "VIPD_NODE")]
@@ -202,7 +235,7 @@ pub struct ConfigArgs {
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// keepalived.conf of a host, with the name that its node is to have; several hosts become one cluster.
-    #[arg(value_name = "[NAME=]FILE", required = true)]
+    #[arg(value_name = "[NAME=]FILE", required = true, value_hint = ValueHint::FilePath)]
     pub sources: Vec<String>,
     /// An address that adverts of a node come from, where no file says it.
     #[arg(long = "address", value_name = "NAME=ADDRESS")]
@@ -214,7 +247,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "INTERFACE")]
     pub interface: Option<String>,
     /// Write the keys of auth_hmac into new files here, and name these in the configuration.
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     pub keys: Option<PathBuf>,
     /// Print the configuration even where something is lost.
     #[arg(long)]
@@ -228,7 +261,7 @@ pub struct ImportArgs {
 #[derive(Debug, Args)]
 pub struct RejectsArgs {
     /// Write them into a capture file (pcapng) for tcpdump and Wireshark, the reason in a comment; `-`: standard output.
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json", value_hint = ValueHint::FilePath)]
     pub pcap: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]

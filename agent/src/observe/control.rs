@@ -44,6 +44,8 @@ const CLIENTS_MAX: usize = 16;
 /// How long a client may take for a request, and the agent for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How much longer a client waits than the agent, which then says why there is no answer.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long an order may take.
 const ORDER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -103,6 +105,21 @@ pub struct Service {
     pub streams: Streams,
     /// What the checks have come to.
     pub checks: Board,
+}
+
+impl Request {
+    /// How long the agent may take for an answer.
+    const fn patience(&self) -> Duration {
+        match self {
+            Self::Status {} | Self::Explain { .. } | Self::Events { .. } => PATIENCE,
+            Self::Transfer { .. }
+            | Self::Drain {}
+            | Self::Undrain {}
+            | Self::Reload {}
+            | Self::Plan {}
+            | Self::Restart {} => ORDER_PATIENCE.saturating_add(PATIENCE),
+        }
+    }
 }
 
 /// What the agent answers.
@@ -245,7 +262,7 @@ impl Service {
 }
 
 /// Asks the election thread, and waits for its answer.
-async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
+pub async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
     let (asker, answer) = oneshot::channel();
     let ask = async {
         mailbox.send(mail(asker)).await;
@@ -327,7 +344,7 @@ fn unexpected(answer: Answer) -> anyhow::Error {
 fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
-    stream.set_read_timeout(Some(PATIENCE + ORDER_PATIENCE))?;
+    stream.set_read_timeout(Some(request.patience() + GRACE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
