@@ -206,7 +206,9 @@ fn shells_complete_what_is_typed() -> Result<()> {
 fn the_commands_in_the_documents_exist() -> Result<()> {
     let text = read("README.md")? + &read("docs/migration.md")?;
     let mut checked = 0;
-    for line in text.lines().filter_map(|line| line.starts_with("    ").then(|| line.trim_start())?.strip_prefix("vipd ")) {
+    for line in
+        text.lines().filter_map(|line| line.starts_with("    ").then(|| line.trim_start())?.strip_prefix("vipd "))
+    {
         let words = line.split_whitespace().take_while(|word| !word.starts_with(['#', '>']));
         let parsed = Cli::command().try_get_matches_from(["vipd"].into_iter().chain(words));
         ensure!(parsed.is_ok(), "`vipd {line}`: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());

@@ -136,7 +136,11 @@ fn what_is_typed_wrongly_is_said() -> Result<()> {
     ];
     for (arguments, status, why) in cases {
         let output = run(&[&["import"], arguments].concat())?;
-        ensure!(output.status.code() == Some(status) && said(&output).contains(why), "{arguments:?}: {}", said(&output));
+        ensure!(
+            output.status.code() == Some(status) && said(&output).contains(why),
+            "{arguments:?}: {}",
+            said(&output)
+        );
     }
     Ok(())
 }
@@ -162,7 +166,12 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
         migration.wait_for(&before).with_context(|| format!("after {} went over", HOSTS[host]))?;
         for (router, probe) in probes.iter().enumerate() {
             probe.wait_answered(GENEROUS)?;
-            println!("{} went over: {} without an answer for {:?}", HOSTS[host], address(router), probe.outage_since(begun));
+            println!(
+                "{} went over: {} without an answer for {:?}",
+                HOSTS[host],
+                address(router),
+                probe.outage_since(begun)
+            );
         }
     }
     for probe in &probes {
@@ -187,10 +196,15 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
 #[test]
 fn the_three_hosts_are_imported_without_loss() -> Result<()> {
     let lab = lab!();
-    let files = (0..3).map(|host| lab.write(&format!("{}.conf", HOSTS[host]), conf(host))).collect::<Result<Vec<_>>>()?;
+    let files =
+        (0..3).map(|host| lab.write(&format!("{}.conf", HOSTS[host]), conf(host))).collect::<Result<Vec<_>>>()?;
     let typed: Vec<_> = files.iter().zip(HOSTS).map(|(file, name)| format!("{name}={}", file.display())).collect();
     let output = run(&[&["import"], &typed.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())?;
     let notes = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success() && notes.lines().all(|line| line.starts_with("changed: ") || line.starts_with("  help: ")), "{notes}");
+    ensure!(
+        output.status.success()
+            && notes.lines().all(|line| line.starts_with("changed: ") || line.starts_with("  help: ")),
+        "{notes}"
+    );
     Ok(())
 }

@@ -118,8 +118,9 @@ pub fn import(files: &dyn Files, sources: &[Source], options: &Options) -> std::
     let mut notes = Notes::default();
     let mut hosts = Vec::new();
     for source in sources {
-        let lines = lines::read(files, &source.file, &source.config_id, &mut notes)
-            .map_err(|error| std::io::Error::new(error.kind(), format!("failed to read `{}`: {error}", source.file.display())))?;
+        let lines = lines::read(files, &source.file, &source.config_id, &mut notes).map_err(|error| {
+            std::io::Error::new(error.kind(), format!("failed to read `{}`: {error}", source.file.display()))
+        })?;
         let statements = tree::parse(&lines, &mut notes);
         let mut read = read::configuration(&statements, &mut notes);
         if let Some(interface) = &options.interface {
@@ -192,7 +193,11 @@ fn checks_of(entry: &Entry<'_>, hosts: &[Host], checks: &mut Checks, notes: &mut
                 entry.name,
                 entry.lead().tracks.first().map_or(&entry.lead().name.place, |track| &track.place)
             );
-            notes.lost(place, what, "track the same on every host, with the same scripts; what the first tracks is imported");
+            notes.lost(
+                place,
+                what,
+                "track the same on every host, with the same scripts; what the first tracks is imported",
+            );
         }
     }
     first.unwrap_or_default()
@@ -225,7 +230,11 @@ fn cluster_table(hosts: &[Host], common: Keys, notes: &mut Notes) -> Table {
     if let Some(first) = delays.iter().max_by_key(|delay| delay.value) {
         keys.push(("startup_delay", toml::span(first.value)));
         if delays.len() < hosts.len() || delays.iter().any(|delay| delay.value != first.value) {
-            notes.changed(&first.place, "not all hosts have this vrrp_startup_delay; the longest is for all", "nothing");
+            notes.changed(
+                &first.place,
+                "not all hosts have this vrrp_startup_delay; the longest is for all",
+                "nothing",
+            );
         }
     }
     Table { heading: "[cluster]", comments: Vec::new(), keys }
@@ -234,7 +243,9 @@ fn cluster_table(hosts: &[Host], common: Keys, notes: &mut Notes) -> Table {
 fn process_table(hosts: &[Host]) -> Option<Table> {
     let globals = || hosts.iter().map(|host| &host.read.globals);
     let mut keys = Keys::new();
-    keys.extend(globals().find_map(|it| it.realtime_priority.as_ref()).map(|it| ("realtime_priority", it.value.to_string())));
+    keys.extend(
+        globals().find_map(|it| it.realtime_priority.as_ref()).map(|it| ("realtime_priority", it.value.to_string())),
+    );
     keys.extend(globals().any(|it| it.lock_memory.is_some()).then(|| ("lock_memory", "true".to_owned())));
     if let Some(cpus) = globals().find_map(|it| it.cpus.as_ref()) {
         let cpus: Vec<_> = cpus.value.iter().map(ToString::to_string).collect();
@@ -260,7 +271,8 @@ fn general_notes(entries: &[Entry<'_>], nodes: &[Node], notes: &mut Notes) {
     }
     if nodes.len() == 1 {
         let what = "no other node is known: the adverts of others would be dropped as those of strangers";
-        let remedy = "import all hosts together: vipd import n1=FILE n2=FILE ...; or add a [[node]] for each, and its priority";
+        let remedy =
+            "import all hosts together: vipd import n1=FILE n2=FILE ...; or add a [[node]] for each, and its priority";
         notes.add(Class::Missing, &first.lead().name.place, what, remedy);
     }
 }

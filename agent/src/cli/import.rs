@@ -44,7 +44,8 @@ pub(super) fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
 fn sources(args: &ImportArgs) -> anyhow::Result<Vec<Source>> {
     let mut addresses: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
     for typed in &args.addresses {
-        let (name, address) = typed.split_once('=').with_context(|| format!("--address {typed}: write NAME=ADDRESS"))?;
+        let (name, address) =
+            typed.split_once('=').with_context(|| format!("--address {typed}: write NAME=ADDRESS"))?;
         let address = address.parse().with_context(|| format!("--address {typed}: `{address}` is not an address"))?;
         addresses.entry(name).or_default().push(address);
     }

@@ -91,7 +91,8 @@ fn weight_of(
     let weight = track.weight.unwrap_or(own);
     if track.kind == Kind::Interface && interface == Some(track.name.as_str()) {
         if weight.points != 0 {
-            let what = format!("{} is the interface of the instance itself, without which it is in Fault anyway", track.name);
+            let what =
+                format!("{} is the interface of the instance itself, without which it is in Fault anyway", track.name);
             notes.changed(&track.place, what, "nothing");
         }
         return None;
@@ -101,7 +102,11 @@ fn weight_of(
     }
     if track.kind == Kind::Script {
         let what = format!("{} has a weight, so that keepalived does not track it in a sync group", track.name);
-        notes.changed(&track.place, what, "list it in checks of the [[group]] if it is to count: weights move all members");
+        notes.changed(
+            &track.place,
+            what,
+            "list it in checks of the [[group]] if it is to count: weights move all members",
+        );
         return None;
     }
     let what = format!("the weight of {} is ignored in a sync group: its failure means Fault", track.name);

@@ -27,14 +27,17 @@ impl<'h> Entry<'h> {
 
     fn is(&self, other: &Instance) -> bool {
         let lead = self.lead();
-        (lead.vrid.value, lead.family) == (other.vrid.value, other.family) && lead.interface.value == other.interface.value
+        (lead.vrid.value, lead.family) == (other.vrid.value, other.family)
+            && lead.interface.value == other.interface.value
     }
 }
 
 /// The virtual routers of all hosts, in the order of the files.
 pub(super) fn entries<'h>(hosts: &'h [Host], notes: &mut Notes) -> Vec<Entry<'h>> {
     let mut entries: Vec<Entry<'h>> = Vec::new();
-    for (host, instance) in hosts.iter().enumerate().flat_map(|(at, host)| host.read.instances.iter().map(move |it| (at, it))) {
+    for (host, instance) in
+        hosts.iter().enumerate().flat_map(|(at, host)| host.read.instances.iter().map(move |it| (at, it)))
+    {
         match entries.iter_mut().find(|entry| entry.is(instance)) {
             Some(entry) if entry.members.iter().any(|(other, _)| *other == host) => {
                 let what = format!(
@@ -45,8 +48,13 @@ pub(super) fn entries<'h>(hosts: &'h [Host], notes: &mut Notes) -> Vec<Entry<'h>
             }
             Some(entry) => {
                 if entry.lead().name.value != instance.name.value {
-                    let what = format!("{} is called {} at {}", instance.name.value, entry.name, entry.lead().name.place);
-                    notes.changed(&instance.name.place, what, "programs that are notified are told the latter, on every node");
+                    let what =
+                        format!("{} is called {} at {}", instance.name.value, entry.name, entry.lead().name.place);
+                    notes.changed(
+                        &instance.name.place,
+                        what,
+                        "programs that are notified are told the latter, on every node",
+                    );
                 }
                 entry.members.push((host, instance));
             }
@@ -78,7 +86,10 @@ fn contradictions(entry: &Entry<'_>, notes: &mut Notes) {
     for (_, other) in &entry.members[1..] {
         for (ours, theirs) in facets(lead).into_iter().zip(facets(other)) {
             if ours.value != theirs.value {
-                let what = format!("{}: {} {} here, and {} at {}", entry.name, ours.word, theirs.value, ours.value, ours.place);
+                let what = format!(
+                    "{}: {} {} here, and {} at {}",
+                    entry.name, ours.word, theirs.value, ours.value, ours.place
+                );
                 notes.add(ours.class, &theirs.place, what, "make it the same on every host; the latter is imported");
             }
         }
@@ -103,19 +114,27 @@ fn facets(instance: &Instance) -> Vec<Facet> {
         format!("[{}]", items.join(", "))
     };
     let nets = |nets: &[At<IpNet>]| list(nets.iter().map(|net| net.value.to_string()).collect());
-    let keys = |keys: &[At<Keys>]| {
-        list(keys.iter().map(|it| inline(it.value.iter().cloned())).collect())
-    };
+    let keys = |keys: &[At<Keys>]| list(keys.iter().map(|it| inline(it.value.iter().cloned())).collect());
     let name = &instance.name.place;
     let first = |nets: &[At<IpNet>]| nets.first().map_or(name, |net| &net.place).clone();
     let is_unicast = !instance.peers.is_empty();
     let (lost, changed) = (Class::Lost, Class::Changed);
     let refresh = instance.refresh.as_ref();
     vec![
-        facet(lost, "advert_int is", format!("{} ms", u32::from(instance.interval.value) * 10), &instance.interval.place),
+        facet(
+            lost,
+            "advert_int is",
+            format!("{} ms", u32::from(instance.interval.value) * 10),
+            &instance.interval.place,
+        ),
         facet(lost, "version is", instance.version.value.to_string(), &instance.version.place),
         facet(lost, "virtual_ipaddress is", nets(&instance.addresses), &first(&instance.addresses)),
-        facet(lost, "virtual_ipaddress_excluded is", nets(&instance.extra_addresses), &first(&instance.extra_addresses)),
+        facet(
+            lost,
+            "virtual_ipaddress_excluded is",
+            nets(&instance.extra_addresses),
+            &first(&instance.extra_addresses),
+        ),
         facet(lost, "virtual_routes is", keys(&instance.routes), instance.routes.first().map_or(name, |it| &it.place)),
         facet(lost, "virtual_rules is", keys(&instance.rules), instance.rules.first().map_or(name, |it| &it.place)),
         facet(
@@ -125,7 +144,12 @@ fn facets(instance: &Instance) -> Vec<Facet> {
             instance.peers.first().map_or(name, |peer| &peer.place),
         ),
         facet(lost, "accept is", instance.accept.value.to_string(), &instance.accept.place),
-        facet(lost, "use_vmac is", instance.virtual_mac.is_some().to_string(), instance.virtual_mac.as_ref().unwrap_or(name)),
+        facet(
+            lost,
+            "use_vmac is",
+            instance.virtual_mac.is_some().to_string(),
+            instance.virtual_mac.as_ref().unwrap_or(name),
+        ),
         facet(
             lost,
             "down_timer_adverts is",
@@ -160,7 +184,10 @@ fn passwords(entry: &Entry<'_>, other: &Instance, notes: &mut Notes) {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) if *ours.value != *theirs.value => {
             if first_eight(&ours.value) == first_eight(&theirs.value) {
-                let what = format!("{}: this password and that at {there} differ after their first 8 bytes, which alone count", entry.name);
+                let what = format!(
+                    "{}: this password and that at {there} differ after their first 8 bytes, which alone count",
+                    entry.name
+                );
                 notes.changed(&here, what, "nothing: the first 8 bytes are imported");
             } else {
                 let what = format!("{}: this password is another one than that at {there}", entry.name);
@@ -228,11 +255,16 @@ fn interfaces(entries: &[Entry<'_>], notes: &mut Notes) {
                 "{} is on {} here, and on {} at {}: in vipd's file an interface has one name on all nodes",
                 entry.name, lead.interface.value, twin.interface.value, twin.interface.place
             );
-            notes.lost(&lead.interface.place, what, "rename one: a .link file of systemd does it, or ip link set NAME name NEW");
+            notes.lost(
+                &lead.interface.place,
+                what,
+                "rename one: a .link file of systemd does it, or ip link set NAME name NEW",
+            );
             continue;
         }
         let needs_address = |it: &Instance| it.family == Family::Ipv4 || !it.peers.is_empty();
-        let other = earlier.iter().map(Entry::lead).find(|it| needs_address(it) && it.interface.value != lead.interface.value);
+        let other =
+            earlier.iter().map(Entry::lead).find(|it| needs_address(it) && it.interface.value != lead.interface.value);
         if let Some(other) = other.filter(|_| needs_address(lead)) {
             let what = format!(
                 "{} is on {}, and others are on {}: in a file of vipd a node has one address to send adverts from",

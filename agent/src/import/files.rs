@@ -61,8 +61,7 @@ fn step(files: &dyn Files, directory: &Path, component: &str) -> Vec<PathBuf> {
     let pattern: Vec<char> = component.chars().collect();
     let mut names = files.names(directory);
     names.retain(|name| {
-        (component.starts_with('.') || !name.starts_with('.'))
-            && is_match(&pattern, &name.chars().collect::<Vec<_>>())
+        (component.starts_with('.') || !name.starts_with('.')) && is_match(&pattern, &name.chars().collect::<Vec<_>>())
     });
     names.sort();
     names.into_iter().map(|name| directory.join(name)).collect()

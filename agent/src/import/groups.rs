@@ -118,17 +118,25 @@ fn check_priorities(group: &Group, entries: &[Entry<'_>], hosts: &[Host], notes:
     let Some(first) = members.next() else { return };
     for other in members {
         for at in 0..hosts.len() {
-            let own = |entry: &Entry<'_>| entry.members.iter().find(|(host, _)| *host == at).map(|(_, it)| it.priority.value);
+            let own =
+                |entry: &Entry<'_>| entry.members.iter().find(|(host, _)| *host == at).map(|(_, it)| it.priority.value);
             if own(first) != own(other) {
                 let what = format!(
                     "{} and {} are in a sync group and have different priorities on {}, so that no host could keep both",
                     first.name, other.name, hosts[at].name
                 );
-                notes.lost(&other.lead().priority.place, what, "give all members of a group the same; those of the first are imported");
+                notes.lost(
+                    &other.lead().priority.place,
+                    what,
+                    "give all members of a group the same; those of the first are imported",
+                );
             }
         }
         if other.members.iter().chain(&first.members).any(|(_, it)| it.priority.value == 255) {
-            let what = format!("{} has an owner (priority 255), who keeps the addresses whatever becomes of the group", other.name);
+            let what = format!(
+                "{} has an owner (priority 255), who keeps the addresses whatever becomes of the group",
+                other.name
+            );
             notes.lost(&other.lead().priority.place, what, "give it 254 at most, or leave it out of the group");
         }
     }

@@ -39,7 +39,10 @@ pub(super) struct Line {
 enum Pending {
     Line(Line),
     /// The rest of a line, for each of several values.
-    Series { series: Series, rest: Line },
+    Series {
+        series: Series,
+        rest: Line,
+    },
     EndOfFile,
 }
 
@@ -193,7 +196,11 @@ impl Reader<'_> {
             }
             None => {
                 let what = format!("{parameters}) is no series of values");
-                self.notes.ignored(&place, what, "write ~SEQ(VARIABLE, START, STEP, END) or ~LST(VARIABLE, VALUE, ...)");
+                self.notes.ignored(
+                    &place,
+                    what,
+                    "write ~SEQ(VARIABLE, START, STEP, END) or ~LST(VARIABLE, VALUE, ...)",
+                );
             }
         }
     }
@@ -273,7 +280,11 @@ impl Reader<'_> {
             }
         }
         if found.is_empty() {
-            self.notes.ignored(place, format!("there is no file {pattern:?}"), "copy what keepalived includes here too");
+            self.notes.ignored(
+                place,
+                format!("there is no file {pattern:?}"),
+                "copy what keepalived includes here too",
+            );
         }
     }
 }

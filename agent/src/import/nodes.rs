@@ -29,7 +29,11 @@ impl Node {
 pub(super) fn nodes(hosts: &[Host], entries: &[Entry<'_>], notes: &mut Notes) -> Vec<Node> {
     let mut nodes: Vec<_> = hosts
         .iter()
-        .map(|host| Node { name: host.name.clone(), addresses: host.addresses.iter().copied().collect(), has_file: true })
+        .map(|host| Node {
+            name: host.name.clone(),
+            addresses: host.addresses.iter().copied().collect(),
+            has_file: true,
+        })
         .collect();
     for entry in entries {
         for (host, instance) in &entry.members {
@@ -78,7 +82,12 @@ fn strangers(nodes: &mut Vec<Node>, entries: &[Entry<'_>], notes: &mut Notes) {
         }
         let name = format!("host-{}", peer.value.to_string().replace([':', '.'], "-"));
         let what = format!("the configuration of the peer {} was not given: its priority is written as 0", peer.value);
-        notes.add(Class::Missing, &peer.place, what, "import it together with this one: vipd import n1=FILE n2=FILE ...");
+        notes.add(
+            Class::Missing,
+            &peer.place,
+            what,
+            "import it together with this one: vipd import n1=FILE n2=FILE ...",
+        );
         nodes.push(Node { name, addresses: [peer.value].into(), has_file: false });
     }
 }
@@ -103,7 +112,11 @@ pub(super) fn tables(nodes: &[Node], entries: &[Entry<'_>], notes: &mut Notes) -
             };
             if table.keys.iter().any(|(own, _)| *own == key) {
                 let what = format!("{} sends adverts from more than one address; {address} is left out", node.name);
-                notes.add_general(Class::Lost, what, "import once for each of them, and run an agent for each (--instance)");
+                notes.add_general(
+                    Class::Lost,
+                    what,
+                    "import once for each of them, and run an agent for each (--instance)",
+                );
             } else {
                 table.keys.push((key, quoted(&address.to_string())));
             }

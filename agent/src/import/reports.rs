@@ -27,7 +27,15 @@ pub(super) struct Targets {
 
 impl Targets {
     /// Adds what `name`, a virtual router or a group, tells on the host `at`.
-    pub(super) fn add(&mut self, name: &str, place: &Place, reports: &Reports, at: usize, host: &Host, notes: &mut Notes) {
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        place: &Place,
+        reports: &Reports,
+        at: usize,
+        host: &Host,
+        notes: &mut Notes,
+    ) {
         for program in &reports.programs {
             self.program(name, program, host, notes);
         }
@@ -41,7 +49,8 @@ impl Targets {
             return;
         }
         if program.on.is_some() {
-            let what = "programs for one state get keepalived's four arguments too: INSTANCE or GROUP, name, state, priority";
+            let what =
+                "programs for one state get keepalived's four arguments too: INSTANCE or GROUP, name, state, priority";
             notes.changed(&program.place, what, "see that the program bears them");
         }
         let who = program.user.as_ref().or(host.read.globals.script_user.as_ref());
@@ -57,7 +66,9 @@ impl Targets {
 
     fn target(&mut self, base: String, keys: Keys, name: &str) {
         match self.targets.iter_mut().find(|target| target.keys == keys) {
-            Some(Target { about: Some(about), .. }) if !about.iter().any(|known| known == name) => about.push(name.to_owned()),
+            Some(Target { about: Some(about), .. }) if !about.iter().any(|known| known == name) => {
+                about.push(name.to_owned())
+            }
             Some(_) => {}
             None => self.targets.push(Target { base, keys, about: Some(vec![name.to_owned()]) }),
         }
@@ -118,6 +129,10 @@ fn mail(host: &Host, place: &Place, notes: &mut Notes) -> Option<Keys> {
     if mail.without_faults {
         keys.push(("on", array(["Active", "Backup", "Initialize", "Stopped", "Deleted"])));
     }
-    notes.changed(&server.place, "mail has another subject and text, and tells of changes within 2 s together", "nothing");
+    notes.changed(
+        &server.place,
+        "mail has another subject and text, and tells of changes within 2 s together",
+        "nothing",
+    );
     Some(keys)
 }

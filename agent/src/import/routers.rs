@@ -28,7 +28,13 @@ pub(super) struct Router {
 }
 
 /// The virtual routers of `entry`: itself, and another one where it holds addresses of the other IP version as well.
-pub(super) fn routers(entry: &Entry<'_>, nodes: &[Node], checks: &[String], groups: &mut Vec<Group>, notes: &mut Notes) -> Vec<Router> {
+pub(super) fn routers(
+    entry: &Entry<'_>,
+    nodes: &[Node],
+    checks: &[String],
+    groups: &mut Vec<Group>,
+    notes: &mut Notes,
+) -> Vec<Router> {
     let lead = entry.lead();
     let members = priorities(entry, nodes);
     let (own, other): (Vec<_>, Vec<_>) =
@@ -66,11 +72,18 @@ fn companion(
     let (first, lead) = (addresses.first()?, entry.lead());
     let family = family_of(first.value);
     let name = format!("{} over {family}", entry.name);
-    let what = format!("the {family} addresses become a virtual router of their own, with the same VRID, that moves together with {}", entry.name);
+    let what = format!(
+        "the {family} addresses become a virtual router of their own, with the same VRID, that moves together with {}",
+        entry.name
+    );
     notes.changed(&first.place, what, "nothing: a keepalived beside vipd does not advertise it, and is not asked to");
     match groups.iter_mut().find(|group| group.members.contains(&entry.name)) {
         Some(group) => group.members.push(name.clone()),
-        None => groups.push(Group::of_families(format!("{} all", entry.name), vec![entry.name.clone(), name.clone()], &first.place)),
+        None => groups.push(Group::of_families(
+            format!("{} all", entry.name),
+            vec![entry.name.clone(), name.clone()],
+            &first.place,
+        )),
     }
     let keys = vec![
         ("name", quoted(&name)),
@@ -78,7 +91,8 @@ fn companion(
         ("addresses", array(addresses.iter().map(|address| address.value.to_string()))),
         members,
     ];
-    let mut manner: Keys = manner_of(entry).into_iter().filter(|(key, _)| !matches!(*key, "version" | "password")).collect();
+    let mut manner: Keys =
+        manner_of(entry).into_iter().filter(|(key, _)| !matches!(*key, "version" | "password")).collect();
     if lead.peers.iter().any(|_| true) && family == Family::Ipv6 {
         // The peers' IPv6 addresses are in no file.
         manner.retain(|(key, _)| !matches!(*key, "transport" | "min_ttl"));
@@ -91,8 +105,7 @@ fn priorities(entry: &Entry<'_>, nodes: &[Node]) -> (&'static str, String) {
     let mut members: Vec<(&str, u8)> =
         entry.members.iter().map(|(host, it)| (nodes[*host].name.as_str(), it.priority.value)).collect();
     members.sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
-    let peers: Vec<IpAddr> =
-        entry.members.iter().flat_map(|(_, it)| it.peers.iter().map(|peer| peer.value)).collect();
+    let peers: Vec<IpAddr> = entry.members.iter().flat_map(|(_, it)| it.peers.iter().map(|peer| peer.value)).collect();
     let is_peer = |node: &&Node| !node.has_file && node.addresses.iter().any(|address| peers.contains(address));
     members.extend(nodes.iter().filter(is_peer).map(|node| (node.name.as_str(), 0)));
     let by_order = [200, 150, 100, 50];
@@ -119,8 +132,13 @@ fn manner(entry: &Entry<'_>, notes: &mut Notes) -> Keys {
         notes.changed(place, "addresses are announced each hour at least", "nothing");
     }
     if let Some(owner) = entry.members.iter().find(|(_, it)| it.priority.value == Priority::OWNER.get()) {
-        let what = format!("{} is for the owner of the addresses (255): vipd neither adds nor removes them there", entry.name);
-        notes.changed(&owner.1.priority.place, what, "see that they are on its interface always, or give it 254 at most");
+        let what =
+            format!("{} is for the owner of the addresses (255): vipd neither adds nor removes them there", entry.name);
+        notes.changed(
+            &owner.1.priority.place,
+            what,
+            "see that they are on its interface always, or give it 254 at most",
+        );
     }
     manner_of(entry)
 }
@@ -166,7 +184,10 @@ fn manner_of(entry: &Entry<'_>) -> Keys {
 }
 
 fn leads_with_link_local(instance: &Instance) -> bool {
-    instance.addresses.first().is_some_and(|first| matches!(first.value.addr(), IpAddr::V6(v6) if v6.is_unicast_link_local()))
+    instance
+        .addresses
+        .first()
+        .is_some_and(|first| matches!(first.value.addr(), IpAddr::V6(v6) if v6.is_unicast_link_local()))
 }
 
 /// What keepalived takes of a password; `None` where that ends inside of a character.

@@ -24,7 +24,11 @@ pub struct KeyFile {
 }
 
 /// The table for the signatures of all virtual routers, and the files that it names.
-pub(super) fn table(entries: &[Entry<'_>], directory: Option<&Path>, notes: &mut Notes) -> (Option<Table>, Vec<KeyFile>) {
+pub(super) fn table(
+    entries: &[Entry<'_>],
+    directory: Option<&Path>,
+    notes: &mut Notes,
+) -> (Option<Table>, Vec<KeyFile>) {
     let Some(At { value: hmac, place }) = entries.iter().find_map(|entry| entry.lead().hmac.as_ref()) else {
         return (None, Vec::new());
     };

@@ -3,6 +3,7 @@
 mod hosts;
 mod semantics;
 mod syntax;
+mod trackers;
 
 use std::{
     collections::BTreeMap,

@@ -51,7 +51,10 @@ pub fn run(data: &[u8]) {
 /// A note is two lines, and its place is in the file.
 fn check_note(note: &Note, lines: usize) {
     let place = note.place.as_ref();
-    assert!(place.is_none_or(|place| *place.file == *FILE && (1..=lines).contains(&place.line)), "{lines} lines: {note:?}");
+    assert!(
+        place.is_none_or(|place| *place.file == *FILE && (1..=lines).contains(&place.line)),
+        "{lines} lines: {note:?}"
+    );
     let shown = note.to_string();
     let (first, help) = shown.split_once("\n  help: ").unwrap_or_default();
     assert!(first.starts_with(note.class.name()), "{shown:?}");

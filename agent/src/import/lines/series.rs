@@ -3,9 +3,18 @@
 /// The values that are left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Series {
-    Numbers { name: String, next: Option<i64>, step: i64, end: i64, hexadecimal: bool },
+    Numbers {
+        name: String,
+        next: Option<i64>,
+        step: i64,
+        end: i64,
+        hexadecimal: bool,
+    },
     /// The next ones last.
-    List { names: Vec<String>, values: Vec<Vec<String>> },
+    List {
+        names: Vec<String>,
+        values: Vec<Vec<String>>,
+    },
 }
 
 impl Series {

@@ -26,7 +26,9 @@ pub(super) fn read(line: &Statement, interface: Option<&str>, notes: &mut Notes)
                 let device = words.next().unwrap_or_default();
                 if interface.is_some_and(|own| own != device) {
                     is_elsewhere = true;
-                    let what = format!("{address} is on {device}, and vipd puts addresses on the virtual router's interface alone");
+                    let what = format!(
+                        "{address} is on {device}, and vipd puts addresses on the virtual router's interface alone"
+                    );
                     notes.lost(place, what, format!("make a virtual router on {device} for it"));
                 }
             }
@@ -39,7 +41,11 @@ pub(super) fn read(line: &Statement, interface: Option<&str>, notes: &mut Notes)
             "preferred_lft" => preferred |= words.next() == Some("forever"),
             "brd" | "broadcast" | "label" | "scope" | "track_group" => {
                 let value = words.next().unwrap_or_default();
-                notes.ignored(place, format!("{word} {value} of {address} is not set"), "nothing, unless a program goes by it");
+                notes.ignored(
+                    place,
+                    format!("{word} {value} of {address} is not set"),
+                    "nothing, unless a program goes by it",
+                );
             }
             "no_track" => {
                 let what = format!("{address} is put back when something removes it");
@@ -52,7 +58,8 @@ pub(super) fn read(line: &Statement, interface: Option<&str>, notes: &mut Notes)
         }
     }
     if address.is_ipv6() && net.prefix_len() == 128 && !preferred {
-        let what = format!("keepalived adds {address}/128 so that the host does not choose it to send from; vipd does not");
+        let what =
+            format!("keepalived adds {address}/128 so that the host does not choose it to send from; vipd does not");
         notes.changed(place, what, "where that matters choose the source in the programs or by a route");
     }
     (!is_elsewhere).then(|| At { value: net, place: place.clone() })

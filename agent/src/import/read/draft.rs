@@ -102,8 +102,7 @@ impl<'s> Draft<'s> {
             "preempt_delay" => self.preempt_delay = value::span(line, 1000, notes),
             "down_timer_adverts" => self.down_timer_adverts = value::number(line, &(1..=100), notes),
             "strict_mode" => {
-                self.strict =
-                    value::boolean(line, notes).map(|value| At { value, place: place.clone() });
+                self.strict = value::boolean(line, notes).map(|value| At { value, place: place.clone() });
             }
             "accept" | "no_accept" => {
                 self.accept = Some(At { value: line.keyword() == "accept", place: place.clone() });
@@ -157,7 +156,9 @@ impl<'s> Draft<'s> {
                     self.peers.extend(address::host(peer.keyword(), &peer.place, notes));
                     for words in peer.arguments().chunks(2) {
                         match (words, words.get(1).and_then(|ttl| ttl.parse().ok())) {
-                            (["min_ttl", _], Some(value)) => self.min_ttl = Some(At { value, place: peer.place.clone() }),
+                            (["min_ttl", _], Some(value)) => {
+                                self.min_ttl = Some(At { value, place: peer.place.clone() })
+                            }
                             (["max_ttl", _], _) => {
                                 notes.ignored(&peer.place, "max_ttl: no TTL is too great for vipd", "nothing");
                             }

@@ -94,7 +94,8 @@ const FIREWALL: [&str; 2] = ["vrrp_iptables", "vrrp_ipsets"];
 /// Reads the block of a `global_defs`.
 pub(super) fn read(globals: &mut Globals, block: &[Statement], notes: &mut Notes) {
     for statement in block {
-        if protocol(globals, statement, notes) || process(globals, statement, notes) || mail(globals, statement, notes) {
+        if protocol(globals, statement, notes) || process(globals, statement, notes) || mail(globals, statement, notes)
+        {
             continue;
         }
         let place = &statement.place;
@@ -113,7 +114,10 @@ pub(super) fn read(globals: &mut Globals, block: &[Statement], notes: &mut Notes
 
 /// Notes how announcements differ.
 pub(super) fn announcements(statement: &Statement, notes: &mut Notes) {
-    let what = format!("{}: vipd announces addresses at once, after 0.1, 1 and 5 s, and at a pace of its own", statement.keyword());
+    let what = format!(
+        "{}: vipd announces addresses at once, after 0.1, 1 and 5 s, and at a pace of its own",
+        statement.keyword()
+    );
     notes.ignored(&statement.place, what, "nothing; announcement_refresh says how often they are repeated");
 }
 

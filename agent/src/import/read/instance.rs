@@ -122,7 +122,8 @@ fn interval(draft: &Draft<'_>, version: u8, place: &Place, notes: &mut Notes) ->
     let step: Micros = if version == 2 { 1_000_000 } else { 10_000 };
     let rounded = ((micros + step / 2) / step).max(1) * step;
     if rounded != micros {
-        let what = format!("version {version} cannot say this advert_int; keepalived makes {} ms of it", rounded / 1000);
+        let what =
+            format!("version {version} cannot say this advert_int; keepalived makes {} ms of it", rounded / 1000);
         notes.changed(&place, what, "write that on every host");
     }
     let centiseconds = rounded / 10_000;
@@ -217,7 +218,8 @@ fn unicast(draft: &mut Draft<'_>, family: Family, name: &At<String>, notes: &mut
     if let Some((ttl, place)) = sent.filter(|(ttl, _)| *ttl > 0 && *ttl < 255)
         && draft.min_ttl.is_none()
     {
-        let what = format!("keepalived sends unicast adverts with a TTL of {ttl}, so min_ttl accepts them; vipd sends 255");
+        let what =
+            format!("keepalived sends unicast adverts with a TTL of {ttl}, so min_ttl accepts them; vipd sends 255");
         notes.changed(&place, what, "remove min_ttl when the last keepalived is gone");
         draft.min_ttl = Some(At { value: ttl, place });
     }

@@ -68,7 +68,11 @@ pub(super) fn file(statement: &Statement, trackers: &mut Trackers, notes: &mut N
         let place = statement.place.clone();
         trackers.files.insert(name.value, TrackFile { path: path.value, weight, place });
     } else {
-        notes.ignored(&statement.place, format!("track_file {:?} names no file", name.value), "keepalived skips it too");
+        notes.ignored(
+            &statement.place,
+            format!("track_file {:?} names no file", name.value),
+            "keepalived skips it too",
+        );
     }
 }
 
@@ -89,7 +93,10 @@ pub(super) fn process(statement: &Statement, trackers: &mut Trackers, notes: &mu
             "process" => {
                 process.program = line.word(1).unwrap_or_default().to_owned();
                 if line.words.len() > 2 {
-                    let what = format!("only processes with certain arguments count, and vipd goes by {:?} alone", process.program);
+                    let what = format!(
+                        "only processes with certain arguments count, and vipd goes by {:?} alone",
+                        process.program
+                    );
                     notes.lost(&line.place, what, "write a vrrp_script that looks for them: pgrep -f");
                 }
             }
@@ -99,7 +106,11 @@ pub(super) fn process(statement: &Statement, trackers: &mut Trackers, notes: &mu
             }
             "full_command" => {
                 let what = "vipd goes by the path of a program where one is given, and by its name otherwise";
-                notes.changed(&line.place, what, "check that process = ... is what `ps -o comm` shows, or a whole path");
+                notes.changed(
+                    &line.place,
+                    what,
+                    "check that process = ... is what `ps -o comm` shows, or a whole path",
+                );
             }
             "weight" => process.weight = weight(line, 254, notes).unwrap_or(process.weight),
             "quorum" => process.min = value::number(line, &(1..=65_535), notes).map(|min| min.value),

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::import::{
-    model::{Micros, Track, Kind, User, Weight},
+    model::{Kind, Micros, Track, User, Weight},
     note::{At, Notes, Place},
     tree::Statement,
 };

@@ -74,8 +74,16 @@ nodes = ["n3", "n1", "n2"]
 fn one_host_tells_its_peers_and_not_their_priorities() {
     let files = Memory::of(&[("k.conf", &of_three(1))]);
     let import = import(&files, &[source("n1", "k.conf")], &Options::default()).unwrap();
-    assert!(import.toml.contains("[[node]]\n# address is missing: see ip -4 address show dev eth0\nname = \"n1\"\n"), "{}", import.toml);
-    assert!(import.toml.contains("priorities = { n1 = 200, host-10-0-0-2 = 0, host-10-0-0-3 = 0 }\n"), "{}", import.toml);
+    assert!(
+        import.toml.contains("[[node]]\n# address is missing: see ip -4 address show dev eth0\nname = \"n1\"\n"),
+        "{}",
+        import.toml
+    );
+    assert!(
+        import.toml.contains("priorities = { n1 = 200, host-10-0-0-2 = 0, host-10-0-0-3 = 0 }\n"),
+        "{}",
+        import.toml
+    );
     assert!(has(&import, "missing: no file says from which address n1 sends its adverts"), "{:?}", notes(&import));
     // What is missing is reported, by line.
     let identity = Identity { node: Some("n1".to_owned()), ..Identity::default() };
@@ -109,9 +117,18 @@ fn contradictions_name_both_places() {
         (" version 2\n notify /etc/n.sh root", "lost: n2.conf:7: VI_1: version is 2 here, and 3 at n1.conf:7"),
         (" version 3\n use_vmac", "lost: n2.conf:8: VI_1: use_vmac is true here, and false at n1.conf:1"),
         (" version 3\n no_accept", "lost: n2.conf:8: VI_1: accept is false here, and true at n1.conf:1"),
-        (" version 3\n unicast_peer {\n  10.0.0.1\n }", "lost: n2.conf:9: VI_1: adverts are sent by unicast here, and multicast at n1.conf:1"),
-        (" version 3\n track_interface {\n  eth1\n }", "lost: n2.conf:9: VI_1 tracks something else here than at n1.conf:1"),
-        (" version 3\n garp_master_refresh 9", "changed: n2.conf:8: VI_1: garp_master_refresh is 9 here, and not given at n1.conf:1"),
+        (
+            " version 3\n unicast_peer {\n  10.0.0.1\n }",
+            "lost: n2.conf:9: VI_1: adverts are sent by unicast here, and multicast at n1.conf:1",
+        ),
+        (
+            " version 3\n track_interface {\n  eth1\n }",
+            "lost: n2.conf:9: VI_1 tracks something else here than at n1.conf:1",
+        ),
+        (
+            " version 3\n garp_master_refresh 9",
+            "changed: n2.conf:8: VI_1: garp_master_refresh is 9 here, and not given at n1.conf:1",
+        ),
     ];
     for (other, note) in cases {
         let import = several(&[&instance(base), &instance(other)]);
@@ -150,8 +167,20 @@ rules = [
 ]
 "#;
     assert!(import.toml.contains(expected), "{}", import.toml);
-    assert!(has(&import, "lost: k.conf:10: this route is left out; vipd has no such routes: blackhole"), "{:?}", notes(&import));
-    assert!(has(&import, "lost: k.conf:11: this route is left out; vipd has no such routes: dev with another interface"), "{:?}", notes(&import));
-    assert!(has(&import, "lost: k.conf:15: this rule is left out; vipd has no such rules: fwmark, 5"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "lost: k.conf:10: this route is left out; vipd has no such routes: blackhole"),
+        "{:?}",
+        notes(&import)
+    );
+    assert!(
+        has(&import, "lost: k.conf:11: this route is left out; vipd has no such routes: dev with another interface"),
+        "{:?}",
+        notes(&import)
+    );
+    assert!(
+        has(&import, "lost: k.conf:15: this rule is left out; vipd has no such rules: fwmark, 5"),
+        "{:?}",
+        notes(&import)
+    );
     check(&import);
 }

@@ -4,19 +4,28 @@ use std::time::Duration;
 
 use super::*;
 
-const MASTER: &str = "changed: k.conf:7: state MASTER decides nothing: every node starts as Backup, and the priority elects";
+const MASTER: &str =
+    "changed: k.conf:7: state MASTER decides nothing: every node starts as Backup, and the priority elects";
 
 #[test]
 fn state_master_without_priority_is_an_owner() {
     let import = one(&instance(" state MASTER"));
     assert!(routers(&import).contains("priorities = { n1 = 255 }\n"), "{}", import.toml);
-    assert!(has(&import, "changed: k.conf:7: state MASTER without a priority makes this host the owner"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: k.conf:7: state MASTER without a priority makes this host the owner"),
+        "{:?}",
+        notes(&import)
+    );
 
     let import = one(&instance(" state BACKUP"));
     assert!(routers(&import).contains("priorities = { n1 = 100 }\n"), "{}", import.toml);
 
     let import = one(&instance(" state MASTER\n priority 150\n nopreempt\n preempt_delay 5"));
-    assert!(routers(&import).contains("priorities = { n1 = 150 }\n") && !import.toml.contains("preempt"), "{}", import.toml);
+    assert!(
+        routers(&import).contains("priorities = { n1 = 150 }\n") && !import.toml.contains("preempt"),
+        "{}",
+        import.toml
+    );
     assert!(has(&import, MASTER), "{:?}", notes(&import));
     let cleared = "changed: k.conf:9: nopreempt and preempt_delay are not in force: it does not go with state MASTER";
     assert!(has(&import, cleared), "{:?}", notes(&import));
@@ -38,9 +47,17 @@ fn nopreempt_and_its_delay() {
     let hosts = [instance(" priority 150\n nopreempt"), instance(" priority 100")];
     let import = several(&[&hosts[0], &hosts[1]]);
     assert!(import.toml.contains("preempt = false\n"), "{}", import.toml);
-    assert!(has(&import, "changed: n2.conf:1: VI_1: preemption is otherwise here than at n1.conf:8"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: n2.conf:1: VI_1: preemption is otherwise here than at n1.conf:8"),
+        "{:?}",
+        notes(&import)
+    );
     let import = several(&[&hosts[0], &instance(" priority 120"), &hosts[1]]);
-    assert!(has(&import, "lost: n2.conf:1: VI_1: preemption is otherwise here than at n1.conf:8"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "lost: n2.conf:1: VI_1: preemption is otherwise here than at n1.conf:8"),
+        "{:?}",
+        notes(&import)
+    );
 }
 
 #[test]
@@ -52,7 +69,11 @@ fn the_first_address_says_of_which_ip_version_an_instance_is() {
     let import = one(ipv6);
     assert!(!import.toml.contains("version") && !import.toml.contains("10.0.0.101"), "{}", import.toml);
     assert!(import.toml.contains("addresses = [\"fe80::1/64\", \"fd77::1/64\"]\n"), "{}", import.toml);
-    assert!(has(&import, "ignored: k.conf:8: 10.0.0.101 is of another IP version than the first address"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "ignored: k.conf:8: 10.0.0.101 is of another IP version than the first address"),
+        "{:?}",
+        notes(&import)
+    );
     assert!(has(&import, "ignored: k.conf:4: version 2 is for IPv4 only"), "{:?}", notes(&import));
     check(&import);
 }
@@ -92,7 +113,11 @@ fn intervals_are_what_the_version_can_say() {
     let cases = [
         ("advert_int 0.3", "\"1s\"", Some("version 2 cannot say this advert_int; keepalived makes 1000 ms of it")),
         ("version 3\n advert_int 0.3", "\"300ms\"", None),
-        ("version 3\n advert_int 0.014", "\"10ms\"", Some("version 3 cannot say this advert_int; keepalived makes 10 ms of it")),
+        (
+            "version 3\n advert_int 0.014",
+            "\"10ms\"",
+            Some("version 3 cannot say this advert_int; keepalived makes 10 ms of it"),
+        ),
         ("advert_int 7", "\"7s\"", None),
         ("advert_int x", "\"1s\"", Some("advert_int \"x\" is no time from 0 to 255 s")),
         ("version 3\n advert_int 60", "\"40950ms\"", Some("advert_int of 60 s is more than vipd can")),
@@ -105,7 +130,11 @@ fn intervals_are_what_the_version_can_say() {
     }
     let import = several(&[&instance(" down_timer_adverts 5"), &instance("")]);
     assert!(import.toml.contains("down_timer_adverts = 5\n"), "{}", import.toml);
-    assert!(has(&import, "lost: n2.conf:1: VI_1: down_timer_adverts is 3 here, and 5 at n1.conf:7"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "lost: n2.conf:1: VI_1: down_timer_adverts is 3 here, and 5 at n1.conf:7"),
+        "{:?}",
+        notes(&import)
+    );
 }
 
 #[test]
@@ -116,12 +145,20 @@ fn of_a_password_the_first_eight_bytes_count() {
     let note = "changed: n2.conf:9: VI_1: this password and that at n1.conf:9 differ after their first 8 bytes, which alone count";
     assert!(has(&import, note), "{:?}", notes(&import));
     let import = several(&[&with("one"), &with("two")]);
-    assert!(has(&import, "lost: n2.conf:9: VI_1: this password is another one than that at n1.conf:9"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "lost: n2.conf:9: VI_1: this password is another one than that at n1.conf:9"),
+        "{:?}",
+        notes(&import)
+    );
     let import = several(&[&with("one"), &instance("")]);
     assert!(has(&import, "lost: n2.conf:1: VI_1: one of this and n1.conf:9 has a password"), "{:?}", notes(&import));
 
     let import = one(&instance(" version 3\n authentication {\n  auth_type PASS\n  auth_pass one\n }"));
-    assert!(!import.toml.contains("password") && has(&import, "ignored: k.conf:10: the password is not in force"), "{}", import.toml);
+    assert!(
+        !import.toml.contains("password") && has(&import, "ignored: k.conf:10: the password is not in force"),
+        "{}",
+        import.toml
+    );
     let import = one(&instance(" authentication {\n  auth_type AH\n }"));
     assert!(has(&import, "lost: k.conf:8: vipd does not offer the IP Authentication Header"), "{:?}", notes(&import));
 }
@@ -135,117 +172,51 @@ fn signatures_are_for_all_and_keys_are_in_files() {
                     { id = 2, file = \"/etc/keepalived/key\" }]\nwindow = \"7s\"\n";
     assert!(import.toml.contains(expected), "{}", import.toml);
     assert_eq!(import.keys.len(), 1);
-    assert_eq!(import.keys[0].contents.as_str(), "hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    assert_eq!(
+        import.keys[0].contents.as_str(),
+        "hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+    );
     assert!(has(&import, "missing: k.conf:8: keys are not written"), "{:?}", notes(&import));
     check(&import);
 
     // keepalived would go on without signatures.
     let import = one(&hmac(&format!("{key}  active_key 3")));
     assert!(has(&import, "lost: k.conf:8: auth_hmac names no active_key that it has"), "{:?}", notes(&import));
-    let both = hmac(&format!("{key}  active_key 1")) + &instance("").replace("VI_1", "VI_2").replace("51", "52").replace(".101", ".102");
+    let both = hmac(&format!("{key}  active_key 1"))
+        + &instance("").replace("VI_1", "VI_2").replace("51", "52").replace(".101", ".102");
     let import = one(&both);
     assert!(has(&import, "lost: k.conf:13: VI_2 is of version 2, which cannot be signed"), "{:?}", notes(&import));
-}
-
-#[test]
-fn weights_keep_their_arithmetic() {
-    let text = "vrrp_script s {\n script /bin/true\n weight 5\n}\ntrack_file f {\n file /run/f\n}\ntrack_file z {\n file /run/z\n weight 0\n}\n\
-                vrrp_track_process p {\n process nginx\n quorum 2\n quorum_max 3\n delay 1.5\n}\n"
-        .to_owned()
-        + &instance(
-            " track_script {\n  s\n  s weight -3 reverse\n  gone\n }\n track_file {\n  f\n  z\n  f weight 300\n }\n track_process {\n  p weight 0 \
-             reverse\n }\n track_interface {\n  eth0\n  eth1\n  eth2 weight 2\n }",
-        );
-    let import = one(&text);
-    let checks = &import.toml[import.toml.find("[[check]]").unwrap()..];
-    let expected = r#"[[check]]
-name = "s"
-command = ["/bin/true"]
-interval = "1s"
-rise = 1
-fall = 1
-weight = 5
-
-[[check]]
-name = "s-2"
-command = ["/bin/true"]
-interval = "1s"
-rise = 1
-fall = 1
-weight = -3
-reverse = true
-
-[[check]]
-name = "f"
-file = "/run/f"
-weight = 1
-
-[[check]]
-name = "z"
-file = "/run/z"
-
-[[check]]
-name = "p"
-process = "nginx"
-min = 2
-max = 3
-rise = 3
-fall = 3
-reverse = true
-
-[[check]]
-name = "eth1"
-interface = "eth1"
-
-[[check]]
-name = "eth2"
-interface = "eth2"
-weight = 2
-"#;
-    assert_eq!(checks, expected);
-    assert!(import.toml.contains("checks = [\"s\", \"s-2\", \"f\", \"z\", \"p\", \"eth1\", \"eth2\"]\n"), "{}", import.toml);
-    assert!(has(&import, "ignored: k.conf:27: \"gone\" is tracked, but defined nowhere"), "{:?}", notes(&import));
-    assert!(has(&import, "ignored: k.conf:32: weight \"300\" is not from -254 to 254"), "{:?}", notes(&import));
-    check(&import);
-}
-
-#[test]
-fn a_sync_group_ignores_the_weights_of_its_members() {
-    let members = instance(" track_script {\n  s\n }\n track_interface {\n  eth1 weight 5\n }")
-        + &instance("").replace("VI_1", "VI_2").replace("51", "52").replace(".101", ".102");
-    let text = |lines: &str| {
-        format!("vrrp_script s {{\n script /bin/true\n weight 5\n}}\nvrrp_sync_group G {{\n group {{\n  VI_1\n  VI_2\n }}\n{lines}}}\n{members}")
-    };
-    let import = one(&text(""));
-    assert!(import.toml.contains("[[group]]\nname = \"G\"\nvirtual_routers = [\"VI_1\", \"VI_2\"]\n"), "{}", import.toml);
-    assert!(import.toml.contains("[[check]]\nname = \"eth1\"\ninterface = \"eth1\"\n") && !import.toml.contains("weight"), "{}", import.toml);
-    assert!(!import.toml.contains("/bin/true"), "{}", import.toml);
-    assert!(has(&import, "changed: k.conf:18: s has a weight, so that keepalived does not track it in a sync group"), "{:?}", notes(&import));
-    assert!(has(&import, "changed: k.conf:21: the weight of eth1 is ignored in a sync group"), "{:?}", notes(&import));
-    check(&import);
-
-    let import = one(&text(" sync_group_tracking_weight\n track_script {\n  s weight 9\n }\n"));
-    assert!(import.toml.contains("checks = [\"s\"]\n\n[[check]]\nname = \"s\"\n"), "{}", import.toml);
-    assert!(import.toml.contains("weight = 9\n") && import.toml.contains("weight = 5\n"), "{}", import.toml);
-    check(&import);
-
-    let import = one(&text("").replace(" virtual_router_id 52", " virtual_router_id 52\n priority 90"));
-    assert!(has(&import, "lost: k.conf:27: VI_1 and VI_2 are in a sync group and have different priorities on n1"), "{:?}", notes(&import));
 }
 
 #[test]
 fn unicast_needs_peers_and_checks_who_sends() {
     let import = one(&instance(" unicast_src_ip 10.0.0.1"));
     assert!(!import.toml.contains("transport"), "{}", import.toml);
-    assert!(has(&import, "changed: k.conf:7: unicast without peers: keepalived sends multicast"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: k.conf:7: unicast without peers: keepalived sends multicast"),
+        "{:?}",
+        notes(&import)
+    );
     let import = one(&instance(" unicast_fault_no_peer"));
-    assert!(has(&import, "lost: k.conf:7: VI_1 has no peer, and unicast_fault_no_peer keeps it in FAULT"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "lost: k.conf:7: VI_1 has no peer, and unicast_fault_no_peer keeps it in FAULT"),
+        "{:?}",
+        notes(&import)
+    );
 
     let import = one(&instance(" unicast_src_ip 10.0.0.1\n unicast_peer {\n  10.0.0.2\n }"));
     assert!(import.toml.contains("transport = \"unicast\"\n") && !import.toml.contains("min_ttl"), "{}", import.toml);
     assert!(import.toml.contains("priorities = { n1 = 100, host-10-0-0-2 = 0 }\n"), "{}", import.toml);
-    assert!(has(&import, "changed: k.conf:7: adverts from other addresses than the nodes' are dropped"), "{:?}", notes(&import));
-    assert!(has(&import, "missing: k.conf:9: the configuration of the peer 10.0.0.2 was not given"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: k.conf:7: adverts from other addresses than the nodes' are dropped"),
+        "{:?}",
+        notes(&import)
+    );
+    assert!(
+        has(&import, "missing: k.conf:9: the configuration of the peer 10.0.0.2 was not given"),
+        "{:?}",
+        notes(&import)
+    );
 
     let import = one(&instance(" unicast_peer {\n  10.0.0.2 min_ttl 254 max_ttl 255\n }"));
     assert!(import.toml.contains("min_ttl = 254\n"), "{}", import.toml);
@@ -259,8 +230,13 @@ fn the_interface_of_an_instance_is_tracked_always() {
     let import = one(&instance(" track_interface {\n  eth0\n }"));
     assert!(!import.toml.contains("[[check]]"), "{}", import.toml);
     let import = one(&instance(" dont_track_primary"));
-    assert!(has(&import, "lost: k.conf:7: a virtual router whose interface has no carrier is in Fault"), "{:?}", notes(&import));
-    let import = one(&instance("").replace("10.0.0.101/24", "10.0.0.101/24\n  10.0.0.102 dev eth0\n  10.1.0.1/24 dev eth1"));
+    assert!(
+        has(&import, "lost: k.conf:7: a virtual router whose interface has no carrier is in Fault"),
+        "{:?}",
+        notes(&import)
+    );
+    let import =
+        one(&instance("").replace("10.0.0.101/24", "10.0.0.101/24\n  10.0.0.102 dev eth0\n  10.1.0.1/24 dev eth1"));
     assert!(import.toml.contains("addresses = [\"10.0.0.101/24\", \"10.0.0.102/32\"]\n"), "{}", import.toml);
     assert!(has(&import, "lost: k.conf:7: 10.1.0.1 is on eth1"), "{:?}", notes(&import));
 }
@@ -270,11 +246,18 @@ fn an_address_without_a_length_is_a_host() {
     let ipv6 = "vrrp_instance VI_6 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n  fd77::1\n  fd77::2 preferred_lft \
                 forever\n  fd77::3/64\n }\n}\n";
     let import = one(ipv6);
-    assert!(import.toml.contains("addresses = [\"fd77::1/128\", \"fd77::2/128\", \"fd77::3/64\"]\n"), "{}", import.toml);
+    assert!(
+        import.toml.contains("addresses = [\"fd77::1/128\", \"fd77::2/128\", \"fd77::3/64\"]\n"),
+        "{}",
+        import.toml
+    );
     assert!(import.toml.contains("virtual_link_local = false\n"), "{}", import.toml);
     let deprecated: Vec<_> = notes(&import).into_iter().filter(|note| note.contains("/128")).collect();
     assert_eq!(deprecated.len(), 1, "{deprecated:?}");
-    assert!(deprecated[0].starts_with("changed: k.conf:5: keepalived adds fd77::1/128 so that the host does not choose it"), "{deprecated:?}");
+    assert!(
+        deprecated[0].starts_with("changed: k.conf:5: keepalived adds fd77::1/128 so that the host does not choose it"),
+        "{deprecated:?}"
+    );
     check(&import);
 }
 
@@ -284,7 +267,11 @@ fn what_is_removed_is_put_back() {
     let note = "changed: k.conf:5: an address, route or rule that another program removes is put back; keepalived would leave MASTER";
     assert!(has(&import, note), "{:?}", notes(&import));
     let import = one(&instance("").replace("/24", "/24 no_track"));
-    assert!(has(&import, "changed: k.conf:5: 10.0.0.101 is put back when something removes it"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: k.conf:5: 10.0.0.101 is put back when something removes it"),
+        "{:?}",
+        notes(&import)
+    );
 }
 
 #[test]
@@ -292,8 +279,16 @@ fn announcements_have_a_plan_of_their_own() {
     let globals = "global_defs {\n vrrp_garp_interval 0\n vrrp_garp_master_refresh 30\n}\n";
     let import = one(&(globals.to_owned() + &instance(" garp_master_delay 10")));
     assert!(import.toml.contains("announcement_refresh = \"30s\"\n"), "{}", import.toml);
-    assert!(has(&import, "ignored: k.conf:2: vrrp_garp_interval: vipd announces addresses at once"), "{:?}", notes(&import));
-    assert!(has(&import, "ignored: k.conf:11: garp_master_delay: vipd announces addresses at once"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "ignored: k.conf:2: vrrp_garp_interval: vipd announces addresses at once"),
+        "{:?}",
+        notes(&import)
+    );
+    assert!(
+        has(&import, "ignored: k.conf:11: garp_master_delay: vipd announces addresses at once"),
+        "{:?}",
+        notes(&import)
+    );
     // (garp_master_refresh, announcement_refresh)
     for (given, expected) in [("0", "\"off\""), ("7200", "\"3600s\"")] {
         let import = one(&instance(&format!(" garp_master_refresh {given}")));
@@ -308,8 +303,19 @@ fn strict_mode_drops_what_is_sent_to_the_addresses() {
     let import = one(&(strict.to_owned() + &instance(lines)));
     assert!(import.toml.contains("accept = false\n"), "{}", import.toml);
     assert!(!import.toml.contains("password") && !import.toml.contains("preempt"), "{}", import.toml);
-    assert!(has(&import, "changed: k.conf:2: strict mode: who does not own the addresses drops what is sent to them"), "{:?}", notes(&import));
-    assert!(has(&import, "changed: k.conf:14: nopreempt and preempt_delay are not in force: strict mode has no preempt_delay"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: k.conf:2: strict mode: who does not own the addresses drops what is sent to them"),
+        "{:?}",
+        notes(&import)
+    );
+    assert!(
+        has(
+            &import,
+            "changed: k.conf:14: nopreempt and preempt_delay are not in force: strict mode has no preempt_delay"
+        ),
+        "{:?}",
+        notes(&import)
+    );
     for lines in [" accept", " strict_mode off"] {
         let import = one(&(strict.to_owned() + &instance(lines)));
         assert!(!import.toml.contains("accept"), "{}", import.toml);
@@ -330,71 +336,12 @@ fn what_vipd_does_anyway_is_said() {
     let words = ["timer_expired_backup", "skip_check_adv_addr", "lower_prio_no_advert"];
     let import = one(&instance(&words.map(|word| format!(" {word}")).join("\n")));
     for (word, line) in words.iter().zip(7..) {
-        assert!(has(&import, &format!("ignored: k.conf:{line}: {word} has no counterpart")), "{word}: {:?}", notes(&import));
+        assert!(
+            has(&import, &format!("ignored: k.conf:{line}: {word} has no counterpart")),
+            "{word}: {:?}",
+            notes(&import)
+        );
     }
-}
-
-#[test]
-fn scripts_run_as_keepalived_runs_them() {
-    let script = |lines: &str| {
-        let text = format!("vrrp_script s {{\n{lines}\n}}\n") + &instance(" track_script {\n  s\n }");
-        let import = one(&text);
-        check(&import);
-        let start = import.toml.find("[[check]]").unwrap();
-        let keys = import.toml[start..].lines().skip(2).map(str::to_owned).collect::<Vec<_>>().join(" | ");
-        (keys, notes(&import))
-    };
-    let (keys, said) = script(" script \"/bin/check 'a b' c\"\n user nobody nogroup\n init_fail\n rise 2\n fall 3\n interval 2\n timeout 1");
-    let expected = "command = [\"/bin/check\", \"a b\", \"c\"] | interval = \"2s\" | timeout = \"1s\" | rise = 2 | fall = 3 | start = \"failing\" | \
-                    user = \"nobody\" | group = \"nogroup\"";
-    assert_eq!(keys, expected);
-    assert!(!said.iter().any(|note| note.contains("no user is given")), "{said:?}");
-
-    let (keys, said) = script(" script /bin/check a b\n timeout 10");
-    assert_eq!(keys, "command = [\"/bin/check\", \"a\", \"b\"] | interval = \"10s\" | rise = 1 | fall = 1");
-    assert!(said.iter().any(|note| note.starts_with("changed: k.conf:1: vipd looks again at the interval")), "{said:?}");
-    assert!(said.iter().any(|note| note.starts_with("changed: k.conf:1: no user is given")), "{said:?}");
-
-    assert_eq!(script(" script \"curl -f x\"").0, "command = [\"/usr/bin/env\", \"curl\", \"-f\", \"x\"] | interval = \"1s\" | rise = 1 | fall = 1");
-    assert_eq!(script(" script \"killall -0 nginx\"").0, "process = \"nginx\" | interval = \"1s\" | rise = 1 | fall = 1");
-    let connects = script(" script \"</dev/tcp/127.0.0.1/80\"").0;
-    assert_eq!(connects, "tcp = \"127.0.0.1:80\" | interval = \"1s\" | rise = 1 | fall = 1");
-}
-
-#[test]
-fn programs_are_told_as_keepalived_tells_them() {
-    let lines = " notify /etc/notify.sh nobody\n notify_master \"/etc/notify.sh up 'a b'\"\n smtp_alert";
-    let globals = "global_defs {\n vrrp_notify_fifo /run/k.fifo\n notification_email {\n  ops@example.org\n  root\n }\n \
-                   notification_email_from k@example.org\n smtp_server 192.0.2.25 2525\n}\n";
-    let other = instance(" notify /etc/notify.sh nobody").replace("VI_1", "VI_2").replace("51", "52").replace(".101", ".102");
-    let import = one(&(globals.to_owned() + &instance(lines) + &other));
-    let expected = r#"[[notify]]
-name = "notify.sh"
-exec = ["/etc/notify.sh"]
-user = "nobody"
-
-[[notify]]
-name = "notify.sh-2"
-exec = ["/etc/notify.sh", "up", "a b"]
-on = ["Active"]
-routers = ["VI_1"]
-
-[[notify]]
-name = "mail"
-mail = ["ops@example.org"]
-from = "k@example.org"
-server = "192.0.2.25:2525"
-tls = "off"
-routers = ["VI_1"]
-
-[[notify]]
-name = "fifo"
-fifo = "/run/k.fifo"
-"#;
-    assert_eq!(&import.toml[import.toml.find("[[notify]]").unwrap()..], expected);
-    assert!(has(&import, "changed: k.conf:17: programs for one state get keepalived's four arguments too"), "{:?}", notes(&import));
-    assert!(has(&import, "changed: k.conf:5: \"root\" is no e-mail address"), "{:?}", notes(&import));
-    check(&import);
 }
 
 #[test]
@@ -411,7 +358,11 @@ fn a_delay_at_the_start_counts_from_the_start() {
 fn hosts_with_other_intervals_contradict_each_other() {
     let import = several(&[&instance(" advert_int 1"), &instance(" advert_int 2")]);
     assert!(import.toml.contains("advertisement_interval = \"1s\"\n"), "{}", import.toml);
-    assert!(has(&import, "lost: n2.conf:7: VI_1: advert_int is 2000 ms here, and 1000 ms at n1.conf:7"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "lost: n2.conf:7: VI_1: advert_int is 2000 ms here, and 1000 ms at n1.conf:7"),
+        "{:?}",
+        notes(&import)
+    );
 }
 
 #[test]
@@ -426,11 +377,16 @@ fn what_keepalived_does_not_run_is_not_imported_in_silence() {
     ];
     for (given, instead, why) in cases {
         let import = one(&instance("").replace(given, instead));
-        assert!(has(&import, &format!("lost: k.conf:1: VI_1 is left out: it has {why}")), "{instead}: {:?}", notes(&import));
+        assert!(
+            has(&import, &format!("lost: k.conf:1: VI_1 is left out: it has {why}")),
+            "{instead}: {:?}",
+            notes(&import)
+        );
     }
     let import = one("global_defs {\n router_id x\n}\n");
     assert!(has(&import, "lost: there is no vrrp_instance"), "{:?}", notes(&import));
-    let default = "global_defs {\n default_interface eth7\n}\n".to_owned() + &instance("").replace("interface eth0", "");
+    let default =
+        "global_defs {\n default_interface eth7\n}\n".to_owned() + &instance("").replace("interface eth0", "");
     assert!(one(&default).toml.contains("interface = \"eth7\"\n"));
 }
 
@@ -438,8 +394,16 @@ fn what_keepalived_does_not_run_is_not_imported_in_silence() {
 fn virtual_servers_are_left_to_keepalived_loudly() {
     let servers = "virtual_server 10.0.0.101 80 {\n lb_algo rr\n real_server 10.0.0.7 80 {\n  weight 1\n }\n}\n";
     let import = one(&(instance("") + servers));
-    assert!(has(&import, "changed: k.conf:9: IPVS is NOT taken over: vipd has no virtual servers"), "{:?}", notes(&import));
+    assert!(
+        has(&import, "changed: k.conf:9: IPVS is NOT taken over: vipd has no virtual servers"),
+        "{:?}",
+        notes(&import)
+    );
     assert!(!import.loses());
     let import = one(servers);
-    assert!(import.loses() && has(&import, "lost: k.conf:1: there is no vrrp_instance, only virtual servers"), "{:?}", notes(&import));
+    assert!(
+        import.loses() && has(&import, "lost: k.conf:1: there is no vrrp_instance, only virtual servers"),
+        "{:?}",
+        notes(&import)
+    );
 }

@@ -26,7 +26,10 @@ fn a_variable_is_replaced_when_it_is_used() {
 #[test]
 fn a_line_with_an_id_is_for_that_host_alone() {
     assert_eq!(of("@main a\n@backup b\n@^main c\n@^backup d\n@main"), ["a", "d"]);
-    assert_eq!(of("@main $P=240\n@backup $P=200\npriority $P\n$IF=@main\n$IF x\n$NOT=@backup\n$NOT y"), ["priority 240", "x"]);
+    assert_eq!(
+        of("@main $P=240\n@backup $P=200\npriority $P\n$IF=@main\n$IF x\n$NOT=@backup\n$NOT y"),
+        ["priority 240", "x"]
+    );
     assert_eq!(of("name ${_INSTANCE} ${_HASH}${_BANG}"), ["name main #!"]);
 }
 
@@ -77,13 +80,19 @@ fn what_has_no_end_is_ended() {
     let (_, notes) = lines(&[("a.conf", "~SEQ(A, 1, 9223372036854775807) ~SEQ(B, 1, 9223372036854775807) x")]);
     assert_eq!(notes, ["lost: a.conf:1: definitions and sequences come to too much here; the rest is not read"]);
     let (lines, notes) = lines(&[("a.conf", "x\ninclude b.conf"), ("b.conf", "include a.conf\ny")]);
-    assert_eq!((lines, notes), (vec!["x".to_owned(), "y".to_owned()], vec!["lost: b.conf:1: a.conf includes itself".to_owned()]));
+    assert_eq!(
+        (lines, notes),
+        (vec!["x".to_owned(), "y".to_owned()], vec!["lost: b.conf:1: a.conf includes itself".to_owned()])
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_said() {
     let (_, notes) = lines(&[("a.conf", "include b.conf\ninclude c/*")]);
-    assert_eq!(notes, ["lost: a.conf:1: b.conf cannot be read: entity not found", "ignored: a.conf:2: there is no file \"c/*\""]);
+    assert_eq!(
+        notes,
+        ["lost: a.conf:1: b.conf cannot be read: entity not found", "ignored: a.conf:2: there is no file \"c/*\""]
+    );
 }
 
 #[test]
