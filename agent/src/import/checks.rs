@@ -133,7 +133,7 @@ fn command(script: &Script, host: &Host, notes: &mut Notes) -> Keys {
             notes.changed(&script.place, what, "shorten both, for a failure to be seen sooner");
             timeout
         }
-        _ => script.interval,
+        Some(_) | None => script.interval,
     };
     keys.push(("interval", span(interval.max(10_000))));
     if let Some(timeout) = script.timeout.filter(|&timeout| timeout < interval) {

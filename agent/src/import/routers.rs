@@ -93,7 +93,7 @@ fn companion(
     ];
     let mut manner: Keys =
         manner_of(entry).into_iter().filter(|(key, _)| !matches!(*key, "version" | "password")).collect();
-    if lead.peers.iter().any(|_| true) && family == Family::Ipv6 {
+    if !lead.peers.is_empty() && family == Family::Ipv6 {
         // The peers' IPv6 addresses are in no file.
         manner.retain(|(key, _)| !matches!(*key, "transport" | "min_ttl"));
     }

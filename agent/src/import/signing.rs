@@ -34,11 +34,11 @@ pub(super) fn table(
     };
     for entry in entries {
         let lead = entry.lead();
-        let why = match &lead.hmac {
-            _ if lead.version.value == 2 => "is of version 2, which cannot be signed",
-            None => "is not signed, and in a file of vipd all are or none",
-            Some(other) if other.value != *hmac => "is signed otherwise, and a file of vipd has one set of keys",
-            Some(_) => continue,
+        let why = match (lead.version.value, &lead.hmac) {
+            (2, _) => "is of version 2, which cannot be signed",
+            (_, None) => "is not signed, and in a file of vipd all are or none",
+            (_, Some(other)) if other.value != *hmac => "is signed otherwise, and a file of vipd has one set of keys",
+            (_, Some(_)) => continue,
         };
         let what = format!("{} {why}", entry.name);
         notes.lost(&lead.name.place, what, "sign all instances alike, on every host; the first auth_hmac is imported");
