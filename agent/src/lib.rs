@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod datapath;
 pub mod desk;
 pub mod hetzner;
+pub mod import;
 pub mod inspect;
 pub mod instance;
 pub mod keys;

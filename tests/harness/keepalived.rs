@@ -83,24 +83,29 @@ pub struct Keepalived {
 impl Host {
     /// Starts keepalived and waits until each virtual router has entered its first state.
     pub fn keepalived(&self, routers: &[KeepalivedRouter<'_>]) -> Result<Keepalived> {
-        static STARTED: AtomicU32 = AtomicU32::new(1);
-        let name = format!("keepalived-{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));
         let mut config = format!("global_defs {{\n    router_id {}\n}}\n", self.name());
         for router in routers {
             router.write(&mut config)?;
         }
-        let file = lab::write(&format!("{name}.conf"), &config)?;
+        let keepalived = self.keepalived_of(&config)?;
+        for router in routers {
+            keepalived.wait_until(router.vrid, router.family, "in a state", |_| true)?;
+        }
+        Ok(keepalived)
+    }
+
+    /// Starts keepalived with a configuration of its own.
+    pub fn keepalived_of(&self, config: &str) -> Result<Keepalived> {
+        static STARTED: AtomicU32 = AtomicU32::new(1);
+        let name = format!("keepalived-{}-{}", self.name(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let file = lab::write(&format!("{name}.conf"), config)?;
         let mut command = self.namespace().command("keepalived");
         command
             .args(["--dont-fork", "--log-console", "--no-syslog", "--log-detail", "--vrrp", "--use-file"])
             .arg(&file);
         command.arg("--pid").arg(file.with_extension("pid"));
         command.arg("--vrrp_pid").arg(file.with_extension("vrrp.pid"));
-        let keepalived = Keepalived { process: Process::spawn(&name, command)? };
-        for router in routers {
-            keepalived.wait_until(router.vrid, router.family, "in a state", |_| true)?;
-        }
-        Ok(keepalived)
+        Ok(Keepalived { process: Process::spawn(&name, command)? })
     }
 }
 

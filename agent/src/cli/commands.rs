@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
 use super::{
-    Cli, Command, ConfigArgs, completions::completions, events::events, generate::generate, keygen::keygen,
-    rejects::rejects, speakers::speakers, status::status, top,
+    Cli, Command, ConfigArgs, completions::completions, events::events, generate::generate, import::import,
+    keygen::keygen, rejects::rejects, speakers::speakers, status::status, top,
 };
 use crate::{
     config::{Attach, Config, ConfigError, Identity},
@@ -48,6 +48,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Undrain { instance } => order(&Request::Undrain {}, &instance.get()),
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),
         Command::Speakers { json, instance } => speakers(json, &instance.get()),
+        Command::Import(args) => import(args),
         Command::Keygen { output } => keygen(output.as_deref()),
         Command::Release { instance } => release(&instance.get()),
         Command::Supervise { instance } => {

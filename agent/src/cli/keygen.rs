@@ -45,7 +45,7 @@ fn line(secret: &[u8; SECRET_LEN]) -> Zeroizing<String> {
 }
 
 /// Puts `line` into a file that was not there before and that only its owner can read.
-fn write_new(file: &Path, line: &str) -> anyhow::Result<()> {
+pub(super) fn write_new(file: &Path, line: &str) -> anyhow::Result<()> {
     let name = file.display();
     let mut opened = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

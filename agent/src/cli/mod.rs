@@ -5,6 +5,7 @@ mod completions;
 mod contact;
 mod events;
 mod generate;
+mod import;
 mod keygen;
 mod manual;
 mod rejects;
@@ -171,6 +172,11 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Make a configuration out of those of keepalived, and say what will be otherwise.
+    ///
+    /// The configuration goes to standard output, the notes to standard error. Where something would be lost that decides which node
+    /// serves, or what an address does, nothing is printed but the notes.
+    Import(ImportArgs),
     /// Make a key for [auth]: print it, or put it into a new file.
     Keygen {
         /// A file to make, which only its owner can read.
@@ -223,6 +229,32 @@ pub struct ConfigArgs {
     /// Which node of the configuration this is; else the host name decides, else whose address is ours.
     #[arg(long, value_name = "NAME", env = "VIPD_NODE")]
     pub node: Option<String>,
+}
+
+/// What is imported, and how.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// keepalived.conf of a host, with the name that its node is to have; several hosts become one cluster.
+    #[arg(value_name = "[NAME=]FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub sources: Vec<String>,
+    /// An address that adverts of a node come from, where no file says it.
+    #[arg(long = "address", value_name = "NAME=ADDRESS")]
+    pub addresses: Vec<String>,
+    /// What lines with @ID are compared with, on all hosts; by default the name of each.
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Option<String>,
+    /// Only the instances on this interface.
+    #[arg(long, value_name = "INTERFACE")]
+    pub interface: Option<String>,
+    /// Write the keys of auth_hmac into new files here, and name these in the configuration.
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub keys: Option<PathBuf>,
+    /// Print the configuration even where something is lost.
+    #[arg(long)]
+    pub allow_loss: bool,
+    /// Put the notes at the end of the configuration as well, as comments.
+    #[arg(long)]
+    pub annotate: bool,
 }
 
 /// How the last bad frames are shown.

@@ -7,6 +7,7 @@ pub mod advert;
 pub mod configuration;
 pub mod control;
 pub mod election;
+pub mod import;
 mod input;
 mod judge;
 pub mod trailer;
@@ -16,10 +17,11 @@ mod wire;
 pub type Target = fn(&[u8]);
 
 /// The targets, by the names of their programs and corpora.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("advert", advert::run),
     ("configuration", configuration::run),
     ("control", control::run),
     ("election", election::run),
+    ("import", import::run),
     ("trailer", trailer::run),
 ];

@@ -1,0 +1,38 @@
+//! `vrrp_sync_group`.
+
+use super::{ignored, report, unknown, value};
+use crate::import::{
+    model::{Kind, Reports, SyncGroup},
+    note::{At, Notes},
+    tree::Statement,
+};
+
+/// Reads a group; `None` where keepalived has none either.
+pub(super) fn read(statement: &Statement, notes: &mut Notes) -> Option<SyncGroup> {
+    let name = value::text(statement, notes)?;
+    let mut group =
+        SyncGroup { name, members: Vec::new(), weights_count: false, tracks: Vec::new(), reports: Reports::default() };
+    for line in &statement.block {
+        match line.keyword() {
+            "group" => {
+                let at = |(name, place): (&str, &_)| At { value: name.to_owned(), place: Clone::clone(place) };
+                group.members.extend(line.listed().map(at));
+            }
+            "track_interface" => group.tracks.extend(value::tracks(Kind::Interface, line, notes)),
+            "track_script" => group.tracks.extend(value::tracks(Kind::Script, line, notes)),
+            "track_file" => group.tracks.extend(value::tracks(Kind::File, line, notes)),
+            "track_process" => group.tracks.extend(value::tracks(Kind::Process, line, notes)),
+            "track_bfd" => notes.lost(&line.place, "vipd speaks no BFD", "leave it out, with a shorter advert_int"),
+            "sync_group_tracking_weight" => group.weights_count = true,
+            "global_tracking" => ignored(line, notes),
+            _ if report(line, &mut group.reports, notes) => {}
+            _ => unknown(line, notes),
+        }
+    }
+    if group.members.is_empty() {
+        let what = format!("sync group {:?} has no members", group.name.value);
+        notes.ignored(&statement.place, what, "keepalived removes it too; list them in group { ... }");
+        return None;
+    }
+    Some(group)
+}

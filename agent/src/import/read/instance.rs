@@ -1,0 +1,245 @@
+//! A `vrrp_instance`: what its words come to together, by keepalived's rules.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use vrrp::Family;
+
+use super::{address, draft::Draft, route, value};
+use crate::import::{
+    model::{Globals, Instance, Micros, Preempt},
+    note::{At, Notes, Place},
+    tree::Statement,
+};
+
+/// The longest interval that version 3 can say, in hundredths of a second.
+const CENTISECONDS_MAX: u64 = 4095;
+
+/// Reads an instance; `None` where keepalived would not run it.
+pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) -> Option<Instance> {
+    let name = value::text(statement, notes)?;
+    let mut draft = Draft::read(&statement.block, notes);
+    let not_run = |why: &str, notes: &mut Notes| {
+        let what = format!("{} is left out: it has {why}", name.value);
+        notes.lost(&name.place, what, "add it, or remove the instance: keepalived does not run it either");
+    };
+    let interface = draft.interface.clone().or_else(|| globals.default_interface.clone());
+    let held = addresses(&draft.addresses, interface.as_ref(), notes);
+    let (Some(vrid), Some(interface)) = (draft.vrid.clone(), interface) else {
+        not_run("no virtual_router_id, or no interface", notes);
+        return None;
+    };
+    if interface.value == "lo" {
+        not_run("the loopback interface", notes);
+        return None;
+    }
+    let Some(family) = held.first().map(|first| family_of(first.value)) else {
+        not_run("no address that vipd could hold", notes);
+        return None;
+    };
+    let strict = match &draft.strict {
+        Some(strict) => strict.value.then(|| strict.place.clone()),
+        None => globals.strict.clone(),
+    };
+    let (of_family, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| family_of(held.value) == family);
+    for other in others {
+        let what = format!("{} is of another IP version than the first address", other.value.addr());
+        notes.ignored(&other.place, what, "keepalived does not hold it; list it in virtual_ipaddress_excluded");
+    }
+    let version = version(&draft, family, globals, &statement.place, notes);
+    let interval = interval(&draft, version.value, &statement.place, notes);
+    let priority = priority(&draft, &statement.place, notes);
+    let preempt = preempt(&draft, priority.value, strict.is_some(), &statement.place, notes);
+    let accept = accept(&draft, strict.as_ref(), &statement.place, notes);
+    unicast(&mut draft, family, &name, notes);
+    let password = password(&mut draft, version.value, strict.as_ref(), notes);
+    let read = |line: &&Statement, notes: &mut Notes| route::route(line, Some(&interface.value), notes);
+    Some(Instance {
+        routes: draft.routes.iter().filter_map(|line| read(line, notes)).collect(),
+        rules: draft.rules.iter().filter_map(|line| route::rule(line, notes)).collect(),
+        extra_addresses: addresses(&draft.excluded, Some(&interface), notes),
+        name,
+        interface,
+        vrid,
+        family,
+        version,
+        interval,
+        priority,
+        preempt,
+        addresses: of_family,
+        source: draft.source,
+        peers: draft.peers,
+        min_ttl: draft.min_ttl,
+        password,
+        hmac: draft.hmac,
+        accept,
+        virtual_mac: draft.virtual_mac,
+        down_timer_adverts: draft.down_timer_adverts.or_else(|| globals.down_timer_adverts.clone()),
+        refresh: draft.refresh.or_else(|| globals.refresh.clone()),
+        checksum_as_v2: draft.checksum_as_v2.or_else(|| globals.checksum_as_v2.clone()),
+        tracks: draft.tracks,
+        reports: draft.reports,
+    })
+}
+
+pub(in crate::import) const fn family_of(net: IpNet) -> Family {
+    match net {
+        IpNet::V4(_) => Family::Ipv4,
+        IpNet::V6(_) => Family::Ipv6,
+    }
+}
+
+/// The addresses of `lines`, each once.
+fn addresses(lines: &[&Statement], interface: Option<&At<String>>, notes: &mut Notes) -> Vec<At<IpNet>> {
+    let mut seen = BTreeSet::new();
+    let mut addresses = Vec::new();
+    for line in lines {
+        let Some(read) = address::read(line, interface.map(|it| it.value.as_str()), notes) else { continue };
+        if seen.insert(read.value.addr()) {
+            addresses.push(read);
+        } else {
+            notes.ignored(&read.place, format!("{} is listed twice", read.value.addr()), "keepalived skips it as well");
+        }
+    }
+    addresses
+}
+
+fn version(draft: &Draft<'_>, family: Family, globals: &Globals, place: &Place, notes: &mut Notes) -> At<u8> {
+    let given = draft.version.clone();
+    if family == Family::Ipv6 {
+        if let Some(two) = given.as_ref().filter(|version| version.value == 2) {
+            notes.ignored(&two.place, "version 2 is for IPv4 only; IPv6 is of version 3", "keepalived does so too");
+        }
+        return At { value: 3, place: given.map_or_else(|| place.clone(), |given| given.place) };
+    }
+    given.unwrap_or_else(|| At { value: globals.version.unwrap_or(2), place: place.clone() })
+}
+
+/// Of version 2 whole seconds, of version 3 hundredths.
+fn interval(draft: &Draft<'_>, version: u8, place: &Place, notes: &mut Notes) -> At<u16> {
+    let second = At { value: 1_000_000, place: place.clone() };
+    let At { value: micros, place } = draft.interval.clone().unwrap_or(second);
+    let step: Micros = if version == 2 { 1_000_000 } else { 10_000 };
+    let rounded = ((micros + step / 2) / step).max(1) * step;
+    if rounded != micros {
+        let what =
+            format!("version {version} cannot say this advert_int; keepalived makes {} ms of it", rounded / 1000);
+        notes.changed(&place, what, "write that on every host");
+    }
+    let centiseconds = rounded / 10_000;
+    let limit = if version == 2 { 4000 } else { CENTISECONDS_MAX };
+    if centiseconds > limit {
+        let what = format!("advert_int of {} s is more than vipd can", rounded / 1_000_000);
+        notes.lost(&place, what, "shorten it to 40 s at most, on every host");
+    }
+    At { value: u16::try_from(centiseconds.min(limit)).unwrap_or(u16::MAX), place }
+}
+
+fn priority(draft: &Draft<'_>, place: &Place, notes: &mut Notes) -> At<u8> {
+    match (&draft.priority, &draft.is_master) {
+        (Some(priority), Some(master)) if priority.value != 255 => {
+            let what = "state MASTER decides nothing: every node starts as Backup, and the priority elects";
+            notes.changed(master, what, "nothing");
+            priority.clone()
+        }
+        (Some(priority), _) => priority.clone(),
+        (None, Some(master)) => {
+            let what = "state MASTER without a priority makes this host the owner of the addresses (255): they must be its own";
+            notes.changed(master, what, "give it a priority of 254 or less unless they are");
+            At { value: 255, place: master.clone() }
+        }
+        (None, None) => At { value: 100, place: place.clone() },
+    }
+}
+
+fn preempt(draft: &Draft<'_>, priority: u8, strict: bool, place: &Place, notes: &mut Notes) -> At<Preempt> {
+    let delay = draft.preempt_delay.as_ref().filter(|delay| delay.value > 0);
+    let given = draft.nopreempt.as_ref().or_else(|| delay.map(|delay| &delay.place));
+    let Some(given) = given else {
+        return At { value: Preempt::After(0), place: place.clone() };
+    };
+    let at = |value| At { value, place: given.clone() };
+    let why_not = match (&draft.is_master, priority, &draft.nopreempt) {
+        (_, 255, Some(_)) => Some("an owner always preempts"),
+        (Some(_), _, _) => Some("it does not go with state MASTER"),
+        (None, _, None) if strict => Some("strict mode has no preempt_delay"),
+        _ => None,
+    };
+    if let Some(why) = why_not {
+        let what = format!("nopreempt and preempt_delay are not in force: {why}");
+        notes.changed(given, what, "write state BACKUP in keepalived's file if it was meant, and import it again");
+        return at(Preempt::After(0));
+    }
+    if let (Some(_), Some(delay)) = (&draft.nopreempt, delay) {
+        notes.ignored(&delay.place, "preempt_delay means nothing beside nopreempt", "keepalived clears it too");
+        return at(Preempt::Never);
+    }
+    match delay {
+        Some(delay) => at(Preempt::After(delay.value)),
+        None => at(Preempt::Never),
+    }
+}
+
+/// Strict mode drops what is sent to the addresses, unless `accept` stands beside it.
+fn accept(draft: &Draft<'_>, strict: Option<&Place>, place: &Place, notes: &mut Notes) -> At<bool> {
+    match (&draft.accept, strict) {
+        (Some(accept), _) => accept.clone(),
+        (None, Some(strict)) => {
+            let what = "strict mode: who does not own the addresses drops what is sent to them, and so does accept = false here";
+            notes.changed(strict, what, "write accept = true if the addresses are to be reached");
+            At { value: false, place: strict.clone() }
+        }
+        (None, None) => At { value: true, place: place.clone() },
+    }
+}
+
+fn unicast(draft: &mut Draft<'_>, family: Family, name: &At<String>, notes: &mut Notes) {
+    let is_of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
+    draft.peers.retain(|peer| is_of_family(&peer.value));
+    draft.source = draft.source.take().filter(|source| is_of_family(&source.value));
+    let Some(unicast) = draft.unicast.clone().or_else(|| draft.needs_peer.clone()) else { return };
+    if draft.peers.is_empty() {
+        if let Some(needs) = &draft.needs_peer {
+            let what = format!("{} has no peer, and unicast_fault_no_peer keeps it in FAULT", name.value);
+            notes.lost(needs, what, "list its peers, or remove it for multicast");
+        } else {
+            let what = "unicast without peers: keepalived sends multicast, and so does vipd";
+            notes.changed(&unicast, what, "list the peers if unicast was meant");
+        }
+        draft.min_ttl = None;
+        return;
+    }
+    if !draft.checks_source {
+        let what = "adverts from other addresses than the nodes' are dropped, which keepalived does with check_unicast_src alone";
+        notes.changed(&unicast, what, "see that each node has the address that its adverts come from");
+    }
+    let sent = draft.unicast_ttl.clone().map(|ttl| (ttl.value, ttl.place));
+    let sent = sent.or_else(|| (family == Family::Ipv6).then(|| (64, unicast.clone())));
+    if let Some((ttl, place)) = sent.filter(|(ttl, _)| *ttl > 0 && *ttl < 255)
+        && draft.min_ttl.is_none()
+    {
+        let what =
+            format!("keepalived sends unicast adverts with a TTL of {ttl}, so min_ttl accepts them; vipd sends 255");
+        notes.changed(&place, what, "remove min_ttl when the last keepalived is gone");
+        draft.min_ttl = Some(At { value: ttl, place });
+    }
+    draft.min_ttl = draft.min_ttl.take().filter(|ttl| ttl.value > 0);
+}
+
+fn password(
+    draft: &mut Draft<'_>,
+    version: u8,
+    strict: Option<&Place>,
+    notes: &mut Notes,
+) -> Option<At<zeroize::Zeroizing<String>>> {
+    let password = draft.password.take().filter(|password| !password.value.is_empty())?;
+    let why = match (version, strict, &draft.hmac) {
+        (3, ..) => "version 3 has no passwords",
+        (_, Some(_), _) => "strict mode has none",
+        (_, _, Some(_)) => "auth_hmac is in its place",
+        _ => return Some(password),
+    };
+    let what = format!("the password is not in force: {why}");
+    notes.ignored(&password.place, what, "keepalived does not use it either; [auth] signs adverts");
+    None
+}
