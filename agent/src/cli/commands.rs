@@ -10,7 +10,9 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
-use super::{Cli, Command, ConfigArgs, events::events, keygen::keygen, rejects::rejects, speakers::speakers};
+use super::{
+    Cli, Command, ConfigArgs, doctor::doctor, events::events, keygen::keygen, rejects::rejects, speakers::speakers,
+};
 use crate::{
     config::{Attach, Config, ConfigError, Identity},
     daemon::{self, Origin},
@@ -26,7 +28,7 @@ use crate::{
 };
 
 /// Exit status for wrong usage or configuration.
-const WRONG_INPUT: u8 = 2;
+pub(super) const WRONG_INPUT: u8 = 2;
 
 /// Carries out the command; errors are for the caller to print.
 pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -44,6 +46,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Undrain { instance } => order(&Request::Undrain {}, &instance.get()),
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),
         Command::Speakers { json, instance } => speakers(json, &instance.get()),
+        Command::Doctor { config, args, instance } => doctor(&args, &origin(&config, &runtime()?)?, &instance.get()),
         Command::Keygen { output } => keygen(output.as_deref()),
         Command::Release { instance } => release(&instance.get()),
         Command::Supervise { instance } => {

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and nothing else.
 
 mod commands;
+mod doctor;
 mod events;
 mod keygen;
 mod rejects;
@@ -152,6 +153,22 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Look at this host, the configuration and the agent, and say what is amiss, why it matters and what mends it; nothing is
+    /// changed.
+    ///
+    /// Works before the first start, while the agent hangs, and in a container. Exit status: 0 no errors, 1 errors, 2 wrong usage
+    /// or configuration.
+    Doctor {
+        /// The configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// What is said.
+        #[command(flatten)]
+        args: DoctorArgs,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
     /// Make a key for [auth]: print it, or put it into a new file.
     Keygen {
         /// A file to make, which only its owner can read.
@@ -190,6 +207,17 @@ pub struct ConfigArgs {
     /// Which node of the configuration this is; else the host name decides, else whose address is ours.
     #[arg(long, value_name = "NAME", env = "VIPD_NODE")]
     pub node: Option<String>,
+}
+
+/// What is said of what was found.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Only what is amiss, not what is in order.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// How the last bad frames are shown.

@@ -282,7 +282,12 @@ async fn hand_over(mailbox: &Mailbox, request: HandoverRequest) -> anyhow::Resul
 
 /// The state of the agent behind the socket at `path`.
 pub fn ask_status(path: &Path) -> anyhow::Result<Snapshot> {
-    let answer = ask(path, &Request::Status {})?;
+    ask_status_within(path, PATIENCE + ORDER_PATIENCE)
+}
+
+/// [`ask_status`] of an agent that may hang: it has this long to answer.
+pub fn ask_status_within(path: &Path, patience: Duration) -> anyhow::Result<Snapshot> {
+    let answer = ask_within(path, &Request::Status {}, patience)?;
     if let Answer::Status(snapshot) = answer { Ok(*snapshot) } else { Err(unexpected(answer)) }
 }
 
@@ -325,9 +330,13 @@ fn unexpected(answer: Answer) -> anyhow::Error {
 }
 
 fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
+    ask_within(path, request, PATIENCE + ORDER_PATIENCE)
+}
+
+fn ask_within(path: &Path, request: &Request, patience: Duration) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
-    stream.set_read_timeout(Some(PATIENCE + ORDER_PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
