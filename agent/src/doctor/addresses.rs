@@ -48,7 +48,11 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
     }
     let addresses: BTreeSet<IpAddr> =
         routers.iter().flat_map(|router| router.held_addresses().map(ipnet::IpNet::addr)).collect();
-    for found in written::find(&addresses) {
+    let (found, unread) = written::find(&addresses);
+    for file in unread {
+        area.miss(format!("`{}`, which only root may read", file.display()));
+    }
+    for found in found {
         let what = format!("`{}:{}` gives this host {}", found.file.display(), found.line, found.address);
         area.find(Kind::VirtualAddressConfigured, what, "remove it there: vipd adds and removes it");
     }

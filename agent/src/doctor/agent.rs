@@ -87,9 +87,16 @@ pub(super) fn look(report: &mut Report, agent: &Agent, config: Option<&Config>, 
                 format!("no agent runs as {instance}"),
                 "start the service, or `vipd run`",
             );
-            if fs::read_dir(&pins).is_ok_and(|mut entries| entries.next().is_some()) {
-                let what = format!("maps and programs are pinned in `{}`, and no agent runs", pins.display());
-                area.find(Kind::PinsLeft, what, format!("start the agent again, or {}", command("detach", instance)));
+            match fs::read_dir(&pins).map(|mut entries| entries.next().is_some()) {
+                Ok(true) => {
+                    let what = format!("maps and programs are pinned in `{}`, and no agent runs", pins.display());
+                    let remedy = format!("start the agent again, or {}", command("detach", instance));
+                    area.find(Kind::PinsLeft, what, remedy);
+                }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    area.miss(format!("what is pinned in `{}`: {error}", pins.display()));
+                }
+                Ok(false) | Err(_) => {}
             }
         }
         Agent::Hanging(why) => {
@@ -140,8 +147,9 @@ fn look_at_alarms(report: &mut Report, snapshot: &Snapshot, instance: &Instance)
         }
     }
     for alarm in &snapshot.alarms {
-        let of = [&alarm.router, &alarm.peer].into_iter().flatten().map(|name| format!("{name}: ")).collect::<String>();
-        let what = format!("{}: {of}{}", alarm.kind, alarm.what);
+        let mut parts = vec![alarm.kind.to_string()];
+        parts.extend([&alarm.router, &alarm.peer].into_iter().flatten().cloned());
+        let what = format!("{}: {}", parts.join(": "), alarm.what);
         area.find(Kind::AgentAlarm, what, command("status", instance));
     }
     let active = snapshot.virtual_routers.iter().filter(|router| router.state == "Active").count();
@@ -214,6 +222,6 @@ fn is_of(row: &SpeakerRow, family: Family, peer: &Peer) -> bool {
 
 /// What is typed to have the agent of `instance` asked.
 fn command(name: &str, instance: &Instance) -> String {
-    let arguments: String = instance.arguments().into_iter().map(|it| format!(" {it}")).collect();
-    format!("`vipd {name}{arguments}`")
+    let words: Vec<_> = ["vipd", name].into_iter().chain(instance.arguments()).collect();
+    format!("`{}`", words.join(" "))
 }

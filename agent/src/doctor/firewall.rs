@@ -102,7 +102,8 @@ fn read() -> Result<Ruleset, String> {
     let output = Command::new("nft").args(["--json", "--numeric-protocol", "list", "ruleset"]).output();
     let output = output.map_err(|error| format!("`nft` cannot be started: {error}"))?;
     if !output.status.success() {
-        return Err(format!("`nft` failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("`nft` failed, {}: {}", output.status, complaint.lines().next().unwrap_or_default()));
     }
     Ruleset::parse(&output.stdout).map_err(|error| format!("`nft` printed what is no ruleset: {error}"))
 }

@@ -39,7 +39,9 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
 
 fn look_at(area: &mut Area<'_>, prospect: &Prospect) {
     let name = &prospect.nic.name;
-    if let Some(occupant) = &prospect.occupant {
+    if let Some(occupant) = prospect.occupant.as_ref().filter(|it| it.name.is_none()) {
+        area.miss(format!("whose XDP program is on `{name}` ({occupant}): its name is seen with CAP_SYS_ADMIN"));
+    } else if let Some(occupant) = &prospect.occupant {
         let what = format!("another XDP program is on `{name}`: {occupant}");
         area.find(
             Kind::XdpOccupied,

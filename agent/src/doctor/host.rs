@@ -22,11 +22,7 @@ use crate::{
 pub(super) struct Link {
     pub(super) name: String,
     pub(super) ifindex: u32,
-    /// Whether it has been switched on.
-    pub(super) is_up: bool,
-    pub(super) has_carrier: bool,
-    pub(super) has_multicast: bool,
-    pub(super) is_loopback: bool,
+    pub(super) flags: LinkFlags,
     /// Bytes that an IP datagram may have on it.
     pub(super) mtu: u32,
     /// The index of the bridge, bond or the like that it is a port of.
@@ -37,6 +33,18 @@ pub(super) struct Link {
     /// VLAN identifier, of an interface that is a VLAN of another.
     pub(super) vlan: Option<u16>,
     pub(super) addresses: Vec<Address>,
+}
+
+impl Link {
+    /// Whether it has been switched on.
+    pub(super) fn is_up(&self) -> bool {
+        self.flags.contains(LinkFlags::Up)
+    }
+
+    /// Whether it is on and has carrier.
+    pub(super) fn has_carrier(&self) -> bool {
+        self.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
+    }
 }
 
 /// What a bridge does.
@@ -83,6 +91,10 @@ impl Program {
 pub(super) struct Host {
     pub(super) links: Vec<Link>,
     pub(super) programs: Vec<Program>,
+    /// Programs of which this process may not know whether they share its network.
+    pub(super) strangers: Vec<Program>,
+    /// Whether there may be programs that are not seen at all.
+    pub(super) is_contained: bool,
 }
 
 impl Host {
@@ -98,7 +110,9 @@ impl Host {
                 link.addresses.push(address);
             }
         }
-        Ok(Self { links, programs: programs(Path::new("/proc")) })
+        let proc = Path::new("/proc");
+        let (programs, strangers) = programs(proc);
+        Ok(Self { links, programs, strangers, is_contained: !is_in_first_pid_namespace(proc) })
     }
 
     /// The interface of this name.
@@ -124,13 +138,9 @@ impl Host {
 }
 
 fn link(message: &LinkMessage) -> Link {
-    let flags = message.header.flags;
     let mut link = Link {
         ifindex: message.header.index,
-        is_up: flags.contains(LinkFlags::Up),
-        has_carrier: flags.contains(LinkFlags::LowerUp),
-        has_multicast: flags.contains(LinkFlags::Multicast),
-        is_loopback: flags.contains(LinkFlags::Loopback),
+        flags: message.header.flags,
         vlan: nic::vlan(message).map(|vlan| vlan.id),
         ..Link::default()
     };
@@ -174,25 +184,32 @@ fn noted(message: &AddressMessage) -> Option<Address> {
     Some(Address { net, is_ours: is_marked(message), is_unfit: is_unfit(message), protocol })
 }
 
-/// The programs below `proc` that share the network namespace of this process, as far as this process may know.
-fn programs(proc: &Path) -> Vec<Program> {
-    let namespace = |process: &Path| fs::read_link(process.join("ns/net")).ok();
-    let Some(own) = namespace(&proc.join("self")) else { return Vec::new() };
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let program = |entry: fs::DirEntry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        if namespace(&entry.path())? != own {
-            return None;
+/// The programs below `proc` that share the network namespace of this process, and those of which that is not known.
+fn programs(proc: &Path) -> (Vec<Program>, Vec<Program>) {
+    let namespace = |process: &Path| fs::read_link(process.join("ns/net"));
+    let own = namespace(&proc.join("self")).ok();
+    let (mut programs, mut strangers) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match namespace(&entry.path()) {
+            Ok(of) if Some(&of) == own.as_ref() => programs.extend(program(pid, &entry.path())),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                strangers.extend(program(pid, &entry.path()));
+            }
+            Ok(_) | Err(_) => {}
         }
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?.trim_end().to_owned();
-        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let arguments = arguments.split(|&byte| byte == 0).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
-        Some(Program { pid, name, arguments })
-    };
-    entries.filter_map(program).collect()
+    }
+    (programs, strangers)
+}
+
+fn program(pid: u32, process: &Path) -> Option<Program> {
+    let name = fs::read_to_string(process.join("comm")).ok()?.trim_end().to_owned();
+    let arguments = fs::read(process.join("cmdline")).unwrap_or_default();
+    let arguments = arguments.split(|&byte| byte == 0).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+    Some(Program { pid, name, arguments })
 }
 
 /// Whether this process sees the programs of the whole host: the kernel gives the first PID namespace a fixed number.
-pub(super) fn sees_all_programs() -> bool {
-    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
+fn is_in_first_pid_namespace(proc: &Path) -> bool {
+    fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }

@@ -55,9 +55,9 @@ pub(super) fn look(report: &mut Report, host: &Host, config: &Config) {
 
 fn look_at_link(area: &mut Area<'_>, host: &Host, link: &Link) {
     let name = &link.name;
-    if !link.is_up {
+    if !link.is_up() {
         area.find(Kind::InterfaceDown, "it is switched off", format!("ip link set {name} up"));
-    } else if !link.has_carrier {
+    } else if !link.has_carrier() {
         let what = "it has no carrier";
         area.find(
             Kind::InterfaceDown,
@@ -94,7 +94,7 @@ fn look_at_router(area: &mut Area<'_>, host: &Host, link: &Link, router: &Virtua
             let is_there = link.addresses.iter().any(|it| {
                 !it.is_unfit && !it.is_ours && matches!(it.net.addr(), IpAddr::V6(address) if is_usable(address))
             });
-            if !is_there && link.is_up {
+            if !is_there && link.is_up() {
                 let mode = Setting::ADDR_GEN_MODE.read(name).unwrap_or_default();
                 let what = format!("it has no link-local address that can be used (addr_gen_mode is {mode})");
                 let remedy = format!("sysctl -w net.ipv6.conf.{name}.addr_gen_mode=0, and set it down and up again");

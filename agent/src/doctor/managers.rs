@@ -34,6 +34,15 @@ pub(super) fn look(report: &mut Report, host: &Host, config: &Config) {
             look_at_network_manager(&mut area, link);
         }
     }
+    for stranger in host.strangers.iter().filter(|it| it.is("systemd-networkd") || it.is("NetworkManager")) {
+        area.miss(format!(
+            "whether {} (process {}) shares this network: only root may see",
+            stranger.name, stranger.pid
+        ));
+    }
+    if host.is_contained {
+        area.miss("programs outside of this container: run this command in the PID namespace of the host");
+    }
     area.conclude(match (networkd, manager) {
         (None, None) => "neither systemd-networkd nor NetworkManager is seen",
         (Some(_), None) => "systemd-networkd leaves the interfaces as they are",
@@ -47,7 +56,7 @@ fn look_at_networkd(area: &mut Area<'_>, link: &Link) {
     let Some(file) = value(&state, "NETWORK_FILE").map(PathBuf::from).or_else(|| network_file(&link.name)) else {
         return;
     };
-    let text = fs::read_to_string(&file).unwrap_or_default() + &drop_ins(&file);
+    let text = fs::read_to_string(&file).unwrap_or_default() + "\n" + &drop_ins(&file);
     let keeps = |value: String| ["yes", "true", "static"].contains(&value.as_str());
     if value(&text, "KeepConfiguration").is_some_and(keeps) || value(&text, "Unmanaged").as_deref() == Some("yes") {
         return;
@@ -70,9 +79,16 @@ fn network_file(interface: &str) -> Option<PathBuf> {
 /// The text of the files that add to `file`.
 fn drop_ins(file: &Path) -> String {
     let Some(name) = file.file_name() else { return String::new() };
-    let folder = |base: &&str| Path::new(base).join(format!("{}.d", name.to_string_lossy()));
-    let files = NETWORKD.iter().flat_map(|base| files(&folder(&base), ".conf"));
-    files.filter_map(|file| fs::read_to_string(file).ok()).map(|text| format!("\n{text}")).collect()
+    let folder = |base: &str| Path::new(base).join(format!("{}.d", name.to_string_lossy()));
+    joined(NETWORKD.iter().flat_map(|base| files(&folder(base), ".conf")))
+}
+
+/// The text of all files, each from the beginning of a line.
+fn joined(files: impl Iterator<Item = PathBuf>) -> String {
+    files.filter_map(|file| fs::read_to_string(file).ok()).collect::<Vec<_>>().join(
+        "
+",
+    )
 }
 
 /// Whether `[Match]` of a file has the name of an interface among its names. Other conditions are not gone by.
@@ -100,10 +116,8 @@ fn fits(pattern: &str, name: &str) -> bool {
 
 fn look_at_foreign_routes(area: &mut Area<'_>) {
     let folders = ["/etc/systemd/networkd.conf.d", "/run/systemd/networkd.conf.d", "/usr/lib/systemd/networkd.conf.d"];
-    let mut text = fs::read_to_string("/etc/systemd/networkd.conf").unwrap_or_default();
-    for file in folders.iter().flat_map(|folder| files(Path::new(folder), ".conf")) {
-        text += &format!("\n{}", fs::read_to_string(file).unwrap_or_default());
-    }
+    let files = folders.iter().flat_map(|folder| files(Path::new(folder), ".conf"));
+    let text = joined([PathBuf::from("/etc/systemd/networkd.conf")].into_iter().chain(files));
     for key in ["ManageForeignRoutes", "ManageForeignRoutingPolicyRules"] {
         if !value(&text, key).is_some_and(|value| ["no", "false", "0"].contains(&value.as_str())) {
             let what = format!("systemd-networkd runs, and {key} is not \"no\"");
@@ -145,7 +159,7 @@ fn value(text: &str, key: &str) -> Option<String> {
         let (name, value) = line.split_once('=')?;
         (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
     };
-    text.lines().filter_map(of).last()
+    text.lines().filter_map(of).next_back()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub use self::{
 use crate::{config::Identity, instance::Instance};
 
 /// Looks at everything: at what the configuration at `path` says of the node that `identity` is, and at the agent `instance`.
+#[must_use]
 pub fn examine(path: &Path, identity: &Identity, instance: &Instance) -> Report {
     let mut report = Report::default();
     let agent = Agent::ask(instance);

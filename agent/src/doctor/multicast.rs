@@ -2,6 +2,7 @@
 
 use std::{fs, net::Ipv4Addr};
 
+use rtnetlink::packet_route::link::LinkFlags;
 use vrrp_wire::Family;
 
 use super::{
@@ -27,7 +28,7 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
             area.conclude("adverts are unicast");
             continue;
         }
-        if !link.has_multicast {
+        if !link.flags.contains(LinkFlags::Multicast) {
             let what = format!("`{name}` has no flag MULTICAST");
             area.find(
                 Kind::MulticastDisabled,
@@ -67,8 +68,8 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
 
 /// Looks at a bridge that the interface is, or is a port of.
 fn look_at_bridge(area: &mut Area<'_>, host: &Host, link: &Link, routers: &[&VirtualRouter]) {
-    let candidates = [Some(link), host.controller(link)].into_iter().flatten();
-    let Some((name, bridge)) = candidates.filter_map(|it| Some((&it.name, it.bridge?))).next() else { return };
+    let mut candidates = [Some(link), host.controller(link)].into_iter().flatten();
+    let Some((name, bridge)) = candidates.find_map(|it| Some((&it.name, it.bridge?))) else { return };
     if bridge.snoops && !bridge.asks {
         let what = format!("the bridge `{name}` has multicast_snooping 1 and multicast_querier 0");
         let remedy = format!("ip link set {name} type bridge mcast_querier 1, or mcast_snooping 0");

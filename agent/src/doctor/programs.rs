@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::{
-    host::{Host, Program, sees_all_programs},
+    host::{Host, Program},
     kind::Kind,
     report::Report,
 };
@@ -23,8 +23,14 @@ const KEEPALIVED_FILE: &str = "/etc/keepalived/keepalived.conf";
 /// Looks for them among the programs that share this network.
 pub(super) fn look(report: &mut Report, host: &Host, config: Option<&Config>) {
     let mut area = report.area("programs");
-    if !sees_all_programs() {
+    if host.is_contained {
         area.miss("programs outside of this container: run this command in the PID namespace of the host");
+    }
+    for stranger in host.strangers.iter().filter(|it| MANAGERS.iter().any(|(name, _)| it.is(name))) {
+        area.miss(format!(
+            "whether {} (process {}) shares this network: only root may see",
+            stranger.name, stranger.pid
+        ));
     }
     let mut told = Vec::new();
     for program in &host.programs {
@@ -96,10 +102,14 @@ fn served(text: &str) -> Vec<Served> {
         match (words.next(), words.next()) {
             (Some("vrrp_instance"), Some(_)) => served.push(Served::default()),
             (Some("interface"), Some(name)) => {
-                served.last_mut().into_iter().for_each(|it| it.interface = name.to_owned())
+                if let Some(last) = served.last_mut() {
+                    name.clone_into(&mut last.interface);
+                }
             }
             (Some("virtual_router_id"), Some(vrid)) => {
-                served.last_mut().into_iter().for_each(|it| it.vrid = vrid.parse().unwrap_or_default());
+                if let Some(last) = served.last_mut() {
+                    last.vrid = vrid.parse().unwrap_or_default();
+                }
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::kind::{Kind, Severity};
 
@@ -21,7 +21,7 @@ pub struct Report {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of thing.
-    #[serde(rename = "id", serialize_with = "name")]
+    #[serde(rename = "id")]
     pub kind: Kind,
     /// How bad it is.
     pub severity: Severity,
@@ -42,10 +42,6 @@ pub struct Remark {
     pub area: String,
     /// What there is to say.
     pub what: String,
-}
-
-fn name<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(kind.name())
 }
 
 impl Report {

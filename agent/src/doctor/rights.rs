@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::{
+    sys::resource::{Resource, getrlimit},
+    unistd::geteuid,
+};
 
 use super::{agent::Agent, kernel, kind::Kind, report::Report};
 use crate::config::Config;
@@ -45,16 +48,17 @@ pub(super) fn look(report: &mut Report, agent: &Agent, config: Option<&Config>) 
     let whose = of_agent.map_or_else(|| "this process".to_owned(), |pid| format!("the agent (process {pid})"));
     let process = of_agent.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     let mut area = report.area("rights");
+    if of_agent.is_none() && !geteuid().is_root() {
+        area.miss("what the agent may do: it does not run, and this command is not root's");
+        return;
+    }
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok();
     let Some(held) = status.and_then(|status| Held::parse(&status)) else {
         area.miss(format!("the capabilities of {whose}: /proc/{process}/status does not tell"));
         return;
     };
     let remedy = |Capability(name, _): Capability| {
-        let service = format!(
-            "grant {name} to the service: AmbientCapabilities= of its unit, or capabilities.add of its container"
-        );
-        if of_agent.is_some() { service } else { format!("run this command as root; {service}") }
+        format!("grant {name} to the service: AmbientCapabilities= of its unit, or capabilities.add of its container")
     };
     let process = config.map(|config| config.process.clone()).unwrap_or_default();
     let needed = [

@@ -7,6 +7,7 @@ use std::{
 };
 
 use nix::sys::statvfs::{FsFlags, statvfs};
+use rtnetlink::packet_route::link::LinkFlags;
 use vrrp_wire::Family;
 
 use super::{
@@ -82,10 +83,12 @@ fn look_whether_writable(area: &mut Area<'_>, name: &str, has_virtual_mac: bool)
 /// Looks for another interface that would answer for the virtual addresses as well.
 fn look_for_flux(area: &mut Area<'_>, host: &Host, link: &Link, router: &VirtualRouter) {
     let answers = |other: &&Link| {
-        let is_other = other.ifindex != link.ifindex && other.controller != Some(link.ifindex) && !other.is_loopback;
+        let is_other = other.ifindex != link.ifindex
+            && other.controller != Some(link.ifindex)
+            && !other.flags.contains(LinkFlags::Loopback);
         let setting = Setting::ARP_IGNORE;
         let ignore = setting.read(&other.name).unwrap_or_default().max(setting.read("all").unwrap_or_default());
-        is_other && other.is_up && other.has_carrier && ignore == 0
+        is_other && other.has_carrier() && ignore == 0
     };
     for other in host.links.iter().filter(answers) {
         // On a macvlan of vipd's they are its own.

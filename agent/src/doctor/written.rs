@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -31,18 +31,27 @@ pub(super) struct Found {
     pub(super) address: IpAddr,
 }
 
-/// The lines that give this host one of `addresses`.
-pub(super) fn find(addresses: &BTreeSet<IpAddr>) -> Vec<Found> {
+/// The lines that give this host one of `addresses`, and the files and folders that this process may not read.
+pub(super) fn find(addresses: &BTreeSet<IpAddr>) -> (Vec<Found>, Vec<PathBuf>) {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    let folders = PLACES.into_iter().map(|(folder, _)| Path::new(folder));
+    let is_forbidden =
+        |folder: &&Path| fs::read_dir(folder).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    unread.extend(folders.filter(is_forbidden).map(Path::to_owned));
     let files = PLACES.into_iter().flat_map(|(folder, end)| files(Path::new(folder), end));
-    let mut found = Vec::new();
     for file in files.chain([INTERFACES.into()]) {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
-        for (line, text) in (1..).zip(text.lines()) {
-            let given = given(text).into_iter().filter(|address| addresses.contains(address));
-            found.extend(given.map(|address| Found { file: file.clone(), line, address }));
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                for (line, text) in (1..).zip(text.lines()) {
+                    let given = given(text).into_iter().filter(|address| addresses.contains(address));
+                    found.extend(given.map(|address| Found { file: file.clone(), line, address }));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unread.push(file),
+            Err(_) => {}
         }
     }
-    found
+    (found, unread)
 }
 
 /// The files in `folder` whose names end with `end`, in the order of their names.

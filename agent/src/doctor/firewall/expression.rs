@@ -119,7 +119,7 @@ fn is_word(value: &Value, words: &[String]) -> Option<bool> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => return range(value, words),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return range(value, words),
     };
     let is_one = |word: &String| match text.strip_suffix('*') {
         Some(begin) => word.starts_with(begin),

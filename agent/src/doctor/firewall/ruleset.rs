@@ -98,7 +98,7 @@ impl Ruleset {
                 Verdict::Map => End::Unclear(by()),
                 Verdict::Jump(target) | Verdict::Goto(target) => match self.follow(rule, target, packet, depth) {
                     End::Through if matches!(verdict(rule), Verdict::Jump(_)) => continue,
-                    end => end,
+                    end @ (End::Through | End::Accept | End::Drop(_) | End::Unclear(_)) => end,
                 },
             };
             match (end, is_certain, &doubt) {
@@ -152,7 +152,7 @@ impl Ruleset {
 fn leave(chain: &Value, end: End) -> End {
     match end {
         End::Through if chain["policy"] == "drop" => End::Drop(By::new("the policy", chain)),
-        end => end,
+        End::Through | End::Accept | End::Drop(_) | End::Unclear(_) => end,
     }
 }
 
