@@ -12,10 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use aya::programs::XdpMode;
+use aya::programs::{TcAttachType, XdpMode};
 use harness::{
     Cluster, ClusterConfig, Host, KeepalivedRouter, Lab, Process,
-    bare::{Bare, XDP_PASS},
+    bare::{Bare, TC_ACT_OK, XDP_PASS},
     lab,
 };
 use vrrp_wire::Family;
@@ -67,7 +67,7 @@ fn a_healthy_cluster_has_nothing_amiss() -> Result<()> {
 }
 
 /// Each command spoils the host in one way; then comes the id that names it, and a value that it tells.
-const SPOILT: [(&str, &str, &str); 14] = [
+const SPOILT: [(&str, &str, &str); 15] = [
     ("ip link set vsw0 down", "interface_down", "ip link set vsw0 up"),
     ("ip addr del 10.77.0.1/24 dev vsw0", "node_address_missing", "10.77.0.1"),
     ("ip link set vsw0 multicast off", "multicast_disabled", "vsw0"),
@@ -92,6 +92,11 @@ const SPOILT: [(&str, &str, &str); 14] = [
         "nft 'add table ip out; add chain ip out output { type filter hook output priority 0; policy drop; }; add rule ip out output ip protocol tcp accept'",
         "firewall_drops_output",
         "nft insert rule ip out output oifname vsw0 ip protocol 112 accept",
+    ),
+    (
+        "nft 'add table inet filter; add chain inet filter input { type filter hook input priority 0; policy drop; }; add rule inet filter input meta mark 7 accept'",
+        "firewall_unclear",
+        "nft list chain inet filter input",
     ),
     ("ip link add br0 type bridge; ip link set vsw0 master br0", "interface_enslaved", "interface = \"br0\""),
     (
@@ -195,6 +200,11 @@ fn daemons_that_remove_addresses_are_named() -> Result<()> {
     let _networkd = pretend(host, "systemd-networkd")?;
     examine(host, &file, &network(""))?.expect("networkd_drops_addresses", "/etc/systemd/network/5.network")?;
     examine(host, &file, &network("KeepConfiguration=static"))?.expect_none("networkd_drops_addresses")?;
+    examine(host, &file, nothing)?.expect_none("networkd_drops_routes")?;
+    let routes =
+        cluster.config.replace("vrid = 51", "vrid = 51\nroutes = [{ to = \"192.0.2.0/24\", via = \"10.77.0.254\" }]");
+    let routed = lab.write("routes.toml", &routes)?;
+    examine(host, &routed, nothing)?.expect("networkd_drops_routes", "ManageForeignRoutes=no")?;
     examine(host, &file, nothing)?.expect_none("network_manager_manages")?;
     let _manager = pretend(host, "NetworkManager")?;
     examine(host, &file, nothing)?.expect("network_manager_manages", "interface-name:vsw0")?;
@@ -327,6 +337,29 @@ fn another_xdp_program_is_named() -> Result<()> {
     Ok(())
 }
 
+/// Others in traffic control, and a file with a password that everybody can read.
+#[test]
+fn what_others_see_and_do_is_told() -> Result<()> {
+    let lab = lab!();
+    let (cluster, _) = node(&lab)?;
+    let host = &cluster.nodes[0];
+    let addresses = "addresses = [\"10.77.0.101/24\", \"fd77::101/64\"]";
+    let config =
+        cluster.config.replace(addresses, "version = 2\npassword = \"s3cret\"\naddresses = [\"10.77.0.101/24\"]");
+    let file = lab.write("password.toml", &config.replace("100ms", "1s"))?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    let diagnosis = examine(host, &file, "")?;
+    diagnosis.expect_none("password_readable")?;
+    diagnosis.expect_none("traffic_control_shared")?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+    let mut bare = Bare::load()?;
+    let program = bare.classifier(TC_ACT_OK)?;
+    host.namespace().enter(|| program.attach(Host::INTERFACE, TcAttachType::Ingress).map(drop))??;
+    let diagnosis = examine(host, &file, "")?;
+    diagnosis.expect("password_readable", "mode 0644")?;
+    diagnosis.expect("traffic_control_shared", "bare")
+}
+
 #[test]
 fn an_agent_that_hangs_and_what_a_killed_one_leaves_are_named() -> Result<()> {
     let lab = lab!();
@@ -380,11 +413,14 @@ fn what_a_running_agent_knows_is_told() -> Result<()> {
     diagnosis.expect("router_fault", "web-a/IPv4")?;
     diagnosis.expect("interface_down", "no carrier")?;
     cluster.lan.mend("n2")?;
+    cluster.config = cluster.config.replace("100ms", "200ms");
     cluster.start(0)?;
     cluster.settle_on(0, 0)?;
     let diagnosis = examine_running(&cluster, 1)?;
     diagnosis.expect_none("preferred_peer_silent")?;
     diagnosis.expect_none("peer_unheard")?;
+    cluster.agent(1)?.look_again()?;
+    examine_running(&cluster, 1)?.expect("agent_alarm", "interval_differs: web-a/IPv4: n1")?;
     ensure!(host.has_address(IpAddr::from([10, 77, 0, 2]))?, "the node has lost its address");
     Ok(())
 }
