@@ -15,6 +15,7 @@ pub mod hetzner;
 mod host;
 mod key_files;
 pub mod notify;
+pub mod reference;
 mod table;
 mod value;
 

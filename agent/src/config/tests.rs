@@ -12,6 +12,7 @@ mod kubernetes;
 mod manner;
 mod mistakes;
 mod notify;
+mod reference;
 mod senders;
 mod values;
 

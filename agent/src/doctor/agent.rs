@@ -5,7 +5,6 @@ use std::{
     fs, io,
     os::unix::net::UnixStream,
     path::Path,
-    time::Duration,
 };
 
 use vrrp_wire::Family;
@@ -18,9 +17,6 @@ use crate::{
     instance::Instance,
     observe::{RouterStatus, Snapshot, control},
 };
-
-/// How long an agent that is well may take to answer: longer than it waits for its own election thread.
-const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What a takeover may take on a busy host, in milliseconds, besides the intervals that it waits for.
 const TAKEOVER_MS: u64 = 1_000;
@@ -49,7 +45,7 @@ impl Agent {
             }
             Err(error) => return Self::Unknown(format!("`{}`: {error}", socket.display())),
         }
-        match control::ask_status_within(&socket, PATIENCE) {
+        match control::ask_status(&socket) {
             Ok(snapshot) => Self::Running(Box::new(snapshot)),
             Err(error) => Self::Hanging(format!("{error:#}")),
         }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::kind::{Kind, Severity};
 
 /// Everything that was looked at.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Report {
     /// What is amiss.
     pub findings: Vec<Finding>,
@@ -18,10 +19,11 @@ pub struct Report {
 }
 
 /// One thing that is amiss.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// What kind of thing.
     #[serde(rename = "id")]
+    #[schemars(with = "String")]
     pub kind: Kind,
     /// How bad it is.
     pub severity: Severity,
@@ -36,7 +38,7 @@ pub struct Finding {
 }
 
 /// A line about an area.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Remark {
     /// What was looked at.
     pub area: String,

@@ -44,6 +44,8 @@ const CLIENTS_MAX: usize = 16;
 /// How long a client may take for a request, and the agent for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How much longer a client waits than the agent, which then says why there is no answer.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long an order may take.
 const ORDER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -103,6 +105,21 @@ pub struct Service {
     pub streams: Streams,
     /// What the checks have come to.
     pub checks: Board,
+}
+
+impl Request {
+    /// How long the agent may take for an answer.
+    const fn patience(&self) -> Duration {
+        match self {
+            Self::Status {} | Self::Explain { .. } | Self::Events { .. } => PATIENCE,
+            Self::Transfer { .. }
+            | Self::Drain {}
+            | Self::Undrain {}
+            | Self::Reload {}
+            | Self::Plan {}
+            | Self::Restart {} => ORDER_PATIENCE.saturating_add(PATIENCE),
+        }
+    }
 }
 
 /// What the agent answers.
@@ -245,7 +262,7 @@ impl Service {
 }
 
 /// Asks the election thread, and waits for its answer.
-async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
+pub async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
     let (asker, answer) = oneshot::channel();
     let ask = async {
         mailbox.send(mail(asker)).await;
@@ -282,12 +299,7 @@ async fn hand_over(mailbox: &Mailbox, request: HandoverRequest) -> anyhow::Resul
 
 /// The state of the agent behind the socket at `path`.
 pub fn ask_status(path: &Path) -> anyhow::Result<Snapshot> {
-    ask_status_within(path, PATIENCE + ORDER_PATIENCE)
-}
-
-/// [`ask_status`] of an agent that may hang: it has this long to answer.
-pub fn ask_status_within(path: &Path, patience: Duration) -> anyhow::Result<Snapshot> {
-    let answer = ask_within(path, &Request::Status {}, patience)?;
+    let answer = ask(path, &Request::Status {})?;
     if let Answer::Status(snapshot) = answer { Ok(*snapshot) } else { Err(unexpected(answer)) }
 }
 
@@ -330,13 +342,9 @@ fn unexpected(answer: Answer) -> anyhow::Error {
 }
 
 fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
-    ask_within(path, request, PATIENCE + ORDER_PATIENCE)
-}
-
-fn ask_within(path: &Path, request: &Request, patience: Duration) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
-    stream.set_read_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(request.patience() + GRACE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');

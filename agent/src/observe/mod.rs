@@ -7,11 +7,16 @@ pub mod event;
 mod hetzner;
 pub mod journal;
 pub mod notify;
+mod peer;
 pub mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;
+mod trouble;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_wire::abi::{Counters, Verdict};
 
@@ -20,11 +25,13 @@ pub use self::{
     alarm::{Alarm, AlarmKind},
     check::{CheckStatus, ContributionStatus, EffectStatus},
     hetzner::{HetznerStatus, RoutingState},
+    peer::PeerStatus,
+    trouble::Trouble,
 };
 use crate::{authentication::Authentication, clock};
 
 /// Everything that `vipd status` shows, at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// Version of the agent.
     pub version: String,
@@ -39,6 +46,7 @@ pub struct Snapshot {
     /// Process id of its supervisor; `None` where there is none.
     pub supervisor: Option<u32>,
     /// What becomes of bad adverts: `enforce` or `observe`.
+    #[schemars(extend("enum" = ["enforce", "observe"]))]
     pub guard: String,
     /// How adverts are authenticated; `None` where they are not.
     pub authentication: Option<AuthenticationStatus>,
@@ -63,9 +71,10 @@ pub struct Snapshot {
 }
 
 /// How adverts are authenticated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthenticationStatus {
     /// `receive-only`, `permissive` or `enforce`.
+    #[schemars(extend("enum" = ["receive-only", "permissive", "enforce"]))]
     pub mode: String,
     /// The key that signs.
     pub active_key: Option<u8>,
@@ -76,11 +85,12 @@ pub struct AuthenticationStatus {
 }
 
 /// Somebody who is told of changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetStatus {
     /// Its name.
     pub name: String,
     /// How it is told: `exec`, `fifo`, `webhook` or `mail`.
+    #[schemars(extend("enum" = ["exec", "fifo", "webhook", "mail"]))]
     pub kind: String,
     /// Events that it was told.
     pub delivered: u64,
@@ -93,7 +103,7 @@ pub struct TargetStatus {
 }
 
 /// How late regular adverts were sent, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatenessStatus {
     /// How many were sent.
     pub adverts: u64,
@@ -117,13 +127,14 @@ pub fn authentication_status(authentication: &Authentication) -> AuthenticationS
 }
 
 /// An interface.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
     /// Whether it is up and has carrier.
     pub up: bool,
     /// What judges adverts: `native`, `tcx`, `clsact`, `generic` or `socket`.
+    #[schemars(extend("enum" = ["native", "tcx", "clsact", "generic", "socket"]))]
     pub attach: String,
     /// Why a better mode could not be had.
     pub attach_reason: Option<String>,
@@ -132,19 +143,21 @@ pub struct InterfaceStatus {
 }
 
 /// A virtual router.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RouterStatus {
     /// Name in the configuration.
     pub name: String,
     /// VRID.
     pub vrid: u8,
     /// `IPv4` or `IPv6`.
+    #[schemars(extend("enum" = ["IPv4", "IPv6"]))]
     pub family: String,
     /// Its interface.
     pub interface: String,
     /// The group that it moves with.
     pub group: Option<String>,
     /// `Initialize`, `Backup`, `Active` or `Fault`.
+    #[schemars(extend("enum" = ["Initialize", "Backup", "Active", "Fault"]))]
     pub state: String,
     /// Why it is in this state.
     pub reason: Option<String>,
@@ -167,6 +180,9 @@ pub struct RouterStatus {
     pub last_advert_priority: Option<u8>,
     /// How long ago it came, in milliseconds.
     pub last_advert_ms: Option<u64>,
+    /// The other nodes, as far as their adverts can be told apart.
+    #[serde(default)]
+    pub peers: Vec<PeerStatus>,
     /// Time until the running timer fires, in milliseconds.
     pub timer_ms: Option<u64>,
     /// Time between our adverts, in milliseconds.
@@ -185,7 +201,7 @@ pub struct RouterStatus {
 }
 
 /// Virtual routers that move together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupStatus {
     /// Name in the configuration; that of the entry where it is the two halves of one.
     pub name: String,
@@ -200,11 +216,12 @@ pub struct GroupStatus {
 }
 
 /// Why a virtual router is in its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// Which, as `NAME/FAMILY`.
     pub router: String,
     /// `Initialize`, `Backup`, `Active` or `Fault`.
+    #[schemars(extend("enum" = ["Initialize", "Backup", "Active", "Fault"]))]
     pub state: String,
     /// What it is in this state for, a clause each.
     pub because: Vec<String>,
@@ -213,7 +230,7 @@ pub struct Explanation {
 }
 
 /// The fence of a virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum FenceStatus {
     /// Switched off, or the addresses are the host's own.
@@ -230,7 +247,7 @@ pub enum FenceStatus {
 }
 
 /// What the agent counts for a virtual router.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Changes of state.
     pub transitions: u64,

@@ -10,9 +10,10 @@ use vrrp_wire::abi::{Peer, PeerKey, Verdict, address_from_bytes};
 
 use super::VirtualRouter;
 use crate::{
-    config::{Fence, OwnAddress},
+    config::{self, Fence, OwnAddress},
+    datapath::Datapath,
     desk::Desk,
-    observe::{Alarm, AlarmKind, FenceStatus, RouterStatus, milliseconds, named},
+    observe::{Alarm, AlarmKind, FenceStatus, PeerStatus, RouterStatus, milliseconds, named},
 };
 
 /// How long after a peer was last heard what was odd about it is still an alarm, in nanoseconds: ten minutes.
@@ -95,6 +96,7 @@ impl VirtualRouter {
             last_advert_from: last.map(|advert| advert.source),
             last_advert_priority: last.map(|advert| advert.priority.map_or(0, Priority::get)),
             last_advert_ms: last.map(|advert| milliseconds(now.since(advert.received_at))),
+            peers: self.peers(datapath, now),
             timer_ms: self.deadline().map(|deadline| milliseconds(deadline.since(now))),
             advertisement_interval_ms: milliseconds(self.config.advertisement_interval.duration()),
             addresses: self.config.addresses.iter().map(ToString::to_string).collect(),
@@ -108,6 +110,15 @@ impl VirtualRouter {
             tally: self.tally,
             counters: named(&datapath.counters(&self.key)),
         }
+    }
+
+    /// What is known of the other nodes.
+    fn peers(&self, datapath: &Datapath, now: Instant) -> Vec<PeerStatus> {
+        let status = |node: &config::Peer| {
+            let stamp = datapath.peer(&self.peer_key(node)).unwrap_or_default();
+            PeerStatus::new(node, &stamp, now)
+        };
+        self.config.peers.iter().map(status).collect()
     }
 
     /// What people should know of before it bites.
