@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::CommandFactory;
 use harness::{Lab, lab, vipd};
-use vipd::{cli::Cli, observe::event::Event};
+use vipd::{cli::Cli, doctor::Kind, observe::event::Event};
 use vrrp_wire::abi::Verdict;
 
 fn read(name: &str) -> Result<String> {
@@ -101,6 +101,37 @@ fn the_event_in_the_notifications_page_is_one() -> Result<()> {
     Ok(())
 }
 
+/// The page on `vipd doctor` lists every finding with its severity, and no other.
+#[test]
+fn the_findings_in_the_page_on_the_doctor_are_those_of_the_program() -> Result<()> {
+    let page = read("docs/doctor.md")?;
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))
+    };
+    let shown: Vec<_> = page.lines().filter_map(row).collect();
+    let expected: Vec<_> = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), kind.severity().to_string())).collect();
+    ensure!(shown == expected, "the page shows {shown:?}, the program has {expected:?}");
+    Ok(())
+}
+
+/// What the page shows of `vipd doctor` is what it says of such findings.
+#[test]
+fn the_example_in_the_page_on_the_doctor_is_of_this_version() -> Result<()> {
+    let page = read("docs/doctor.md")?;
+    let lines: Vec<_> = block(&page, "doctor")?.lines().collect();
+    let mut checked = 0;
+    for (line, why) in lines.iter().zip(lines.iter().skip(1)) {
+        let Some(why) = why.strip_prefix("  why: ") else { continue };
+        let known = |kind: &&Kind| line.starts_with(&format!("{}: {}: ", kind.severity(), kind.name()));
+        let kind = Kind::ALL.iter().find(known).with_context(|| format!("no finding begins like `{line}`"))?;
+        ensure!(kind.why() == why, "{kind} says `{}`, the page `{why}`", kind.why());
+        checked += 1;
+    }
+    ensure!(checked >= 3, "only {checked} findings are shown");
+    Ok(())
+}
+
 /// Runs `vipd` with `arguments`, and fails where it does.
 fn run(arguments: &[&str]) -> Result<Output> {
     let output = Command::new(vipd()?).args(arguments).output()?;
@@ -125,7 +156,7 @@ fn generated(lab: &Lab, what: &str) -> Result<Vec<(PathBuf, String)>> {
 #[test]
 fn the_pages_that_are_made_of_the_program_are_up_to_date() -> Result<()> {
     let lab = lab!();
-    for (what, folder, count) in [("schema", "docs/schema", 5), ("configuration", "docs", 1)] {
+    for (what, folder, count) in [("schema", "docs/schema", 6), ("configuration", "docs", 1)] {
         let files = generated(&lab, what)?;
         ensure!(files.len() == count, "{} files of {what}", files.len());
         for (path, text) in files {
@@ -135,7 +166,7 @@ fn the_pages_that_are_made_of_the_program_are_up_to_date() -> Result<()> {
         }
     }
     let schemas = fs::read_dir(format!("{}/../docs/schema", env!("CARGO_MANIFEST_DIR")))?.count();
-    ensure!(schemas == 5, "{schemas} files in docs/schema");
+    ensure!(schemas == 6, "{schemas} files in docs/schema");
     Ok(())
 }
 

@@ -49,9 +49,25 @@ pub fn wall_at(moment: Instant) -> Duration {
 /// Whether something keeps the wall clock right, as far as the kernel has been told.
 #[must_use]
 pub fn is_synchronised() -> bool {
+    discipline().is_some_and(|(state, _)| state != libc::TIME_ERROR)
+}
+
+/// How far the wall clock may be off, by whoever keeps it right; `None` where nobody does.
+#[must_use]
+pub fn uncertainty() -> Option<Duration> {
+    let (state, discipline) = discipline()?;
+    let microseconds = u64::try_from(discipline.maxerror).ok()?;
+    (state != libc::TIME_ERROR).then(|| Duration::from_micros(microseconds))
+}
+
+/// The state of the wall clock, as the kernel has been told; `None` where it does not tell.
+fn discipline() -> Option<(libc::c_int, libc::timex)> {
     // SAFETY: all zero is a `timex` that asks and changes nothing, and the call writes no further than it.
-    let state = unsafe { libc::adjtimex(&mut std::mem::zeroed()) };
-    state >= 0 && state != libc::TIME_ERROR
+    let (state, timex) = unsafe {
+        let mut timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut timex), timex)
+    };
+    (state >= 0).then_some((state, timex))
 }
 
 fn read(clock: ClockId) -> Duration {

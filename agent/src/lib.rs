@@ -15,6 +15,7 @@ pub mod config;
 pub mod daemon;
 pub mod datapath;
 pub mod desk;
+pub mod doctor;
 pub mod hetzner;
 pub mod import;
 pub mod inspect;

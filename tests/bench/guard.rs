@@ -3,7 +3,6 @@
 //! The kernel repeats a program over one frame and gives the mean. All kinds of frame take turns, so that whatever else
 //! the machine does meets all of them alike; the table has the median of the rounds and how far they are apart.
 
-mod bare;
 mod frames;
 
 use std::{
@@ -14,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions};
 use clap::Args;
+use harness::bare::{self, Bare};
 use nix::{
     sched::{CpuSet, sched_getcpu, sched_setaffinity},
     time::{ClockId, clock_gettime},
@@ -26,10 +26,7 @@ use vrrp_wire::{
     hmac::Midstates,
 };
 
-use self::{
-    bare::Bare,
-    frames::{KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds},
-};
+use self::frames::{KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds};
 
 /// The loopback interface, where `BPF_PROG_TEST_RUN` lets frames arrive.
 const IFINDEX: u32 = 1;

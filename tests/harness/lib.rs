@@ -7,6 +7,7 @@
 //! A test begins with [`lab!`] and returns `anyhow::Result<()>`.
 
 mod agent;
+pub mod bare;
 mod capture;
 mod certificate;
 mod cluster;

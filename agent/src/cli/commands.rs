@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
 use super::{
-    Cli, Command, ConfigArgs, completions::completions, events::events, generate::generate, import::import,
-    keygen::keygen, rejects::rejects, speakers::speakers, status::status, top,
+    Cli, Command, ConfigArgs, completions::completions, doctor::doctor, events::events, generate::generate,
+    import::import, keygen::keygen, rejects::rejects, speakers::speakers, status::status, top,
 };
 use crate::{
     config::{Attach, Config, ConfigError, Identity},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Exit status for wrong usage or configuration.
-const WRONG_INPUT: u8 = 2;
+pub(super) const WRONG_INPUT: u8 = 2;
 
 /// Carries out the command; errors are for the caller to print.
 pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -49,6 +49,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rejects { args, instance } => rejects(&args, &instance.get()),
         Command::Speakers { json, instance } => speakers(json, &instance.get()),
         Command::Import(args) => import(args),
+        Command::Doctor { config, args, instance } => doctor(&args, &origin(&config, &runtime()?)?, &instance.get()),
         Command::Keygen { output } => keygen(output.as_deref()),
         Command::Release { instance } => release(&instance.get()),
         Command::Supervise { instance } => {

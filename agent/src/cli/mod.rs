@@ -3,6 +3,7 @@
 mod commands;
 mod completions;
 mod contact;
+mod doctor;
 mod events;
 mod generate;
 mod import;
@@ -177,6 +178,22 @@ pub enum Command {
     /// The configuration goes to standard output, the notes to standard error. Where something would be lost that decides which node
     /// serves, or what an address does, nothing is printed but the notes.
     Import(ImportArgs),
+    /// Look at this host, the configuration and the agent, and say what is amiss, why it matters and what mends it; nothing is
+    /// changed.
+    ///
+    /// Works before the first start, while the agent hangs, and in a container. Exit status: 0 no errors, 1 errors, 2 wrong usage
+    /// or configuration.
+    Doctor {
+        /// The configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// What is said.
+        #[command(flatten)]
+        args: DoctorArgs,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
     /// Make a key for [auth]: print it, or put it into a new file.
     Keygen {
         /// A file to make, which only its owner can read.
@@ -255,6 +272,17 @@ pub struct ImportArgs {
     /// Put the notes at the end of the configuration as well, as comments.
     #[arg(long)]
     pub annotate: bool,
+}
+
+/// What is said of what was found.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Only what is amiss, not what is in order.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// How the last bad frames are shown.

@@ -4,19 +4,21 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
 use super::events::JsonLine;
 use crate::{
+    doctor::Report,
     inspect::{Rejects, Speakers},
     observe::{Explanation, Snapshot},
 };
 
 /// The command, and what it prints with `--json`; of `events` a line.
 #[must_use]
-pub fn schemas() -> [(&'static str, Schema); 5] {
+pub fn schemas() -> [(&'static str, Schema); 6] {
     [
         ("status", of::<Snapshot>()),
         ("explain", of::<Vec<Explanation>>()),
         ("events", of::<JsonLine<'_>>()),
         ("rejects", of::<Rejects>()),
         ("speakers", of::<Speakers>()),
+        ("doctor", of::<Report>()),
     ]
 }
 

@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
@@ -442,6 +442,11 @@ fn tell_of_router_flag(config: &Config) {
 
 /// A fragmented advert would be dropped by every peer.
 pub(crate) fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
+    advert_fits(entry, link.mtu, is_signed).map_err(anyhow::Error::msg)
+}
+
+/// Whether an advert of `entry` goes into one datagram of `mtu` bytes; else what is in the way.
+pub(crate) fn advert_fits(entry: &config::VirtualRouter, mtu: u32, is_signed: bool) -> Result<(), String> {
     let header_len = match entry.family {
         Family::Ipv4 => 20,
         Family::Ipv6 => 40,
@@ -452,17 +457,17 @@ pub(crate) fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_sign
         Version::V3 => 0,
     };
     let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len() + trailer_len;
-    ensure!(
-        u32::try_from(datagram_len).is_ok_and(|len| len <= link.mtu),
-        "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {}: put some of its {} addresses \
+    if u32::try_from(datagram_len).is_ok_and(|len| len <= mtu) {
+        return Ok(());
+    }
+    Err(format!(
+        "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {mtu}: put some of its {} addresses \
          into another virtual router",
         entry.name,
         entry.family,
-        link.interface,
-        link.mtu,
+        entry.interface,
         entry.addresses.len()
-    );
-    Ok(())
+    ))
 }
 
 pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {

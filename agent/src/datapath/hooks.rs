@@ -392,7 +392,8 @@ fn program_id(link: &FdLink) -> Option<u32> {
     link.info().ok().map(|info| info.program_id())
 }
 
-fn program_name(id: u32) -> Option<String> {
+/// The name of a program, where the kernel lets us know.
+pub(super) fn program_name(id: u32) -> Option<String> {
     let info = loaded_programs().find_map(|info| info.ok().filter(|info| info.id() == id))?;
     info.name_as_str().filter(|name| !name.is_empty()).map(str::to_owned)
 }

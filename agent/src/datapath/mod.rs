@@ -2,7 +2,7 @@
 //! whatever the source, adverts leave it as [`AdvertRecord`]s that passed the same judgement.
 
 pub mod attach;
-mod bpffs;
+pub(crate) mod bpffs;
 mod canary;
 mod drop_log;
 pub mod guard;
@@ -13,6 +13,7 @@ pub mod object;
 pub mod pins;
 mod port;
 mod preflight;
+pub mod prospect;
 mod rules;
 pub mod socket;
 pub mod tables;
@@ -140,7 +141,7 @@ impl Datapath {
     /// scope in the answer.
     pub fn attach(&mut self, name: &str, ifindex: u32) -> anyhow::Result<Attachment> {
         let nic = Nic::read(ifindex).with_context(|| format!("failed to read the properties of `{name}`"))?;
-        let (rungs, mut reasons) = rungs(self.attach, &nic, self.parent(&nic).as_ref());
+        let (rungs, mut reasons) = rungs(self.attach, &nic, parent(&nic, self.vlan).as_ref());
         reasons.extend(self.no_guard.clone());
         let mut port = Port::new(name, ifindex, rungs, reasons);
         if let Some(guard) = &mut self.guard {
@@ -151,16 +152,6 @@ impl Datapath {
         self.ports.push(port);
         report(name, &attachment);
         Ok(attachment)
-    }
-
-    /// The interface that `nic` is a VLAN of, where the guard is to be there, or why it cannot be.
-    fn parent(&self, nic: &Nic) -> Option<Result<Nic, String>> {
-        let vlan = nic.vlan.filter(|_| self.vlan == VlanGuard::Parent)?;
-        let Some(ifindex) = vlan.parent else {
-            return Some(Err("its parent is in another network namespace".to_owned()));
-        };
-        let parent = Nic::read(ifindex).map_err(|error| format!("its parent cannot be read: {error}"));
-        Some(parent.and_then(|parent| preflight::vlan_obstacle(&parent).map_or(Ok(parent), Err)))
     }
 
     /// Stops hearing the interface, which may be gone.
@@ -310,6 +301,16 @@ impl Turn {
         self.source += 1;
         self.left = self.limit;
     }
+}
+
+/// The interface that `nic` is a VLAN of, where the guard is to be there, or why it cannot be.
+fn parent(nic: &Nic, wanted: VlanGuard) -> Option<Result<Nic, String>> {
+    let vlan = nic.vlan.filter(|_| wanted == VlanGuard::Parent)?;
+    let Some(ifindex) = vlan.parent else {
+        return Some(Err("its parent is in another network namespace".to_owned()));
+    };
+    let parent = Nic::read(ifindex).map_err(|error| format!("its parent cannot be read: {error}"));
+    Some(parent.and_then(|parent| preflight::vlan_obstacle(&parent).map_or(Ok(parent), Err)))
 }
 
 fn report(interface: &str, Attachment { mode, reason, .. }: &Attachment) {

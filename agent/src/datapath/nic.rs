@@ -72,7 +72,8 @@ impl Nic {
     }
 }
 
-fn vlan(link: &LinkMessage) -> Option<Vlan> {
+/// What an interface is a VLAN of.
+pub(crate) fn vlan(link: &LinkMessage) -> Option<Vlan> {
     let mut parent = None;
     let mut id = None;
     for attribute in &link.attributes {

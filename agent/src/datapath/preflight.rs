@@ -8,7 +8,7 @@ const RESETTING: [&str; 9] = ["bnxt_en", "i40e", "ice", "igb", "igc", "ixgbe", "
 
 /// An XDP program that is there already, with its name where the kernel lets us know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Occupant {
+pub struct Occupant {
     /// Its identifier.
     pub id: u32,
     /// Its name.

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use harness::frame::Advert;
+use harness::{
+    bare::{TC_ACT_OK, TC_ACT_SHOT, TC_ACT_UNSPEC, XDP_DROP, XDP_PASS},
+    frame::Advert,
+};
 use vrrp_wire::{Family, MacAddr};
 
-use super::{
-    Hook, Kind,
-    bare::{TC_ACT_OK, TC_ACT_SHOT, TC_ACT_UNSPEC, XDP_DROP, XDP_PASS},
-};
+use super::{Hook, Kind};
 
 /// A virtual router whose adverts are not signed, one whose are, and one that has just had the one that comes again.
 pub(super) const PLAIN: u8 = 51;

@@ -125,7 +125,9 @@ impl<'s> Draft<'s> {
                         "change to auth_type PASS on every host first, or to version 3 and auth_hmac",
                     ),
                     Some("PASS" | "NONE") => {}
-                    Some(_) | None => notes.ignored(&line.place, "auth_type is not PASS", "keepalived does not take it either"),
+                    Some(_) | None => {
+                        notes.ignored(&line.place, "auth_type is not PASS", "keepalived does not take it either")
+                    }
                 },
                 "auth_pass" => {
                     let password = Zeroizing::new(line.word(1).unwrap_or_default().to_owned());

@@ -6,24 +6,29 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 
-/// Of the kernel's interface.
-pub(super) const XDP_DROP: u32 = 1;
-pub(super) const XDP_PASS: u32 = 2;
-pub(super) const TC_ACT_OK: u32 = 0;
-pub(super) const TC_ACT_SHOT: u32 = 2;
-pub(super) const TC_ACT_UNSPEC: u32 = u32::MAX;
+/// Of the kernel's interface: the frame ends here.
+pub const XDP_DROP: u32 = 1;
+/// The frame goes on.
+pub const XDP_PASS: u32 = 2;
+/// The frame goes on, and no other classifier is asked.
+pub const TC_ACT_OK: u32 = 0;
+/// The frame ends here.
+pub const TC_ACT_SHOT: u32 = 2;
+/// The next classifier decides.
+pub const TC_ACT_UNSPEC: u32 = u32::MAX;
 
 const NAME: &str = "bare";
 
 /// The loaded programs.
-pub(super) struct Bare {
+pub struct Bare {
     pass: Ebpf,
     drop: Ebpf,
     ok: Ebpf,
 }
 
 impl Bare {
-    pub(super) fn load() -> Result<Self> {
+    /// Has the kernel take them.
+    pub fn load() -> Result<Self> {
         let mut bare = Self {
             pass: Ebpf::load(&object("xdp", XDP_PASS))?,
             drop: Ebpf::load(&object("xdp", XDP_DROP))?,
@@ -35,12 +40,14 @@ impl Bare {
         Ok(bare)
     }
 
-    pub(super) fn xdp(&mut self, verdict: u32) -> Result<&mut Xdp> {
+    /// The XDP program that returns this verdict.
+    pub fn xdp(&mut self, verdict: u32) -> Result<&mut Xdp> {
         let object = if verdict == XDP_DROP { &mut self.drop } else { &mut self.pass };
         Ok(object.program_mut(NAME).context("no program")?.try_into()?)
     }
 
-    pub(super) fn classifier(&mut self, _verdict: u32) -> Result<&mut SchedClassifier> {
+    /// The classifier, which returns [`TC_ACT_OK`].
+    pub fn classifier(&mut self, _verdict: u32) -> Result<&mut SchedClassifier> {
         Ok(self.ok.program_mut(NAME).context("no program")?.try_into()?)
     }
 }

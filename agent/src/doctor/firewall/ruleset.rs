@@ -1,0 +1,203 @@
+//! The rules of nftables, and what becomes of a packet on its way through them.
+
+use serde_json::Value;
+use vrrp_wire::Family;
+
+use super::expression::Packet;
+
+/// Chains that jump to each other are followed so far; the kernel allows 16.
+const DEPTH_MAX: usize = 16;
+
+/// What becomes of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Passes,
+    Drops(By),
+    /// It may be dropped.
+    Unclear(By),
+}
+
+/// What decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct By {
+    /// In words.
+    pub(super) place: String,
+    /// Family, table and name of the chain, as nft takes them.
+    pub(super) chain: String,
+}
+
+impl By {
+    fn new(what: &str, chain: &Value) -> Self {
+        let word = |key: &str| chain[key].as_str().unwrap_or_default();
+        let chain = format!("{} {} {}", word("family"), word("table"), word("name"));
+        Self { place: format!("{what} of chain {chain}"), chain }
+    }
+}
+
+/// All rules.
+#[derive(Clone, Debug)]
+pub(super) struct Ruleset(Vec<Value>);
+
+/// What a rule does with what fits.
+enum Verdict<'v> {
+    Accept,
+    Drop,
+    Return,
+    Jump(&'v str),
+    Goto(&'v str),
+    /// It depends.
+    Map,
+    /// It goes on.
+    None,
+}
+
+/// How the walk through a chain ends.
+enum End {
+    Accept,
+    Drop(By),
+    Unclear(By),
+    /// The packet leaves at its end.
+    Through,
+}
+
+impl Ruleset {
+    /// What `nft --json list ruleset` has printed.
+    pub(super) fn parse(text: &[u8]) -> serde_json::Result<Self> {
+        let value: Value = serde_json::from_slice(text)?;
+        Ok(Self(value["nftables"].as_array().cloned().unwrap_or_default()))
+    }
+
+    /// What becomes of `packet` in all chains that hang on `hooks`.
+    pub(super) fn fate(&self, hooks: &[&str], packet: &Packet) -> Fate {
+        let mut fate = Fate::Passes;
+        for chain in self.all("chain").filter(|chain| is_on_way(chain, hooks, packet)) {
+            match self.walk(chain, packet, 0) {
+                // One chain is enough.
+                End::Drop(by) => return Fate::Drops(by),
+                End::Unclear(by) => fate = Fate::Unclear(by),
+                End::Accept | End::Through => {}
+            }
+        }
+        fate
+    }
+
+    fn all<'v>(&'v self, what: &'v str) -> impl Iterator<Item = &'v Value> {
+        self.0.iter().filter_map(move |entry| entry.get(what))
+    }
+
+    fn walk(&self, chain: &Value, packet: &Packet, depth: usize) -> End {
+        let mut doubt = None;
+        for rule in self.all("rule").filter(|rule| rule["chain"] == chain["name"] && is_in_table(rule, chain)) {
+            let by = || By::new(&format!("rule {}", rule["handle"]), chain);
+            let Some(is_certain) = self.fits(rule, packet) else { continue };
+            let end = match verdict(rule) {
+                Verdict::None => continue,
+                Verdict::Accept => End::Accept,
+                Verdict::Drop => End::Drop(by()),
+                Verdict::Return => End::Through,
+                Verdict::Map => End::Unclear(by()),
+                Verdict::Jump(target) | Verdict::Goto(target) => match self.follow(rule, target, packet, depth) {
+                    End::Through if matches!(verdict(rule), Verdict::Jump(_)) => continue,
+                    end @ (End::Through | End::Accept | End::Drop(_) | End::Unclear(_)) => end,
+                },
+            };
+            match (end, is_certain, &doubt) {
+                (end, true, None) => return leave(chain, end),
+                (End::Unclear(by), ..) => doubt = Some(by),
+                // Whether it was let pass or dropped before depends.
+                (_, true, Some(_)) => break,
+                (_, false, _) => doubt = Some(by()),
+            }
+        }
+        match doubt {
+            Some(by) => End::Unclear(by),
+            None => leave(chain, End::Through),
+        }
+    }
+
+    fn follow(&self, rule: &Value, target: &str, packet: &Packet, depth: usize) -> End {
+        let chain = self.all("chain").find(|chain| chain["name"] == target && is_in_table(chain, rule));
+        match chain.filter(|_| depth < DEPTH_MAX) {
+            Some(chain) => self.walk(chain, packet, depth + 1),
+            None => End::Through,
+        }
+    }
+
+    /// Whether a rule fits, and whether that is certain; `None`: it does not.
+    fn fits(&self, rule: &Value, packet: &Packet) -> Option<bool> {
+        let set = |name: &str| {
+            let set = self.all("set").find(|set| set["name"] == name && is_in_table(set, rule));
+            set.and_then(|set| set.get("elem"))
+        };
+        let mut is_certain = true;
+        for expression in rule["expr"].as_array().into_iter().flatten() {
+            if let Some(fit) = expression.get("match") {
+                match packet.fits(fit, set) {
+                    Some(true) => {}
+                    Some(false) => return None,
+                    None => is_certain = false,
+                }
+            } else {
+                // What iptables-nft cannot say in the words of nftables, and what counts packets.
+                is_certain &= !["xt", "limit", "quota", "ct count", "fib", "socket"]
+                    .iter()
+                    .any(|it| expression.get(it).is_some());
+            }
+        }
+        Some(is_certain)
+    }
+}
+
+/// The end of `chain`: its policy decides over what leaves at the end, where it is the first of its hook.
+fn leave(chain: &Value, end: End) -> End {
+    match end {
+        End::Through if chain["policy"] == "drop" => End::Drop(By::new("the policy", chain)),
+        End::Through | End::Accept | End::Drop(_) | End::Unclear(_) => end,
+    }
+}
+
+fn verdict(rule: &Value) -> Verdict<'_> {
+    for expression in rule["expr"].as_array().into_iter().flatten() {
+        let target = |key: &str| expression.get(key).and_then(|it| it["target"].as_str());
+        if expression.get("accept").is_some() {
+            return Verdict::Accept;
+        } else if expression.get("drop").is_some() || expression.get("reject").is_some() {
+            return Verdict::Drop;
+        } else if expression.get("return").is_some() {
+            return Verdict::Return;
+        } else if let Some(target) = target("jump") {
+            return Verdict::Jump(target);
+        } else if let Some(target) = target("goto") {
+            return Verdict::Goto(target);
+        } else if expression.get("vmap").is_some() || expression.get("queue").is_some() {
+            return Verdict::Map;
+        }
+    }
+    Verdict::None
+}
+
+/// Whether the packet goes through this chain.
+fn is_on_way(chain: &Value, hooks: &[&str], packet: &Packet) -> bool {
+    let is_family = match chain["family"].as_str() {
+        Some("inet") => true,
+        Some("ip") => packet.family == Family::Ipv4,
+        Some("ip6") => packet.family == Family::Ipv6,
+        Some("netdev") => is_device(&chain["dev"], &packet.interface),
+        _ => false,
+    };
+    // What a chain of the type `nat` drops it would only be asked about once; it has no business with adverts.
+    is_family && chain["type"] == "filter" && chain["hook"].as_str().is_some_and(|hook| hooks.contains(&hook))
+}
+
+fn is_device(device: &Value, interface: &str) -> bool {
+    let is_it = |value: &Value| value.as_str() == Some(interface);
+    is_it(device) || device.as_array().is_some_and(|list| list.iter().any(is_it))
+}
+
+/// Whether `one` is in the table of `other`.
+fn is_in_table(one: &Value, other: &Value) -> bool {
+    one["family"] == other["family"] && one["table"] == other["table"]
+}
+
+#[cfg(test)]
+mod tests;

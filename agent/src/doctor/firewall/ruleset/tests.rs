@@ -1,0 +1,100 @@
+use super::*;
+
+/// What nft 1.0.6 prints for a table `inet filter` whose chain `input` has this policy and these rules, and a set `good`.
+fn input(policy: &str, rules: &[&str]) -> Ruleset {
+    let mut entries = vec![
+        r#"{"metainfo": {"version": "1.0.6", "json_schema_version": 1}}"#.to_owned(),
+        r#"{"table": {"family": "inet", "name": "filter", "handle": 1}}"#.to_owned(),
+        format!(
+            r#"{{"chain": {{"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "{policy}"}}}}"#
+        ),
+        r#"{"chain": {"family": "inet", "table": "filter", "name": "more", "handle": 2}}"#.to_owned(),
+        r#"{"set": {"family": "inet", "name": "good", "table": "filter", "type": "ipv4_addr", "handle": 3, "elem": ["10.77.0.1", {"prefix": {"addr": "192.0.2.0", "len": 24}}]}}"#.to_owned(),
+    ];
+    entries.extend(rules.iter().map(|rule| {
+        let (chain, expr) = rule.split_once(' ').unwrap();
+        format!(
+            r#"{{"rule": {{"family": "inet", "table": "filter", "chain": "{chain}", "handle": 9, "expr": {expr}}}}}"#
+        )
+    }));
+    Ruleset::parse(format!(r#"{{"nftables": [{}]}}"#, entries.join(",")).as_bytes()).unwrap()
+}
+
+/// A multicast advert of 10.77.0.1 that comes by vsw0.
+fn advert() -> Packet {
+    Packet {
+        family: Family::Ipv4,
+        interface: "vsw0".to_owned(),
+        is_sent: false,
+        source: Some([10, 77, 0, 1].into()),
+        destination: Some([224, 0, 0, 18].into()),
+        is_multicast: true,
+    }
+}
+
+/// `passes`, `drops` or `unclear`.
+fn fate(policy: &str, rules: &[&str], packet: &Packet) -> &'static str {
+    match input(policy, rules).fate(&["input"], packet) {
+        Fate::Passes => "passes",
+        Fate::Drops(_) => "drops",
+        Fate::Unclear(_) => "unclear",
+    }
+}
+
+const DROP_VRRP: &str =
+    r#"input [{"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "vrrp"}}, {"drop": null}]"#;
+const ACCEPT_VRRP: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "protocol"}}, "right": 112}}, {"accept": null}]"#;
+const ACCEPT_GOOD: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@good"}}, {"accept": null}]"#;
+const ACCEPT_ESTABLISHED: &str = r#"input [{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}, {"accept": null}]"#;
+const ACCEPT_SSH: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, {"accept": null}]"#;
+const ACCEPT_LOOPBACK: &str =
+    r#"input [{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}, {"accept": null}]"#;
+const ACCEPT_MARKED: &str =
+    r#"input [{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 7}}, {"accept": null}]"#;
+const TO_MORE: &str = r#"input [{"counter": {"packets": 0, "bytes": 0}}, {"jump": {"target": "more"}}]"#;
+const MORE_ACCEPTS: &str =
+    r#"more [{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "vsw*"}}, {"accept": null}]"#;
+const LIMITED: &str = r#"input [{"limit": {"rate": 10, "per": "second", "inv": true}}, {"drop": null}]"#;
+
+#[test]
+fn a_packet_goes_the_way_that_the_rules_send_it() {
+    for (policy, rules, expected) in [
+        ("accept", &[][..], "passes"),
+        ("accept", &[DROP_VRRP], "drops"),
+        ("accept", &[ACCEPT_VRRP, DROP_VRRP], "passes"),
+        ("drop", &[], "drops"),
+        ("drop", &[ACCEPT_LOOPBACK, ACCEPT_ESTABLISHED, ACCEPT_SSH], "drops"),
+        ("drop", &[ACCEPT_VRRP], "passes"),
+        ("drop", &[ACCEPT_GOOD], "passes"),
+        ("drop", &[ACCEPT_MARKED], "unclear"),
+        ("accept", &[ACCEPT_MARKED, DROP_VRRP], "unclear"),
+        ("accept", &[LIMITED], "unclear"),
+        ("drop", &[TO_MORE], "drops"),
+        ("drop", &[TO_MORE, MORE_ACCEPTS], "passes"),
+        ("accept", &[TO_MORE, MORE_ACCEPTS, DROP_VRRP], "passes"),
+    ] {
+        assert_eq!(fate(policy, rules, &advert()), expected, "policy {policy}, {rules:#?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_of_a_packet_leaves_it_open() {
+    let unicast = Packet { is_multicast: false, destination: Some([10, 77, 0, 2].into()), ..advert() };
+    assert_eq!(fate("drop", &[ACCEPT_ESTABLISHED], &unicast), "unclear");
+    assert_eq!(fate("drop", &[ACCEPT_GOOD], &Packet { source: None, ..advert() }), "unclear");
+    let other = Packet { source: Some([10, 77, 0, 9].into()), ..advert() };
+    assert_eq!(fate("drop", &[ACCEPT_GOOD], &other), "drops");
+    let ipv6 = Packet { family: Family::Ipv6, source: None, destination: None, ..advert() };
+    assert_eq!(fate("drop", &[ACCEPT_VRRP], &ipv6), "drops");
+}
+
+#[test]
+fn the_place_that_drops_is_named() {
+    let by = |place: &str| {
+        let chain = "inet filter input".to_owned();
+        Fate::Drops(By { place: format!("{place} of chain inet filter input"), chain })
+    };
+    assert_eq!(input("drop", &[]).fate(&["input"], &advert()), by("the policy"));
+    assert_eq!(input("accept", &[DROP_VRRP]).fate(&["input"], &advert()), by("rule 9"));
+    assert_eq!(input("drop", &[]).fate(&["output"], &advert()), Fate::Passes);
+}
