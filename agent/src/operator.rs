@@ -31,6 +31,7 @@ use crate::{
     },
     reactor::reload::Reload,
     restart::{Memory, Successor, leave_open},
+    service,
 };
 
 /// An order, and who waits for what becomes of it: sentences for people.
@@ -126,15 +127,20 @@ impl Operator {
     }
 
     async fn carry_out(&mut self, order: &Order) -> anyhow::Result<Vec<String>> {
-        match order {
+        if *order != Order::Plan {
+            service::reloading();
+        }
+        let outcome = match order {
             Order::Reload => self.reload().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}")),
             Order::Restart => {
                 let error = self.restart().await;
                 warn!("restart: this program goes on: {error:#}");
                 Err(error)
             }
-            Order::Plan => Ok(lines(&Difference::between(&self.config, &self.read()?))),
-        }
+            Order::Plan => self.read().map(|new| lines(&Difference::between(&self.config, &new))).map_err(Into::into),
+        };
+        service::ready();
+        outcome
     }
 
     fn read(&self) -> Result<Config, ConfigError> {

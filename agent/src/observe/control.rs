@@ -262,7 +262,7 @@ impl Service {
 }
 
 /// Asks the election thread, and waits for its answer.
-async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
+pub async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
     let (asker, answer) = oneshot::channel();
     let ask = async {
         mailbox.send(mail(asker)).await;

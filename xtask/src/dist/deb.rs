@@ -1,0 +1,43 @@
+//! The Debian package, by cargo-deb from what `agent/Cargo.toml` says of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{build, process};
+
+/// Shells, and the files in which they look for completions.
+const COMPLETIONS: [(&str, &str); 3] = [("bash", "vipd.bash"), ("zsh", "_vipd"), ("fish", "vipd.fish")];
+
+/// Packages `vipd` into `folder`, with a version of its own if one is given; answers what was made.
+pub(super) fn make(vipd: &Path, build: &build::Options, version: Option<&str>, folder: &Path) -> Result<PathBuf> {
+    stage(vipd)?;
+    let mut cargo = process::cargo();
+    cargo.args(["deb", "--no-build", "--package", "vipd", "--output"]).arg(folder);
+    if !build.release {
+        cargo.args(["--profile", "dev"]);
+    }
+    if let Some(version) = version {
+        cargo.args(["--deb-version", version]);
+    }
+    let made = process::capture(&mut cargo)?;
+    Ok(made.trim().into())
+}
+
+/// Has the program write its man pages and completions to where `agent/Cargo.toml` says that they are.
+fn stage(vipd: &Path) -> Result<()> {
+    let stage = process::workspace().join("target/dist/stage");
+    let (man, completions) = (stage.join("man"), stage.join("completions"));
+    for folder in [&man, &completions] {
+        fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
+    }
+    process::run(process::program(vipd).args(["generate", "man"]).arg(&man))?;
+    for (shell, file) in COMPLETIONS {
+        let text = process::capture(process::program(vipd).args(["completions", shell]))?;
+        fs::write(completions.join(file), text)?;
+    }
+    Ok(())
+}
