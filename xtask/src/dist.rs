@@ -52,7 +52,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let file = match product {
             Product::Deb => {
                 let vipd = if options.no_build { build::path(&build)? } else { build::vipd(&build)? };
-                deb::make(&vipd, &build, options.deb_version.as_deref(), &folder)?
+                let speed = if options.debug { deb::Speed::Fast } else { deb::Speed::Careful };
+                deb::make(&vipd, options.deb_version.as_deref(), speed, &folder)?
             }
         };
         eprintln!("made {}", file.display());

@@ -241,7 +241,17 @@ fn install_tools(id: &str, packages: &[&str]) -> String {
         "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => {
             ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++"), EXIM])
         }
-        "arch" => ("pacman -S", &[("bpftool", "bpf"), ("g++", "gcc"), ("kubernetes-client", "kubectl"), GROFF, EXIM]),
+        "arch" => {
+            let own = &[
+                ("bpftool", "bpf"),
+                ("g++", "gcc"),
+                ("kubernetes-client", "kubectl"),
+                ("systemd-container", "systemd"),
+                GROFF,
+                EXIM,
+            ];
+            ("pacman -S", own)
+        }
         "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), GROFF, EXIM]),
         _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
     };

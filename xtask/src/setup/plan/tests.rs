@@ -33,8 +33,8 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
         [
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
-             libpolly-22-dev keepalived frr exim4-daemon-light nginx kubernetes-client groff-base bpftool nftables tcpdump \
-             iproute2 systemd-container",
+             libpolly-22-dev keepalived frr exim4-daemon-light nginx kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
+             systemd-container",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
             "cargo install cargo-deb --version 3.8.0 --locked",
@@ -147,22 +147,16 @@ fn elsewhere_the_commands_are_those_of_the_place() {
     let cases = [
         (
             "fedora",
-            "sudo dnf install keepalived frr exim nginx kubernetes-client groff-base bpftool nftables tcpdump iproute",
+            "sudo dnf install keepalived frr exim nginx kubernetes-client groff-base bpftool nftables tcpdump iproute systemd-container",
         ),
-        (
-            "arch",
-            "sudo pacman -S keepalived frr exim nginx kubectl groff bpf nftables tcpdump iproute2 \
-             systemd-container",
-        ),
+        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl groff bpf nftables tcpdump iproute2 systemd"),
         (
             "opensuse-leap",
-            "sudo zypper install keepalived frr exim nginx kubernetes-client groff bpftool nftables tcpdump iproute2 \
-             systemd-container",
+            "sudo zypper install keepalived frr exim nginx kubernetes-client groff bpftool nftables tcpdump iproute2 systemd-container",
         ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
-             systemd-container",
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container",
         ),
     ];
     for (id, tools) in cases {
