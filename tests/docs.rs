@@ -196,3 +196,42 @@ fn the_commands_in_the_readme_exist() -> Result<()> {
     ensure!(checked >= 3, "only {checked} commands were found");
     Ok(())
 }
+
+/// The unit of a named agent is that of the only one, but for the name.
+#[test]
+fn the_units_differ_in_the_name_alone() -> Result<()> {
+    let unit = read("deploy/systemd/vipd.service")?;
+    let changes = [
+        ("Description=VRRP failover agent", "Description=VRRP failover agent %i"),
+        ("/etc/vipd/vipd.toml", "/etc/vipd/%i.toml"),
+        ("vipd run", "vipd run --instance %i --config /etc/vipd/%i.toml"),
+        ("vipd reload", "vipd reload --instance %i"),
+        ("vipd release", "vipd release --instance %i"),
+        ("RuntimeDirectory=vipd", "RuntimeDirectory=vipd@%i"),
+        ("StateDirectory=vipd", "StateDirectory=vipd@%i"),
+    ];
+    let named = changes.iter().fold(unit, |unit, (alone, named)| unit.replace(alone, named));
+    ensure!(read("deploy/systemd/vipd@.service")? == named, "vipd@.service is not {named}");
+    Ok(())
+}
+
+/// systemd understands every line of the unit and of the drop-ins of its page, and the unit allows no more than the page says.
+#[test]
+fn systemd_understands_the_unit() -> Result<()> {
+    let lab = lab!();
+    let (unit, page) = (read("deploy/systemd/vipd.service")?, read("docs/systemd.md")?);
+    let program = vipd()?;
+    let drop_ins = [block(&page, "drop-in restart_grace")?, block(&page, "drop-in credentials")?].concat();
+    let installed = unit.replace("/usr/bin/vipd", &program.to_string_lossy()).replace("man:vipd(1) ", "") + &drop_ins;
+    let file = lab.write("vipd.service", &installed)?;
+    let analyze = |arguments: &[&str]| -> Result<String> {
+        let output = std::process::Command::new("systemd-analyze").args(arguments).arg(&file).output()?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {said}");
+        Ok(said)
+    };
+    analyze(&["security", "--offline=true", "--threshold=36"])?;
+    let complaints = analyze(&["verify", "--man=no"])?;
+    ensure!(complaints.is_empty(), "{complaints}");
+    Ok(())
+}

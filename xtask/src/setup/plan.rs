@@ -49,7 +49,7 @@ impl Subcommand {
 }
 
 /// A program that tests and demo call: its name, Debian's package, and what for.
-const TOOLS: [(&str, &str, &str); 12] = [
+const TOOLS: &[(&str, &str, &str)] = &[
     ("keepalived", "keepalived", "a peer of the interoperability tests; it is not started"),
     ("vtysh", "frr", "another peer of the interoperability tests; it is not started"),
     ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
