@@ -115,7 +115,7 @@ fn page(contact: &Contact, extent: Extent, wall: Duration) -> Page {
     let mut page = contact.snapshot.as_ref().map(|snapshot| snapshot.page(extent)).unwrap_or_default();
     match &contact.absence {
         Some(absence) => {
-            page.begin_with(&[(Tone::Bad, absence.to_string()), (Tone::Detail, known(contact).to_owned())])
+            page.begin_with(&[(Tone::Bad, absence.to_string()), (Tone::Detail, known(contact).to_owned())]);
         }
         None => page.begin_with(&[(Tone::Detail, time_of_day(wall))]),
     }
@@ -136,8 +136,7 @@ fn in_place(text: &str, height: usize) -> String {
         shown.truncate(room - 1);
         shown.push(format!("... {} more lines", lines.len() - (room - 1)));
     }
-    let body: String = shown.iter().map(|line| format!("{line}{CLEAR_LINE}\n")).collect();
-    format!("{HOME}{body}{CLEAR_BELOW}")
+    format!("{HOME}{}{CLEAR_LINE}\n{CLEAR_BELOW}", shown.join(&format!("{CLEAR_LINE}\n")))
 }
 
 #[cfg(test)]

@@ -120,7 +120,12 @@ fn show(terminal: &mut DefaultTerminal, news: &Receiver<News>, is_over: &AtomicB
                     Heed::Nothing => {}
                 },
                 // The next drawing finds the new size.
-                _ => {}
+                Input::Key(_)
+                | Input::Resize(..)
+                | Input::FocusGained
+                | Input::FocusLost
+                | Input::Mouse(_)
+                | Input::Paste(_) => {}
             }
         }
         for news in news.try_iter() {

@@ -48,7 +48,7 @@ fn draw_table(frame: &mut Frame<'_>, state: &mut State, area: Rect) {
     // The first line is its head.
     let room = usize::from(area.height.saturating_sub(1));
     let position = state.position.min(table.len().saturating_sub(room));
-    frame.render_widget(table.from_row(position), area);
+    frame.render_widget(table.starting_at(position), area);
     state.position = position;
 }
 
@@ -124,7 +124,7 @@ fn last_events(state: &State) -> Text<'static> {
         Line::from(format!("{} {} {change}: {}", event_time(event), event.subject, event.reason))
     });
     let head = Line::from("LAST EVENTS").bold();
-    Text::from_iter([head].into_iter().chain(lines))
+    [head].into_iter().chain(lines).collect()
 }
 
 /// How a state looks.

@@ -17,27 +17,27 @@ use crate::observe::{CheckStatus, PeerStatus, RouterStatus, event::Event, text::
 const NAME_MIN: usize = 14;
 
 /// The rows of a table, and how it looks.
-pub(super) struct Rows {
+pub(super) struct Columns {
     head: &'static [&'static str],
     widths: Vec<Constraint>,
     rows: Vec<Row<'static>>,
     first: usize,
 }
 
-impl Rows {
+impl Columns {
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The same table from its row `first` on.
-    pub(super) const fn from_row(mut self, first: usize) -> Self {
+    pub(super) const fn starting_at(mut self, first: usize) -> Self {
         self.first = first;
         self
     }
 }
 
-impl Widget for Rows {
+impl Widget for Columns {
     fn render(self, area: Rect, buffer: &mut Buffer) {
         let rows = self.rows.into_iter().skip(self.first);
         let head = Row::new(self.head.iter().copied()).style(Style::new().bold());
@@ -46,7 +46,7 @@ impl Widget for Rows {
 }
 
 /// The table that is chosen.
-pub(super) fn table(state: &State) -> Rows {
+pub(super) fn table(state: &State) -> Columns {
     match state.view {
         View::Routers => routers(state),
         View::Peers => peers(state),
@@ -57,17 +57,17 @@ pub(super) fn table(state: &State) -> Rows {
 }
 
 /// A table whose first column is as wide as its names, and whose others are as wide as given; the last has the rest.
-fn rows(head: &'static [&'static str], names: usize, others: &[u16], rows: Vec<Row<'static>>) -> Rows {
+fn rows(head: &'static [&'static str], names: usize, others: &[u16], rows: Vec<Row<'static>>) -> Columns {
     let first = Constraint::Length(u16::try_from(names.max(NAME_MIN)).unwrap_or(u16::MAX));
     let others = others.iter().copied().map(Constraint::Length);
-    Rows { head, widths: [first].into_iter().chain(others).chain([Constraint::Fill(1)]).collect(), rows, first: 0 }
+    Columns { head, widths: [first].into_iter().chain(others).chain([Constraint::Fill(1)]).collect(), rows, first: 0 }
 }
 
 fn longest<'n>(names: impl IntoIterator<Item = &'n str>) -> usize {
     names.into_iter().map(|name| name.chars().count()).max().unwrap_or(0)
 }
 
-fn routers(state: &State) -> Rows {
+fn routers(state: &State) -> Columns {
     let routers = state.routers();
     let row = |router: &&RouterStatus| {
         let adverts = state.rates.of(router);
@@ -92,7 +92,7 @@ fn routers(state: &State) -> Rows {
     rows(head, names, &[4, 6, 10, 10, 8, 6, 6], routers.iter().map(row).collect())
 }
 
-fn peers(state: &State) -> Rows {
+fn peers(state: &State) -> Columns {
     let routers = state.routers();
     let row = |(router, peer): (&RouterStatus, &PeerStatus)| {
         let or_never = |text: Option<String>| text.unwrap_or_else(|| "never".to_owned());
@@ -119,7 +119,7 @@ fn peers(state: &State) -> Rows {
     rows(head, width, &[node_width, 12, 8, 10, 10], pairs.map(row).collect())
 }
 
-fn checks(state: &State) -> Rows {
+fn checks(state: &State) -> Columns {
     let checks: Vec<_> = state.contact.snapshot.iter().flat_map(|known| &known.checks).collect();
     let row = |check: &&CheckStatus| {
         let style = match check.state.as_str() {
@@ -144,7 +144,7 @@ fn checks(state: &State) -> Rows {
     rows(head, names, &[10, 8, 12, 10, 8], checks.iter().map(row).collect())
 }
 
-fn rejects(state: &State) -> Rows {
+fn rejects(state: &State) -> Columns {
     let mut refused: Vec<_> = state.rates.refused.iter().collect();
     refused.sort_by(|(_, one), (_, other)| other.rate.total_cmp(&one.rate).then(other.total.cmp(&one.total)));
     let names = longest(refused.iter().map(|(reason, _)| reason.as_str()));
@@ -160,7 +160,7 @@ fn rejects(state: &State) -> Rows {
     rows(&["REASON", "PER SECOND", "SINCE THE START"], names, &[12], refused.iter().map(row).collect())
 }
 
-fn events(state: &State) -> Rows {
+fn events(state: &State) -> Columns {
     let row = |event: &Event| {
         Row::new([
             Cell::from(event_time(event)),

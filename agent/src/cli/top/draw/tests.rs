@@ -117,11 +117,11 @@ fn what_is_wrong_is_said_until_there_is_no_room() {
 fn an_agent_that_is_away_is_shown_as_it_was() {
     let mut state = State::default();
     assert_eq!(screen(&mut state, 80, 10)[..2], ["vipd top   01:02:03 UTC", "the agent is asked"]);
-    state.look(Err(anyhow!("no socket")), Duration::from_secs(60), Duration::ZERO);
+    state.look(Err(anyhow!("no socket")), Duration::from_mins(1), Duration::ZERO);
     let away = "AWAY the agent has not answered since 00:01:00 UTC: no socket";
     assert_eq!(screen(&mut state, 80, 10)[..2], ["vipd top   01:02:03 UTC", away]);
     state.look(Ok(snapshot()), Duration::from_secs(61), Duration::ZERO);
-    state.look(Err(anyhow!("no socket")), Duration::from_secs(60), Duration::ZERO);
+    state.look(Err(anyhow!("no socket")), Duration::from_mins(1), Duration::ZERO);
     let said = screen(&mut state, 80, 10);
     assert_eq!(said[2], away);
     assert!(said[5].starts_with("web-a ") && said[5].contains(" Active "), "{said:?}");
