@@ -5,8 +5,11 @@ mod check;
 pub mod control;
 pub mod event;
 mod hetzner;
+pub mod history;
 pub mod journal;
+pub mod metrics;
 pub mod notify;
+pub mod overview;
 pub mod stream;
 pub mod text;
 
@@ -20,6 +23,7 @@ pub use self::{
     alarm::{Alarm, AlarmKind},
     check::{CheckStatus, ContributionStatus, EffectStatus},
     hetzner::{HetznerStatus, RoutingState},
+    history::{Distribution, History},
 };
 use crate::{authentication::Authentication, clock};
 
@@ -40,6 +44,12 @@ pub struct Snapshot {
     pub supervisor: Option<u32>,
     /// What becomes of bad adverts: `enforce` or `observe`.
     pub guard: String,
+    /// Whether something keeps this host's clock right.
+    pub clock_synchronised: bool,
+    /// The configuration that holds.
+    pub configuration: ConfigurationStatus,
+    /// How often the kernel had more news of interfaces than were taken in, so that everything was read again.
+    pub netlink_resyncs: u64,
     /// How adverts are authenticated; `None` where they are not.
     pub authentication: Option<AuthenticationStatus>,
     /// How late this node's regular adverts were sent.
@@ -60,6 +70,17 @@ pub struct Snapshot {
     pub virtual_routers: Vec<RouterStatus>,
     /// The groups of virtual routers that move together.
     pub groups: Vec<GroupStatus>,
+}
+
+/// The configuration that holds, and what became of the last attempt to read another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationStatus {
+    /// Tells the file from others: the first 64 bits of its SHA-256, in hexadecimal digits.
+    pub fingerprint: String,
+    /// When it was taken over, in seconds since 1970.
+    pub loaded_at: u64,
+    /// Whether the last attempt to read the file again went well.
+    pub reload_successful: bool,
 }
 
 /// How adverts are authenticated.
@@ -93,7 +114,7 @@ pub struct TargetStatus {
 }
 
 /// How late regular adverts were sent, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatenessStatus {
     /// How many were sent.
     pub adverts: u64,
@@ -103,6 +124,8 @@ pub struct LatenessStatus {
     pub p99_us: u64,
     /// None was later than this, in microseconds.
     pub max_us: u64,
+    /// All of them, those that the programs before in this process have sent included.
+    pub distribution: Distribution,
 }
 
 /// What people see of the authentication.
@@ -127,6 +150,8 @@ pub struct InterfaceStatus {
     pub attach: String,
     /// Why a better mode could not be had.
     pub attach_reason: Option<String>,
+    /// Whether adverts are heard at all.
+    pub heard: bool,
     /// VRRP that belongs to no virtual router of ours.
     pub not_configured: u64,
 }
@@ -156,6 +181,10 @@ pub struct RouterStatus {
     pub priority: u8,
     /// Its priority by the configuration.
     pub configured_priority: u8,
+    /// How many nodes take part, this one included.
+    pub nodes: usize,
+    /// The others, as far as the configuration says how their adverts are known.
+    pub peers: Vec<PeerStatus>,
     /// The checks that it goes by.
     pub checks: Vec<ContributionStatus>,
     /// The address that adverts come from: the one that the configuration gives, or the interface's link-local one;
@@ -180,8 +209,23 @@ pub struct RouterStatus {
     pub fence: FenceStatus,
     /// What the agent has counted.
     pub tally: Tally,
+    /// What it has gone through.
+    pub history: History,
+    /// Who judges its adverts: `kernel`, or `socket` where that is the agent.
+    pub judged_by: String,
     /// What the guard has counted, by verdict; what is zero is left out.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// Another node of a virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub node: String,
+    /// How long ago its last good advert came, in milliseconds; `None` where none has. A Backup sends none.
+    pub last_advert_ms: Option<u64>,
+    /// Good adverts so far.
+    pub adverts: u64,
 }
 
 /// Virtual routers that move together.
@@ -236,10 +280,16 @@ pub struct Tally {
     pub transitions: u64,
     /// Adverts sent.
     pub adverts_sent: u64,
+    /// Of these, those of Priority 0: this node was leaving.
+    #[serde(default)]
+    pub priority_zero_sent: u64,
     /// Adverts that could not be sent.
     pub adverts_unsent: u64,
     /// Adverts heard and accepted.
     pub adverts_received: u64,
+    /// Of these, those of Priority 0: another router was leaving.
+    #[serde(default)]
+    pub priority_zero_received: u64,
     /// Adverts that the guard admitted and the agent refused: a wrong checksum, most of all.
     pub adverts_refused: u64,
     /// Adverts with another list of addresses than ours.
@@ -270,6 +320,12 @@ pub fn named(counters: &Counters) -> BTreeMap<String, u64> {
         .filter(|&(_, count)| count > 0)
         .map(|(name, count)| (name.to_owned(), count))
         .collect()
+}
+
+/// Whole microseconds.
+#[must_use]
+pub fn microseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Whole milliseconds.

@@ -25,8 +25,8 @@ impl fmt::Display for Snapshot {
         if let Some(authentication) = &self.authentication {
             write_authentication(f, authentication)?;
         }
-        let LatenessStatus { adverts, p50_us, p99_us, max_us } = self.send_lateness;
-        if adverts > 0 {
+        let LatenessStatus { adverts, p50_us, p99_us, max_us, .. } = &self.send_lateness;
+        if *adverts > 0 {
             writeln!(
                 f,
                 "{adverts} adverts sent late by {p50_us} µs (half of them), {p99_us} µs (99%), {max_us} µs (all)"

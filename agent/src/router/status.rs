@@ -10,9 +10,10 @@ use vrrp_wire::abi::{Peer, PeerKey, Verdict, address_from_bytes};
 
 use super::VirtualRouter;
 use crate::{
-    config::{Fence, OwnAddress},
+    config::{self, Fence, OwnAddress},
+    datapath::Datapath,
     desk::Desk,
-    observe::{Alarm, AlarmKind, FenceStatus, RouterStatus, milliseconds, named},
+    observe::{Alarm, AlarmKind, FenceStatus, History, PeerStatus, RouterStatus, microseconds, milliseconds, named},
 };
 
 /// How long after a peer was last heard what was odd about it is still an alarm, in nanoseconds: ten minutes.
@@ -88,6 +89,8 @@ impl VirtualRouter {
             reason: self.reason(),
             since_ms: milliseconds(now.since(self.since(now))),
             version: self.config.version.number(),
+            nodes: self.config.nodes,
+            peers: self.config.peers.iter().map(|peer| self.peer_status(peer, datapath, now)).collect(),
             priority: self.election.parameters().priority.get(),
             configured_priority: self.config.priority.get(),
             checks: self.contributions(&desk.checks),
@@ -106,8 +109,29 @@ impl VirtualRouter {
                 (Fence::Auto, Some(fence)) => FenceStatus::Ready { closings: fence.closings },
             },
             tally: self.tally,
+            history: self.history(datapath),
+            judged_by: datapath.judge(self.key.ifindex).to_owned(),
             counters: named(&datapath.counters(&self.key)),
         }
+    }
+
+    fn peer_status(&self, peer: &config::Peer, datapath: &Datapath, now: Instant) -> PeerStatus {
+        let known = datapath.peer(&self.peer_key(peer)).unwrap_or_default();
+        let last_good = (known.last_good_ns != 0).then(|| Instant::from_nanos(known.last_good_ns));
+        PeerStatus {
+            node: peer.node.clone(),
+            last_advert_ms: last_good.map(|at| milliseconds(now.since(at))),
+            adverts: known.adverts.into(),
+        }
+    }
+
+    /// What it has gone through; a takeover is confirmed before that has been looked at.
+    fn history(&self, datapath: &Datapath) -> History {
+        let mut history = self.history.clone();
+        if let Some(after) = self.takeover_confirmed(datapath) {
+            history.takeover.confirmed_us = Some(microseconds(after));
+        }
+        history
     }
 
     /// What people should know of before it bites.
