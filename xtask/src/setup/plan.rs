@@ -26,11 +26,13 @@ const WHY_CXX: &str = "libFuzzer is C++";
 const WHY_FUZZER: &str = "builds and runs fuzz targets; from crates.io, a minute or two";
 
 /// A program that tests and demo call: its name, Debian's package, and what for.
-const TOOLS: [(&str, &str, &str); 10] = [
+const TOOLS: [(&str, &str, &str); 12] = [
     ("keepalived", "keepalived", "a peer of the interoperability tests; it is not started"),
     ("vtysh", "frr", "another peer of the interoperability tests; it is not started"),
     ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
     ("nginx", "nginx", "the ingress of tests of health checks; it is not started"),
+    ("promtool", "prometheus", "scrapes agents and tries the alert rules in tests; it is not started"),
+    ("prometheus-alertmanager", "prometheus-alertmanager", "hears the alerts in tests; it is not started"),
     ("kubectl", "kubernetes-client", "shows that the API server of the tests is like one of Kubernetes"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
     ("nft", "nftables", "to lose frames in a lab by hand"),
