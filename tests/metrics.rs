@@ -217,6 +217,24 @@ fn who_may_read_can_change() -> Result<()> {
     Ok(())
 }
 
+/// Probes tell who lives from who takes part.
+#[test]
+fn a_node_that_waits_is_alive_and_not_ready() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { cluster: "startup_delay = \"3s\"", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 1, &config)?;
+    cluster.start(0)?;
+    let host = &cluster.nodes[0];
+    let probe = |path: &str| Ok(local(host, path, &[]).ok().map(|answer| (answer.status, answer.body)));
+    let ready = until("a probe to be answered", GENEROUS, || probe("/readyz"))?;
+    let reason = "its start is delayed (startup_delay)";
+    ensure!(ready == (503, format!("web-a/IPv4: {reason}\nweb-a/IPv6: {reason}\n")), "{ready:?}");
+    ensure!(probe("/healthz")?.is_some_and(|(status, _)| status == 200), "it does not live");
+    until("the node to be ready", GENEROUS, || Ok(probe("/readyz")?.filter(|(status, _)| *status == 200)))?;
+    ensure!(cluster.agent(0)?.status()?.all_in(&["Backup", "Active"]), "it takes no part");
+    Ok(())
+}
+
 /// A port that another program has keeps nobody from serving; it is taken as soon as it is free.
 #[test]
 fn a_port_in_use_is_waited_for() -> Result<()> {

@@ -134,8 +134,8 @@ fn what_goes_wrong_is_heard_and_nothing_else() -> Result<()> {
     cluster.start_all()?;
     let alertmanager = cluster.client.alertmanager()?;
     let prometheus = prometheus(&lab, &cluster)?;
-    let start = now()?;
     wait_for(&prometheus, "all agents to be scraped", "count(up{job=\"vipd\"} == 1) == 3")?;
+    let start = now()?;
     // The rules about increases need something to compare with.
     wait_for(&prometheus, "some scrapes", "min(count_over_time(vipd_drained[1m])) > 8")?;
 
@@ -172,6 +172,11 @@ fn what_goes_wrong_is_heard_and_nothing_else() -> Result<()> {
     }
     fired(&prometheus, &["VipdAdvertsRejected", "VipdAgentDown", "VipdFenceClosed"])?;
     if let Some(file) = env::var_os(PICTURE) {
+        wait_for(
+            &prometheus,
+            "n1 to have served for a while",
+            &format!("count_over_time(({})[10s:1s]) >= 10", active("n1")),
+        )?;
         drawing::draw(&prometheus, start, now()?, Path::new(&file))?;
     }
     Ok(())

@@ -40,17 +40,17 @@ const PANELS: [Panel; 4] = [
     },
     Panel {
         title: "Changes of state",
-        query: "sum by (node) (increase(vipd_transitions_total{family=\"IPv4\"}[10s]) \
-                * on (job, instance) group_left (node) vipd_node_info)",
+        query: "sum by (node) (clamp_min(vipd_transitions_total - (vipd_transitions_total offset 5s \
+                or vipd_transitions_total * 0), 0) * on (job, instance) group_left (node) vipd_node_info)",
         names: &["node"],
-        form: Form::Line("in 10 s"),
+        form: Form::Line("in 5 s"),
     },
     Panel {
         title: "Rejected adverts by reason",
-        query: "sum by (node, reason) (rate(vipd_adverts_rejected_total[10s]) \
-                * on (job, instance) group_left (node) vipd_node_info)",
+        query: "sum by (node, reason) (clamp_min(vipd_adverts_rejected_total - (vipd_adverts_rejected_total offset 5s \
+                or vipd_adverts_rejected_total * 0), 0) * on (job, instance) group_left (node) vipd_node_info)",
         names: &["node", "reason"],
-        form: Form::Line("a second"),
+        form: Form::Line("in 5 s"),
     },
     Panel {
         title: "How late adverts are sent: 99 of 100",

@@ -331,6 +331,14 @@ nodes = ["n2", "n1"]
                 "+ notify pipe: new\n2 virtual routers are not touched",
             ),
             (
+                &[("[[node]]", "[metrics]\nlisten = [\"[::1]:9650\", \"127.0.0.1:9651\"]\n[[node]]")],
+                "~ [metrics]: served at [::1]:9650, 127.0.0.1:9651\n2 virtual routers are not touched",
+            ),
+            (
+                &[("[[node]]", "[metrics]\nlisten = \"off\"\n[[node]]")],
+                "~ [metrics]: served no more\n2 virtual routers are not touched",
+            ),
+            (
                 &[("\"ingress\"", "\"egress\"")],
                 "~ [cluster] name: ingress -> egress\n2 virtual routers are not touched",
             ),
