@@ -1,10 +1,14 @@
 //! What the documents say is true of the program.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::CommandFactory;
-use harness::{lab, vipd};
+use harness::{Lab, lab, vipd};
 use vipd::{cli::Cli, observe::event::Event};
 use vrrp_wire::abi::Verdict;
 
@@ -25,8 +29,7 @@ fn block<'a>(text: &'a str, name: &str) -> Result<&'a str> {
 fn the_configuration_in_the_readme_is_correct() -> Result<()> {
     let lab = lab!();
     let file = lab.write("readme.toml", block(&read("README.md")?, "config")?)?;
-    let output =
-        std::process::Command::new(vipd()?).arg("check").arg("--config").arg(file).args(["--node", "n1"]).output()?;
+    let output = Command::new(vipd()?).arg("check").arg("--config").arg(file).args(["--node", "n1"]).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     ensure!(said.contains("takes part in 2 virtual routers"), "{said}");
@@ -45,12 +48,7 @@ fn the_configurations_in_the_pages_are_correct() -> Result<()> {
     ensure!(shown == blocks.len() && shown >= 3, "{} of {shown} configurations can be checked", blocks.len());
     for (block, node) in blocks.into_iter().flat_map(|block| [(block, "n1"), (block, "n2")]) {
         let file = lab.write("protocol.toml", block)?;
-        let output = std::process::Command::new(vipd()?)
-            .arg("check")
-            .arg("--config")
-            .arg(file)
-            .args(["--node", node])
-            .output()?;
+        let output = Command::new(vipd()?).arg("check").arg("--config").arg(file).args(["--node", node]).output()?;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         ensure!(output.status.success() && !said.contains("warning"), "{said}\n{block}");
     }
@@ -82,6 +80,106 @@ fn the_event_in_the_notifications_page_is_one() -> Result<()> {
     let event: Event = serde_json::from_str(block(&page, "event")?)?;
     let values = |text: &str| serde_json::from_str::<serde_json::Value>(text);
     ensure!(values(&serde_json::to_string(&event)?)? == values(block(&page, "event")?)?, "it has more than {event:?}");
+    Ok(())
+}
+
+/// Runs `vipd` with `arguments`, and fails where it does.
+fn run(arguments: &[&str]) -> Result<Output> {
+    let output = Command::new(vipd()?).args(arguments).output()?;
+    ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output)
+}
+
+/// The files that `vipd generate WHAT` writes, by name and text.
+fn generated(lab: &Lab, what: &str) -> Result<Vec<(PathBuf, String)>> {
+    let directory = lab.write("generate", "")?.with_file_name(what);
+    run(&["generate", what, directory.to_str().context("not UTF-8")?])?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&directory)? {
+        let path = entry?.path();
+        files.push((path.clone(), fs::read_to_string(&path)?));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The pages that are made of the program are those in the repository.
+#[test]
+fn the_pages_that_are_made_of_the_program_are_up_to_date() -> Result<()> {
+    let lab = lab!();
+    for (what, folder, count) in [("schema", "docs/schema", 5), ("configuration", "docs", 1)] {
+        let files = generated(&lab, what)?;
+        ensure!(files.len() == count, "{} files of {what}", files.len());
+        for (path, text) in files {
+            let name = Path::new(folder).join(path.file_name().context("no name")?);
+            let remedy = format!("run `cargo run -p vipd -- generate {what} {folder}`");
+            ensure!(read(&name.to_string_lossy())? == text, "{} is out of date: {remedy}", name.display());
+        }
+    }
+    let schemas = fs::read_dir(format!("{}/../docs/schema", env!("CARGO_MANIFEST_DIR")))?.count();
+    ensure!(schemas == 5, "{schemas} files in docs/schema");
+    Ok(())
+}
+
+/// groff, which shows manual pages, finds nothing odd in them; each command that is not hidden has one.
+#[test]
+fn the_manual_pages_are_correct() -> Result<()> {
+    let lab = lab!();
+    let pages = generated(&lab, "man")?;
+    for (path, _) in &pages {
+        let output = Command::new("groff").args(["-man", "-ww", "-K", "utf8", "-T", "utf8"]).arg(path).output();
+        let output = output.context("failed to start groff; `cargo xtask setup` installs it")?;
+        let odd = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() && odd.is_empty(), "{}: {odd}", path.display());
+        ensure!(!output.stdout.is_empty(), "{} shows nothing", path.display());
+    }
+    let names: Vec<_> = pages.iter().filter_map(|(path, _)| path.file_name()?.to_str()).collect();
+    let shown = Cli::command().get_subcommands().filter(|command| !command.is_hide_set()).count();
+    ensure!(names.len() == shown + 2 && names.contains(&"vipd.1") && names.contains(&"vipd-top.1"), "{names:?}");
+    ensure!(!names.contains(&"vipd-generate.1"), "{names:?}");
+    let (_, page) = pages.iter().find(|(path, _)| path.ends_with("vipd.toml.5")).context("no vipd.toml.5")?;
+    ensure!(page.contains("advertisement_interval"), "{page}");
+    Ok(())
+}
+
+/// What bash would offer for the last of `words`.
+fn completed(words: &[&str]) -> Result<Vec<String>> {
+    let [before @ .., last] = words else { anyhow::bail!("nothing is typed") };
+    let previous = before.last().context("one word is typed")?;
+    let script = format!(
+        "source <(\"$VIPD\" completions bash)\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_vipd vipd '{last}' '{previous}'\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        before.len()
+    );
+    let output = Command::new("bash").args(["-c", &script]).env("VIPD", vipd()?).output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && complaint.is_empty(), "{words:?}: {complaint}");
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
+
+/// bash completes commands and options; what other shells read is there.
+#[test]
+fn shells_complete_what_is_typed() -> Result<()> {
+    let lab = lab!();
+    for (words, expected) in [
+        (&["vipd", "sta"][..], &["status"][..]),
+        (&["vipd", "status", "--wa"], &["--watch"]),
+        (&["vipd", "status", "--color", "al"], &["always"]),
+        (&["vipd", "gen"], &[]),
+    ] {
+        let offered: Vec<_> = completed(words)?.into_iter().filter(|word| !word.is_empty()).collect();
+        ensure!(offered == expected, "for {words:?} bash offers {offered:?}");
+    }
+    let toml = lab.write("a-configuration.toml", "")?;
+    let beginning = toml.with_file_name("a-conf");
+    let beginning = beginning.to_str().context("not UTF-8")?;
+    let offered = completed(&["vipd", "check", "--config", beginning])?;
+    ensure!(offered == [toml.to_str().context("not UTF-8")?], "of files bash offers {offered:?}");
+    for shell in ["zsh", "fish"] {
+        let script = String::from_utf8(run(&["completions", shell])?.stdout)?;
+        ensure!(script.contains("watch") && script.contains("undrain"), "{shell}: {script}");
+    }
     Ok(())
 }
 

@@ -36,6 +36,7 @@ use crate::{
     },
     reactor::Reactor,
     restart::Memory,
+    service,
     supervisor::keeper::Custody,
 };
 
@@ -108,8 +109,12 @@ impl Agent {
         let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb, resyncs));
         operator.routing.run(&operator.config.hetzner).await;
         operator.metrics.run(&operator.config.metrics).await;
+        service::ready();
+        let service_manager = tokio::spawn(service::keep(mailbox.clone()));
         let stop = async {
             operator.work(self.signals, ordered).await;
+            service::stopping();
+            service_manager.abort();
             // Nothing may take an address back that is about to be handed over.
             operator.routing.stop().await;
             // Nobody is told before the virtual routers are handed over.

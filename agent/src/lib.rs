@@ -34,5 +34,6 @@ pub mod restart;
 pub mod router;
 pub mod secret;
 pub mod sequence_file;
+pub mod service;
 pub mod supervisor;
 pub mod watchman;

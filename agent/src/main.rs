@@ -1,5 +1,7 @@
 //! The `vipd` program.
 
+mod journal;
+
 use std::{
     io::{self, IsTerminal},
     process::ExitCode,
@@ -7,7 +9,7 @@ use std::{
 
 use clap::Parser;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::format};
 use vipd::cli::{Cli, execute};
 
 fn main() -> ExitCode {
@@ -29,11 +31,15 @@ const LOGGED: &str = "info,kube_client=off";
 /// must not hold up an election.
 fn start_log() -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).thread_name("log").finish(io::stderr());
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("VIPD_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED)))
         .with_writer(writer)
         .with_ansi(io::stderr().is_terminal())
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    if journal::is_standard_error() {
+        log.event_format(journal::Levelled(format().without_time())).init();
+    } else {
+        log.init();
+    }
     guard
 }

@@ -31,6 +31,7 @@ use crate::{
     },
     reactor::reload::Reload,
     restart::{Memory, Successor, leave_open},
+    service,
 };
 
 /// An order, and who waits for what becomes of it: sentences for people.
@@ -130,7 +131,10 @@ impl Operator {
     }
 
     async fn carry_out(&mut self, order: &Order) -> anyhow::Result<Vec<String>> {
-        match order {
+        if *order != Order::Plan {
+            service::reloading();
+        }
+        let outcome = match order {
             Order::Reload => {
                 let outcome = self.reload().await;
                 if let Err(error) = &outcome {
@@ -144,8 +148,10 @@ impl Operator {
                 warn!("restart: this program goes on: {error:#}");
                 Err(error)
             }
-            Order::Plan => Ok(lines(&Difference::between(&self.config, &self.read()?))),
-        }
+            Order::Plan => self.read().map(|new| lines(&Difference::between(&self.config, &new))).map_err(Into::into),
+        };
+        service::ready();
+        outcome
     }
 
     fn read(&self) -> Result<Config, ConfigError> {

@@ -47,7 +47,8 @@ fn command(options: &Options) -> Command {
     cargo
 }
 
-fn path(options: &Options) -> Result<PathBuf> {
+/// Where `vipd` is when it is built.
+pub(crate) fn path(options: &Options) -> Result<PathBuf> {
     Ok(target_folder()?.join(if options.release { "release" } else { "debug" }).join("vipd"))
 }
 

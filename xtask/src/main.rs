@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod dist;
 mod fuzz;
 mod interop;
 mod kernels;
@@ -53,6 +54,8 @@ enum Command {
     Demo(demo::Options),
     /// Measure the outage that a client sees when the port of the Active goes down, or what the guard costs (needs root).
     Bench(bench::Options),
+    /// Make the Debian package.
+    Dist(dist::Options),
     /// Simulate LANs of virtual routers, with every fault, in virtual time: 100,000 seeds, or the story of one.
     Simulate(simulate::Options),
     /// Check every history of three virtual routers up to a bound.
@@ -89,6 +92,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Interop(options) => interop::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Bench(options) => bench::run(options),
+        Command::Dist(options) => dist::run(options),
         Command::Simulate(options) => simulate::run("vipd-simulate", options),
         Command::Model(options) => simulate::run("vipd-model", options),
         Command::Fuzz(options) => fuzz::run(options),

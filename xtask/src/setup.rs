@@ -30,6 +30,8 @@ pub(crate) enum Needs {
     Toolchain,
     /// Run the privileged tests or the demo as well.
     Everything,
+    /// Make packages.
+    Packaging,
     /// Search by libFuzzer for inputs that break something.
     Fuzzing,
 }

@@ -10,7 +10,10 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
-use super::{Cli, Command, ConfigArgs, events::events, keygen::keygen, rejects::rejects, speakers::speakers};
+use super::{
+    Cli, Command, ConfigArgs, completions::completions, events::events, generate::generate, keygen::keygen,
+    rejects::rejects, speakers::speakers, status::status, top,
+};
 use crate::{
     config::{Attach, Config, ConfigError, Identity},
     daemon::{self, Origin},
@@ -36,7 +39,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Restart { instance } => restart(&instance.get()),
         Command::Rehearse { config, instance } => rehearse(&config, &instance.get()),
         Command::Reload { instance } => order(&Request::Reload {}, &instance.get()),
-        Command::Status { json, instance } => status(json, &instance.get()),
+        Command::Status { args, instance } => status(&args, &instance.get()),
+        Command::Top { every, instance } => top::run(&instance.get(), every),
         Command::Explain { router, json, instance } => explain(router, json, &instance.get()),
         Command::Events { since, json, instance } => Err(events(since, json, &instance.get())),
         Command::Transfer { router, to, instance } => order(&Request::Transfer { router, to }, &instance.get()),
@@ -51,6 +55,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Detach { instance } => detach(&instance.get()),
+        Command::Completions { shell } => completions(shell),
+        Command::Generate { what, directory } => generate(what, &directory),
     }
 }
 
@@ -98,18 +104,6 @@ fn rehearse(args: &ConfigArgs, instance: &Instance) -> anyhow::Result<ExitCode> 
         Ok(_) => object::rehearse(&instance.pin_dir()).map(|()| ExitCode::SUCCESS),
         Err(error) => refuse(error),
     }
-}
-
-fn status(json: bool, instance: &Instance) -> anyhow::Result<ExitCode> {
-    let snapshot = control::ask_status(&instance.socket())?;
-    let mut out = io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, &snapshot)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{snapshot}")?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn restart(instance: &Instance) -> anyhow::Result<ExitCode> {

@@ -1,18 +1,28 @@
 //! The command line: what may be typed, and nothing else.
 
 mod commands;
+mod completions;
+mod contact;
 mod events;
+mod generate;
 mod keygen;
+mod manual;
 mod rejects;
+pub mod schema;
 mod speakers;
+mod status;
+mod top;
 
-use std::{os::fd::RawFd, path::PathBuf};
+use std::{os::fd::RawFd, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 
 use crate::instance::Instance;
 
 pub use commands::execute;
+pub use generate::Document;
+pub use status::StatusArgs;
 
 /// Keeps virtual IP addresses on a live node (VRRPv3, RFC 9568), with adverts judged in the kernel by XDP.
 #[derive(Debug, Parser)]
@@ -74,11 +84,20 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
-    /// Show the state of each virtual router.
+    /// Show what is wrong, and the state of each virtual router.
     Status {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        /// How to show it.
+        #[command(flatten)]
+        args: StatusArgs,
+        /// Which agent.
+        #[command(flatten)]
+        instance: InstanceArg,
+    },
+    /// Watch virtual routers, peers, checks, rejected frames and events on the whole terminal, as they change.
+    Top {
+        /// Time between two looks, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = status::seconds)]
+        every: Duration,
         /// Which agent.
         #[command(flatten)]
         instance: InstanceArg,
@@ -155,7 +174,7 @@ pub enum Command {
     /// Make a key for [auth]: print it, or put it into a new file.
     Keygen {
         /// A file to make, which only its owner can read.
-        #[arg(long, short, value_name = "FILE")]
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
     },
     /// Hand over what an agent that was killed has left, and remove its addresses; for ExecStopPost of its service.
@@ -179,13 +198,27 @@ pub enum Command {
         #[command(flatten)]
         instance: InstanceArg,
     },
+    /// Print what has a shell complete commands and options of vipd.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write what is made of the program itself: for packages, and for the pages in docs.
+    #[command(hide = true)]
+    Generate {
+        /// What.
+        what: Document,
+        /// Where to.
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
 }
 
 /// Where the configuration is, and which node of it this machine is.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The cluster's configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/vipd/vipd.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/vipd/vipd.toml", value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
     /// Which node of the configuration this is; else the host name decides, else whose address is ours.
     #[arg(long, value_name = "NAME", env = "VIPD_NODE")]
@@ -196,7 +229,7 @@ pub struct ConfigArgs {
 #[derive(Debug, Args)]
 pub struct RejectsArgs {
     /// Write them into a capture file (pcapng) for tcpdump and Wireshark, the reason in a comment; `-`: standard output.
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json", value_hint = ValueHint::FilePath)]
     pub pcap: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]

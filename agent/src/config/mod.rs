@@ -16,6 +16,7 @@ mod host;
 mod key_files;
 pub mod metrics;
 pub mod notify;
+pub mod reference;
 mod table;
 mod value;
 

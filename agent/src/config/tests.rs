@@ -13,6 +13,7 @@ mod manner;
 mod metrics;
 mod mistakes;
 mod notify;
+mod reference;
 mod senders;
 mod values;
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vrrp_wire::{
     abi::{REJECT_LEN, Reject, address_from_bytes},
@@ -17,14 +18,14 @@ use super::{
 };
 
 /// What `vipd rejects` shows.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Rejects {
     /// The frames, the newest last.
     pub rejects: Vec<RejectRow>,
 }
 
 /// A bad frame. What cannot be read in its kept beginning is `None`.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RejectRow {
     /// When it came, by RFC 3339 in UTC, as the wall clock shows at present.
     pub at: String,

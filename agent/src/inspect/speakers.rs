@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, fmt, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vrrp_wire::{
     Family, MacAddr,
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// What `vipd speakers` shows.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Speakers {
     /// Everybody who was heard, ours or not.
     pub speakers: Vec<SpeakerRow>,
@@ -24,7 +25,7 @@ pub struct Speakers {
 }
 
 /// A speaker of VRRP or CARP, and what it last said.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct SpeakerRow {
     /// Interface that its adverts come to.
     pub interface: String,
@@ -120,7 +121,7 @@ impl SpeakerRow {
 }
 
 /// A stranger's claim.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClaimRow {
     /// The virtual address.
     pub address: IpAddr,

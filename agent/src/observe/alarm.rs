@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp::{Family, Instant, MacAddr};
 use vrrp_wire::abi::{Claim, ClaimKey, address_from_bytes};
@@ -9,7 +10,7 @@ use vrrp_wire::abi::{Claim, ClaimKey, address_from_bytes};
 use super::milliseconds;
 
 /// One thing that is amiss.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alarm {
     /// What kind of thing.
     pub kind: AlarmKind,
@@ -22,7 +23,7 @@ pub struct Alarm {
 }
 
 /// What kind of thing is amiss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
     /// A known peer is heard and fails authentication: both may be Active soon. RFC 9568 §9.

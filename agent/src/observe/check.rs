@@ -2,18 +2,20 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::span;
 
 /// A check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckStatus {
     /// Its name.
     pub name: String,
     /// What it looks at.
     pub subject: String,
     /// `passing`, `failing`, `value`, or `unknown` before its first result.
+    #[schemars(extend("enum" = ["passing", "failing", "value", "unknown"]))]
     pub state: String,
     /// The value, where it has one.
     pub value: Option<i32>,
@@ -40,18 +42,18 @@ pub struct CheckStatus {
 }
 
 /// What a check does to a virtual router.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContributionStatus {
     /// Its name.
     pub check: String,
-    /// Its state, as in [`CheckStatus::state`].
+    /// Its state: `passing`, `failing`, `value`, or `unknown` before its first result.
     pub state: String,
     /// What that does.
     pub effect: EffectStatus,
 }
 
 /// What the state of a check does to a virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum EffectStatus {
     /// It adds so much to the priority.

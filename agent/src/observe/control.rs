@@ -41,6 +41,8 @@ const CLIENTS_MAX: usize = 16;
 /// How long a client may take for a request, and for reading the answer; and another router for a takeover.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How much longer a client waits than the agent, which then says why there is no answer.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long an order may take.
 const ORDER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -92,6 +94,21 @@ pub struct Service {
     pub drained: PathBuf,
     /// Who follows what happens.
     pub streams: Streams,
+}
+
+impl Request {
+    /// How long the agent may take for an answer.
+    const fn patience(&self) -> Duration {
+        match self {
+            Self::Status {} | Self::Explain { .. } | Self::Events { .. } => PATIENCE,
+            Self::Transfer { .. }
+            | Self::Drain {}
+            | Self::Undrain {}
+            | Self::Reload {}
+            | Self::Plan {}
+            | Self::Restart {} => ORDER_PATIENCE.saturating_add(PATIENCE),
+        }
+    }
 }
 
 /// What the agent answers.
@@ -300,7 +317,7 @@ fn unexpected(answer: Answer) -> anyhow::Error {
 fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
     let mut stream = BlockingStream::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
-    stream.set_read_timeout(Some(PATIENCE + ORDER_PATIENCE))?;
+    stream.set_read_timeout(Some(request.patience() + GRACE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');

@@ -2,17 +2,19 @@
 
 use std::{fmt, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use vrrp::election::{Cause, Reason, StateName};
 
 /// A change of state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Counts the events of a [journal](super::journal::Journal), from 1 on.
+    /// Counts the events that one run of the agent has told of, from 1 on.
     pub sequence: u64,
     /// When, by the wall clock.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub time: OffsetDateTime,
     /// Name of the cluster.
     pub cluster: String,
@@ -36,7 +38,7 @@ pub struct Event {
 }
 
 /// What changes its state.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Subject {
     /// A virtual router of one family.
@@ -44,6 +46,7 @@ pub enum Subject {
         /// Name in the configuration, which both families share.
         name: String,
         /// `IPv4` or `IPv6`.
+        #[schemars(extend("enum" = ["IPv4", "IPv6"]))]
         family: String,
         /// VRID.
         vrid: u8,
@@ -77,7 +80,7 @@ impl fmt::Display for Subject {
 }
 
 /// A state, or the end of all states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Condition {
     /// Not taking part yet.
     Initialize,
@@ -130,7 +133,7 @@ impl fmt::Display for Condition {
 }
 
 /// How bad a change is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// As it should be.
@@ -155,7 +158,7 @@ impl Severity {
 }
 
 /// Why a state changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CauseData {
     /// One word: `active_silent`, `better_router`, `link` and so on.
     pub kind: String,

@@ -2,16 +2,18 @@
 
 use std::{fmt, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Alarm, AlarmKind, text::span};
 
 /// An address that Hetzner is to route to this node while it is Active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HetznerStatus {
     /// Its name in the configuration.
     pub name: String,
     /// `failover_ip`, `floating_ip` or `alias_ip`.
+    #[schemars(extend("enum" = ["failover_ip", "floating_ip", "alias_ip"]))]
     pub kind: String,
     /// The address.
     pub address: IpAddr,
@@ -34,7 +36,7 @@ pub struct HetznerStatus {
 }
 
 /// Where an address is routed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoutingState {
     /// This node is not Active: nobody looks.

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a virtual router has gone through since the agent was started; `vipd restart` is no start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// Changes of state.
     pub transitions: Vec<TransitionCount>,
@@ -18,7 +19,7 @@ pub struct History {
 }
 
 /// Changes of state of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransitionCount {
     /// The state before.
     pub from: String,
@@ -31,7 +32,7 @@ pub struct TransitionCount {
 }
 
 /// How long the parts of a takeover took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Takeover {
     /// From the last advert of another router until this node was Active, in microseconds; `None` where none had been heard.
     pub silent_us: Option<u64>,
@@ -43,7 +44,7 @@ pub struct Takeover {
 }
 
 /// Spans of time, sorted into buckets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Distribution {
     /// The buckets, shortest first.
     pub buckets: Vec<Bucket>,
@@ -54,7 +55,7 @@ pub struct Distribution {
 }
 
 /// Spans of about one length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bucket {
     /// The longest span that belongs here, in microseconds.
     pub up_to_us: u64,

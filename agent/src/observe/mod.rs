@@ -10,11 +10,16 @@ pub mod journal;
 pub mod metrics;
 pub mod notify;
 pub mod overview;
+mod peer;
 pub mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;
+mod trouble;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_wire::abi::{Counters, Verdict};
 
@@ -24,11 +29,13 @@ pub use self::{
     check::{CheckStatus, ContributionStatus, EffectStatus},
     hetzner::{HetznerStatus, RoutingState},
     history::{Distribution, History},
+    peer::PeerStatus,
+    trouble::Trouble,
 };
 use crate::{authentication::Authentication, clock};
 
 /// Everything that `vipd status` shows, at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// Version of the agent.
     pub version: String,
@@ -43,12 +50,16 @@ pub struct Snapshot {
     /// Process id of its supervisor; `None` where there is none.
     pub supervisor: Option<u32>,
     /// What becomes of bad adverts: `enforce` or `observe`.
+    #[schemars(extend("enum" = ["enforce", "observe"]))]
     pub guard: String,
     /// Whether something keeps this host's clock right.
+    #[serde(default)]
     pub clock_synchronised: bool,
     /// The configuration that holds.
+    #[serde(default)]
     pub configuration: ConfigurationStatus,
     /// How often the kernel had more news of interfaces than were taken in, so that everything was read again.
+    #[serde(default)]
     pub netlink_resyncs: u64,
     /// How adverts are authenticated; `None` where they are not.
     pub authentication: Option<AuthenticationStatus>,
@@ -73,7 +84,7 @@ pub struct Snapshot {
 }
 
 /// The configuration that holds, and what became of the last attempt to read another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigurationStatus {
     /// Tells the file from others: the first 64 bits of its SHA-256, in hexadecimal digits.
     pub fingerprint: String,
@@ -84,9 +95,10 @@ pub struct ConfigurationStatus {
 }
 
 /// How adverts are authenticated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthenticationStatus {
     /// `receive-only`, `permissive` or `enforce`.
+    #[schemars(extend("enum" = ["receive-only", "permissive", "enforce"]))]
     pub mode: String,
     /// The key that signs.
     pub active_key: Option<u8>,
@@ -97,11 +109,12 @@ pub struct AuthenticationStatus {
 }
 
 /// Somebody who is told of changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetStatus {
     /// Its name.
     pub name: String,
     /// How it is told: `exec`, `fifo`, `webhook` or `mail`.
+    #[schemars(extend("enum" = ["exec", "fifo", "webhook", "mail"]))]
     pub kind: String,
     /// Events that it was told.
     pub delivered: u64,
@@ -114,7 +127,7 @@ pub struct TargetStatus {
 }
 
 /// How late regular adverts were sent, since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatenessStatus {
     /// How many were sent.
     pub adverts: u64,
@@ -125,6 +138,7 @@ pub struct LatenessStatus {
     /// None was later than this, in microseconds.
     pub max_us: u64,
     /// All of them, those that the programs before in this process have sent included.
+    #[serde(default)]
     pub distribution: Distribution,
 }
 
@@ -140,36 +154,40 @@ pub fn authentication_status(authentication: &Authentication) -> AuthenticationS
 }
 
 /// An interface.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
     /// Whether it is up and has carrier.
     pub up: bool,
     /// What judges adverts: `native`, `tcx`, `clsact`, `generic` or `socket`.
+    #[schemars(extend("enum" = ["native", "tcx", "clsact", "generic", "socket"]))]
     pub attach: String,
     /// Why a better mode could not be had.
     pub attach_reason: Option<String>,
     /// Whether adverts are heard at all.
+    #[serde(default)]
     pub heard: bool,
     /// VRRP that belongs to no virtual router of ours.
     pub not_configured: u64,
 }
 
 /// A virtual router.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RouterStatus {
     /// Name in the configuration.
     pub name: String,
     /// VRID.
     pub vrid: u8,
     /// `IPv4` or `IPv6`.
+    #[schemars(extend("enum" = ["IPv4", "IPv6"]))]
     pub family: String,
     /// Its interface.
     pub interface: String,
     /// The group that it moves with.
     pub group: Option<String>,
     /// `Initialize`, `Backup`, `Active` or `Fault`.
+    #[schemars(extend("enum" = ["Initialize", "Backup", "Active", "Fault"]))]
     pub state: String,
     /// Why it is in this state.
     pub reason: Option<String>,
@@ -182,9 +200,8 @@ pub struct RouterStatus {
     /// Its priority by the configuration.
     pub configured_priority: u8,
     /// How many nodes take part, this one included.
+    #[serde(default)]
     pub nodes: usize,
-    /// The others, as far as the configuration says how their adverts are known.
-    pub peers: Vec<PeerStatus>,
     /// The checks that it goes by.
     pub checks: Vec<ContributionStatus>,
     /// The address that adverts come from: the one that the configuration gives, or the interface's link-local one;
@@ -196,6 +213,9 @@ pub struct RouterStatus {
     pub last_advert_priority: Option<u8>,
     /// How long ago it came, in milliseconds.
     pub last_advert_ms: Option<u64>,
+    /// The other nodes, as far as their adverts can be told apart.
+    #[serde(default)]
+    pub peers: Vec<PeerStatus>,
     /// Time until the running timer fires, in milliseconds.
     pub timer_ms: Option<u64>,
     /// Time between our adverts, in milliseconds.
@@ -210,26 +230,17 @@ pub struct RouterStatus {
     /// What the agent has counted.
     pub tally: Tally,
     /// What it has gone through.
+    #[serde(default)]
     pub history: History,
     /// Who judges its adverts: `kernel`, or `socket` where that is the agent.
+    #[serde(default)]
     pub judged_by: String,
     /// What the guard has counted, by verdict; what is zero is left out.
     pub counters: BTreeMap<String, u64>,
 }
 
-/// Another node of a virtual router.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerStatus {
-    /// Its name.
-    pub node: String,
-    /// How long ago its last good advert came, in milliseconds; `None` where none has. A Backup sends none.
-    pub last_advert_ms: Option<u64>,
-    /// Good adverts so far.
-    pub adverts: u64,
-}
-
 /// Virtual routers that move together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupStatus {
     /// Name in the configuration; that of the entry where it is the two halves of one.
     pub name: String,
@@ -244,11 +255,12 @@ pub struct GroupStatus {
 }
 
 /// Why a virtual router is in its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// Which, as `NAME/FAMILY`.
     pub router: String,
     /// `Initialize`, `Backup`, `Active` or `Fault`.
+    #[schemars(extend("enum" = ["Initialize", "Backup", "Active", "Fault"]))]
     pub state: String,
     /// What it is in this state for, a clause each.
     pub because: Vec<String>,
@@ -257,7 +269,7 @@ pub struct Explanation {
 }
 
 /// The fence of a virtual router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum FenceStatus {
     /// Switched off, or the addresses are the host's own.
@@ -274,7 +286,7 @@ pub enum FenceStatus {
 }
 
 /// What the agent counts for a virtual router.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Changes of state.
     pub transitions: u64,

@@ -1,69 +1,182 @@
-//! `vipd status` for people.
+//! `vipd status` and `vipd explain` for people.
 
-use std::fmt::{self, Write as _};
+mod page;
 
+use std::{collections::BTreeMap, fmt};
+
+pub use self::page::{Page, Paper, Tone};
 use super::{
     AuthenticationStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus, RouterStatus,
     Snapshot, TargetStatus,
 };
 
-impl fmt::Display for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "cluster {}, node {}, vipd {} (pid {}, {}), guard {}",
-            self.cluster,
-            self.node,
-            self.version,
-            self.pid,
-            self.supervisor.map_or_else(|| "no supervisor".to_owned(), |pid| format!("supervisor {pid}")),
-            self.guard
-        )?;
-        if self.drained {
-            writeln!(f, "DRAINED: this node serves only where nobody else does; `vipd undrain` ends that")?;
-        }
-        if let Some(authentication) = &self.authentication {
-            write_authentication(f, authentication)?;
-        }
-        let LatenessStatus { adverts, p50_us, p99_us, max_us, .. } = &self.send_lateness;
-        if *adverts > 0 {
-            writeln!(
-                f,
-                "{adverts} adverts sent late by {p50_us} µs (half of them), {p99_us} µs (99%), {max_us} µs (all)"
-            )?;
-        }
-        for interface in &self.interfaces {
-            write_interface(f, interface)?;
-        }
-        for check in &self.checks {
-            writeln!(f, "{check}")?;
-        }
-        for hetzner in &self.hetzner {
-            writeln!(f, "{hetzner}")?;
-        }
-        for alarm in &self.alarms {
-            let of = alarm.router.as_ref().map_or_else(String::new, |router| format!(" {router}"));
-            writeln!(f, "ALARM {}{of}: {}", alarm.kind, alarm.what)?;
-        }
-        for target in &self.notifications {
-            write_target(f, target)?;
-        }
-        if self.events_lost > 0 {
-            writeln!(f, "{} events came too fast and were told to nobody", self.events_lost)?;
-        }
-        writeln!(f)?;
-        writeln!(
-            f,
-            "{:<16} {:>4} {:<6} {:<10} {:>8}  {:<8} WHY",
-            "VIRTUAL ROUTER", "VRID", "FAMILY", "STATE", "PRIORITY", "SINCE"
-        )?;
+/// Where there are more virtual routers than this, only what is odd is shown of them.
+const ROUTERS_MAX: usize = 20;
+/// Addresses of a virtual router that are shown until the others are only counted.
+const ADDRESSES_MAX: usize = 4;
+/// How far the details of a virtual router are indented.
+const INDENT: usize = 4;
+
+/// How much of a status is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Of many virtual routers those that are odd, and of many addresses the first.
+    Summary,
+    /// Everything.
+    All,
+}
+
+impl Snapshot {
+    /// The status for people: what is wrong, the virtual routers, everything else.
+    #[must_use]
+    pub fn page(&self, extent: Extent) -> Page {
+        let mut page = Page::default();
+        self.write_verdict(&mut page);
+        page.gap();
+        self.write_routers(&mut page, extent);
+        page.gap();
+        self.write_facts(&mut page);
+        page
+    }
+
+    /// How many virtual routers are in each state.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<&str, usize> {
+        let mut states = BTreeMap::new();
         for router in &self.virtual_routers {
-            write_router(f, router)?;
+            *states.entry(router.state.as_str()).or_insert(0) += 1;
+        }
+        states
+    }
+
+    fn write_verdict(&self, page: &mut Page) {
+        let troubles = self.troubles();
+        let verdict = match (troubles.len(), troubles.iter().any(|trouble| trouble.is_bad)) {
+            (0, _) => (Tone::Good, "nothing is wrong".to_owned()),
+            (1, is_bad) => (tone_of(is_bad), "one thing is wrong".to_owned()),
+            (count, is_bad) => (tone_of(is_bad), format!("{count} things are wrong")),
+        };
+        let states: Vec<_> = self.states().iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let who = format!("{} of cluster {}: {}; ", self.node, self.cluster, states.join(", "));
+        page.line(INDENT, [(Tone::Plain, who), verdict]);
+        for trouble in troubles {
+            let what = format!(" {}", trouble.what);
+            page.line(INDENT, [(tone_of(trouble.is_bad), trouble.word.to_owned()), (Tone::Plain, what)]);
+        }
+    }
+
+    fn write_routers(&self, page: &mut Page, extent: Extent) {
+        let is_whole = extent == Extent::All || self.virtual_routers.len() <= ROUTERS_MAX;
+        let is_shown = |router: &&RouterStatus| is_whole || self.is_odd(router);
+        let mut shown: Vec<_> = self.virtual_routers.iter().filter(is_shown).collect();
+        let usual = self.virtual_routers.len() - shown.len();
+        let mut more = 0;
+        if !is_whole {
+            shown.sort_by_key(|router| matches!(router.state.as_str(), "Active" | "Backup"));
+            more = shown.len().saturating_sub(ROUTERS_MAX);
+            shown.truncate(ROUTERS_MAX);
+        }
+        let width = shown.iter().map(|router| router.name.chars().count()).max().unwrap_or(0).max(16);
+        if !shown.is_empty() {
+            let head = format!(
+                "{:<width$} {:>4} {:<6} {:<10} {:>8}  {:<8} WHY",
+                "VIRTUAL ROUTER", "VRID", "FAMILY", "STATE", "PRIORITY", "SINCE"
+            );
+            page.line(INDENT, [(Tone::Head, head)]);
+        }
+        for router in &shown {
+            router.write(page, width, extent);
+        }
+        if more > 0 {
+            let what =
+                format!("{more} more virtual routers are odd, or have changed within a minute; --all shows them");
+            page.line(INDENT, [(Tone::Warning, what)]);
+        }
+        if usual > 0 {
+            let what =
+                format!("{usual} virtual routers have been as they should for a minute or more; --all shows them");
+            page.line(INDENT, [(Tone::Good, what)]);
         }
         for GroupStatus { name, state, since_ms, members, .. } in self.groups.iter().filter(|group| group.is_listed) {
-            writeln!(f, "group {name}: {state} for {}; {}", span(*since_ms), members.join(", "))?;
+            let members = if extent == Extent::All { members.join(", ") } else { super::trouble::list(members) };
+            let rest = format!(" for {}; {members}", span(*since_ms));
+            let pieces =
+                [(Tone::Plain, format!("group {name}: ")), (state_tone(state), state.clone()), (Tone::Plain, rest)];
+            page.line(INDENT, pieces);
         }
-        Ok(())
+    }
+
+    /// What is looked up, not looked at.
+    fn write_facts(&self, page: &mut Page) {
+        let mut fact = |text: String| page.line(INDENT, [(Tone::Plain, text)]);
+        let supervisor = self.supervisor.map_or_else(|| "no supervisor".to_owned(), |pid| format!("supervisor {pid}"));
+        fact(format!("vipd {} (pid {}, {supervisor}), guard {}", self.version, self.pid, self.guard));
+        let LatenessStatus { adverts, p50_us, p99_us, max_us, .. } = &self.send_lateness;
+        if *adverts > 0 {
+            fact(format!(
+                "{adverts} adverts sent late by {p50_us} µs (half of them), {p99_us} µs (99%), {max_us} µs (all)"
+            ));
+        }
+        self.authentication.iter().for_each(|authentication| fact(authentication.to_string()));
+        self.interfaces.iter().for_each(|interface| fact(interface.to_string()));
+        self.checks.iter().for_each(|check| fact(check.to_string()));
+        self.hetzner.iter().for_each(|hetzner| fact(hetzner.to_string()));
+        self.notifications.iter().for_each(|target| fact(target.to_string()));
+    }
+}
+
+impl RouterStatus {
+    fn write(&self, page: &mut Page, width: usize, extent: Extent) {
+        let before = format!("{:<width$} {:>4} {:<6} ", self.name, self.vrid, self.family);
+        let state = (state_tone(&self.state), format!("{:<10}", self.state));
+        let why = self.reason.as_deref().unwrap_or_default();
+        let after = format!(" {:>8}  {:<8} {why}", self.priority, span(self.since_ms));
+        page.line(INDENT, [(Tone::Plain, before), state, (Tone::Plain, after)]);
+        let details = format!("{:INDENT$}{}", "", self.details(extent).join("; "));
+        page.line(INDENT, [(Tone::Detail, details)]);
+    }
+
+    fn details(&self, extent: Extent) -> Vec<String> {
+        let count = if extent == Extent::All { self.addresses.len() } else { self.addresses.len().min(ADDRESSES_MAX) };
+        let more = self.addresses.len() - count;
+        let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let mut details = vec![format!("{}{and_more}", self.addresses[..count].join(", "))];
+        details.push(match self.own_address {
+            Some(source) => format!("adverts from {source}"),
+            None => "no address to advertise from yet".to_owned(),
+        });
+        if let (Some(from), Some(ms)) = (self.last_advert_from, self.last_advert_ms) {
+            let priority = self.last_advert_priority.unwrap_or_default();
+            details.push(format!("last heard {from} (priority {priority}) {} ago", span(ms)));
+        }
+        if let Some(ms) = self.takeover_confirmed_ms {
+            details.push(format!("takeover confirmed after {}", span(ms)));
+        }
+        if let Some(dropped) = self.counters.get("dropped").or_else(|| self.counters.get("would_drop")) {
+            details.push(format!("{dropped} bad adverts"));
+        }
+        details.push(fence(self));
+        if self.priority != self.configured_priority {
+            details.push(format!("priority {} configured", self.configured_priority));
+        }
+        if !self.checks.is_empty() {
+            let checks: Vec<_> = self.checks.iter().map(ToString::to_string).collect();
+            details.push(format!("checks: {}", checks.join(", ")));
+        }
+        details
+    }
+}
+
+const fn tone_of(is_bad: bool) -> Tone {
+    if is_bad { Tone::Bad } else { Tone::Warning }
+}
+
+fn state_tone(state: &str) -> Tone {
+    match state {
+        "Active" => Tone::Good,
+        "Fault" => Tone::Bad,
+        "Initialize" => Tone::Warning,
+        _ => Tone::Plain,
     }
 }
 
@@ -80,30 +193,36 @@ impl fmt::Display for Explanation {
     }
 }
 
-fn write_authentication(f: &mut fmt::Formatter<'_>, authentication: &AuthenticationStatus) -> fmt::Result {
-    let keys: Vec<_> = authentication.keys.iter().map(u8::to_string).collect();
-    write!(f, "authentication {}: keys {}", authentication.mode, keys.join(", "))?;
-    if let Some(active) = authentication.active_key {
-        write!(f, ", signing with {active}")?;
-    }
-    writeln!(f, ", clock {}", if authentication.clock_synchronised { "synchronised" } else { "not synchronised" })
-}
-
-fn write_interface(f: &mut fmt::Formatter<'_>, interface: &InterfaceStatus) -> fmt::Result {
-    let link = if interface.up { "up" } else { "down" };
-    write!(f, "interface {}: {link}, adverts judged by {}", interface.name, judge(&interface.attach))?;
-    match &interface.attach_reason {
-        Some(reason) => writeln!(f, " ({reason})"),
-        None => writeln!(f),
+impl fmt::Display for AuthenticationStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.keys.iter().map(u8::to_string).collect();
+        write!(f, "authentication {}: keys {}", self.mode, keys.join(", "))?;
+        if let Some(active) = self.active_key {
+            write!(f, ", signing with {active}")?;
+        }
+        write!(f, ", clock {}", if self.clock_synchronised { "synchronised" } else { "not synchronised" })
     }
 }
 
-fn write_target(f: &mut fmt::Formatter<'_>, target: &TargetStatus) -> fmt::Result {
-    let TargetStatus { name, kind, delivered, failed, waiting, last_error } = target;
-    write!(f, "notify {name} by {kind}: {delivered} told, {waiting} waiting, {failed} given up")?;
-    match last_error {
-        Some(error) => writeln!(f, "; last error: {error}"),
-        None => writeln!(f),
+impl fmt::Display for InterfaceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let link = if self.up { "up" } else { "down" };
+        write!(f, "interface {}: {link}, adverts judged by {}", self.name, judge(&self.attach))?;
+        match &self.attach_reason {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for TargetStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, kind, delivered, failed, waiting, last_error } = self;
+        write!(f, "notify {name} by {kind}: {delivered} told, {waiting} waiting, {failed} given up")?;
+        match last_error {
+            Some(error) => write!(f, "; last error: {error}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -115,44 +234,6 @@ fn judge(attach: &str) -> &str {
         "clsact" => "a clsact classifier",
         _ => "the agent on a packet socket",
     }
-}
-
-fn write_router(f: &mut fmt::Formatter<'_>, router: &RouterStatus) -> fmt::Result {
-    writeln!(
-        f,
-        "{:<16} {:>4} {:<6} {:<10} {:>8}  {:<8} {}",
-        router.name,
-        router.vrid,
-        router.family,
-        router.state,
-        router.priority,
-        span(router.since_ms),
-        router.reason.as_deref().unwrap_or_default()
-    )?;
-    let mut details = router.addresses.join(", ");
-    match router.own_address {
-        Some(source) => write!(details, "; adverts from {source}")?,
-        None => write!(details, "; no address to advertise from yet")?,
-    }
-    if let (Some(from), Some(ms)) = (router.last_advert_from, router.last_advert_ms) {
-        let priority = router.last_advert_priority.unwrap_or_default();
-        write!(details, "; last heard {from} (priority {priority}) {} ago", span(ms))?;
-    }
-    if let Some(ms) = router.takeover_confirmed_ms {
-        write!(details, "; takeover confirmed after {}", span(ms))?;
-    }
-    if let Some(dropped) = router.counters.get("dropped").or_else(|| router.counters.get("would_drop")) {
-        write!(details, "; {dropped} bad adverts")?;
-    }
-    write!(details, "; {}", fence(router))?;
-    if router.priority != router.configured_priority {
-        write!(details, "; priority {} configured", router.configured_priority)?;
-    }
-    if !router.checks.is_empty() {
-        let checks: Vec<_> = router.checks.iter().map(ToString::to_string).collect();
-        write!(details, "; checks: {}", checks.join(", "))?;
-    }
-    writeln!(f, "    {details}")
 }
 
 fn fence(router: &RouterStatus) -> String {
@@ -181,15 +262,4 @@ pub(crate) fn span(ms: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::span;
-
-    #[test]
-    fn spans_read_well() {
-        let cases = [(0, "0 ms"), (999, "999 ms"), (1_999, "1.9 s"), (119_999, "119.9 s"), (120_000, "2 min")];
-        for (ms, text) in cases {
-            assert_eq!(span(ms), text);
-        }
-        assert_eq!(span(7_200_000), "2 h");
-    }
-}
+mod tests;

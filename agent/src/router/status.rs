@@ -90,7 +90,6 @@ impl VirtualRouter {
             since_ms: milliseconds(now.since(self.since(now))),
             version: self.config.version.number(),
             nodes: self.config.nodes,
-            peers: self.config.peers.iter().map(|peer| self.peer_status(peer, datapath, now)).collect(),
             priority: self.election.parameters().priority.get(),
             configured_priority: self.config.priority.get(),
             checks: self.contributions(&desk.checks),
@@ -98,6 +97,7 @@ impl VirtualRouter {
             last_advert_from: last.map(|advert| advert.source),
             last_advert_priority: last.map(|advert| advert.priority.map_or(0, Priority::get)),
             last_advert_ms: last.map(|advert| milliseconds(now.since(advert.received_at))),
+            peers: self.peers(datapath, now),
             timer_ms: self.deadline().map(|deadline| milliseconds(deadline.since(now))),
             advertisement_interval_ms: milliseconds(self.config.advertisement_interval.duration()),
             addresses: self.config.addresses.iter().map(ToString::to_string).collect(),
@@ -115,14 +115,13 @@ impl VirtualRouter {
         }
     }
 
-    fn peer_status(&self, peer: &config::Peer, datapath: &Datapath, now: Instant) -> PeerStatus {
-        let known = datapath.peer(&self.peer_key(peer)).unwrap_or_default();
-        let last_good = (known.last_good_ns != 0).then(|| Instant::from_nanos(known.last_good_ns));
-        PeerStatus {
-            node: peer.node.clone(),
-            last_advert_ms: last_good.map(|at| milliseconds(now.since(at))),
-            adverts: known.adverts.into(),
-        }
+    /// What is known of the other nodes.
+    fn peers(&self, datapath: &Datapath, now: Instant) -> Vec<PeerStatus> {
+        let status = |node: &config::Peer| {
+            let stamp = datapath.peer(&self.peer_key(node)).unwrap_or_default();
+            PeerStatus::new(node, &stamp, now)
+        };
+        self.config.peers.iter().map(status).collect()
     }
 
     /// What it has gone through; a takeover is confirmed before that has been looked at.

@@ -1,4 +1,4 @@
-//! Carries out a plan on Debian: one run of apt-get, then the linker and cargo-fuzz from crates.io.
+//! Carries out a plan on Debian: one run of apt-get, then the linker and subcommands of cargo from crates.io.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     machine::Privilege,
-    plan::{LLVM_PREFIX, Plan, fuzzer_arguments, linker_arguments},
+    plan::{LLVM_PREFIX, Plan, linker_arguments},
 };
 use crate::process::{self, Interrupt};
 
@@ -38,8 +38,10 @@ pub(super) fn carry_out(plan: &Plan, privilege: Privilege) -> Result<()> {
     if plan.linker.is_some() && !interrupt.seen() {
         cargo_install(&linker_arguments())?;
     }
-    if plan.fuzzer.is_some() && !interrupt.seen() {
-        cargo_install(&fuzzer_arguments())?;
+    for subcommand in &plan.subcommands {
+        if !interrupt.seen() {
+            cargo_install(&subcommand.arguments())?;
+        }
     }
     if interrupt.seen() {
         bail!("interrupted");

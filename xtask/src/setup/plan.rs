@@ -9,8 +9,6 @@ use super::{
 
 /// The bpf-linker that `setup` builds, and the LLVM it builds it with: that of the compilers in use.
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
-/// The cargo-fuzz that `setup` builds.
-const FUZZER_VERSION: &str = "0.13.2";
 /// Where Debian keeps that LLVM.
 pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
@@ -23,10 +21,35 @@ const WHY_CORE: &str = "a compiler with a core library for BPF; the active toolc
 const WHY_LLVM: &str = "bpf-linker is built with LLVM 22, which reads what rustc 1.95 writes";
 const WHY_C: &str = "Rust calls cc to link";
 const WHY_CXX: &str = "libFuzzer is C++";
-const WHY_FUZZER: &str = "builds and runs fuzz targets; from crates.io, a minute or two";
+
+/// A subcommand of cargo that `setup` builds from crates.io.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Subcommand {
+    pub(crate) name: &'static str,
+    version: &'static str,
+    pub(crate) why: &'static str,
+}
+
+pub(super) const FUZZER: Subcommand = Subcommand {
+    name: "cargo-fuzz",
+    version: "0.13.2",
+    why: "builds and runs fuzz targets; from crates.io, a minute or two",
+};
+pub(super) const PACKAGER: Subcommand = Subcommand {
+    name: "cargo-deb",
+    version: "3.8.0",
+    why: "makes the Debian package; from crates.io, a minute or two",
+};
+
+impl Subcommand {
+    /// The arguments that make cargo build it.
+    pub(crate) const fn arguments(&self) -> [&'static str; 5] {
+        ["install", self.name, "--version", self.version, "--locked"]
+    }
+}
 
 /// A program that tests and demo call: its name, Debian's package, and what for.
-const TOOLS: [(&str, &str, &str); 12] = [
+const TOOLS: [(&str, &str, &str); 13] = [
     ("keepalived", "keepalived", "a peer of the interoperability tests; it is not started"),
     ("vtysh", "frr", "another peer of the interoperability tests; it is not started"),
     ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
@@ -34,10 +57,12 @@ const TOOLS: [(&str, &str, &str); 12] = [
     ("promtool", "prometheus", "scrapes agents and tries the alert rules in tests; it is not started"),
     ("prometheus-alertmanager", "prometheus-alertmanager", "hears the alerts in tests; it is not started"),
     ("kubectl", "kubernetes-client", "shows that the API server of the tests is like one of Kubernetes"),
+    ("groff", "groff-base", "tests have it read the manual pages"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
     ("nft", "nftables", "to lose frames in a lab by hand"),
     ("tcpdump", "tcpdump", "to read along in a lab by hand"),
     ("ip", "iproute2", "tests and demo build their network with it"),
+    ("systemd-nspawn", "systemd-container", "boots hosts with systemd, on which tests install the package"),
     ("setpriv", "util-linux", "tests take capabilities away with it"),
 ];
 
@@ -49,7 +74,7 @@ pub(crate) fn package_names() -> BTreeSet<&'static str> {
 
 /// Every program that spares a package.
 pub(crate) fn program_names() -> BTreeSet<&'static str> {
-    TOOLS.iter().map(|(program, _, _)| *program).chain(["cc", "c++", "cargo-fuzz"]).collect()
+    TOOLS.iter().map(|(program, _, _)| *program).chain(["cc", "c++", FUZZER.name, PACKAGER.name]).collect()
 }
 
 /// What is missing on a machine, what is there, and for which need.
@@ -62,13 +87,13 @@ pub(crate) struct Plan {
     pub(crate) packages: Vec<(&'static str, &'static str)>,
     /// Why the linker is to be built.
     pub(crate) linker: Option<String>,
-    /// Why cargo-fuzz is to be built.
-    pub(crate) fuzzer: Option<&'static str>,
+    /// What else is to be built.
+    pub(crate) subcommands: Vec<&'static Subcommand>,
 }
 
 impl Plan {
     pub(crate) fn new(machine: &Machine, needs: Needs) -> Self {
-        let mut plan = Self { needs, there: vec![], packages: vec![], linker: None, fuzzer: None };
+        let mut plan = Self { needs, there: vec![], packages: vec![], linker: None, subcommands: vec![] };
         plan.add_program(machine, "cc", &C_COMPILER, WHY_C);
         plan.add_core(machine);
         plan.add_linker(machine);
@@ -78,17 +103,19 @@ impl Plan {
                 for (program, package, why) in TOOLS {
                     plan.add_program(machine, program, &[package], why);
                 }
+                plan.add_subcommand(machine, &PACKAGER);
             }
+            Needs::Packaging => plan.add_subcommand(machine, &PACKAGER),
             Needs::Fuzzing => {
                 plan.add_program(machine, "c++", &CXX_COMPILER, WHY_CXX);
-                plan.fuzzer = (!machine.programs.contains("cargo-fuzz")).then_some(WHY_FUZZER);
+                plan.add_subcommand(machine, &FUZZER);
             }
         }
         plan
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.linker.is_none() && self.fuzzer.is_none()
+        self.packages.is_empty() && self.linker.is_none() && self.subcommands.is_empty()
     }
 
     /// What to install, and why: packages of one reason together.
@@ -99,7 +126,8 @@ impl Plan {
             (names.join(", "), group[0].1)
         });
         let linker = self.linker.iter().map(|why| ("bpf-linker".to_owned(), why.as_str()));
-        packages.chain(linker).chain(self.fuzzer.map(|why| ("cargo-fuzz".to_owned(), why))).collect()
+        let subcommands = self.subcommands.iter().map(|subcommand| (subcommand.name.to_owned(), subcommand.why));
+        packages.chain(linker).chain(subcommands).collect()
     }
 
     /// The same by hand: what to type on this machine.
@@ -108,7 +136,8 @@ impl Plan {
             Distribution::Debian => self.debian_commands(machine.privilege),
             Distribution::Other(id) => self.other_commands(id),
         };
-        commands.extend(self.fuzzer.map(|_| format!("cargo {}", fuzzer_arguments().join(" "))));
+        commands
+            .extend(self.subcommands.iter().map(|subcommand| format!("cargo {}", subcommand.arguments().join(" "))));
         commands
     }
 
@@ -118,6 +147,14 @@ impl Plan {
             self.there.push((program, "already there".to_owned()));
         } else {
             self.require(machine, packages, why);
+        }
+    }
+
+    fn add_subcommand(&mut self, machine: &Machine, subcommand: &'static Subcommand) {
+        if machine.programs.contains(subcommand.name) {
+            self.there.push((subcommand.name, "already there".to_owned()));
+        } else {
+            self.subcommands.push(subcommand);
         }
     }
 
@@ -196,21 +233,28 @@ pub(crate) fn linker_arguments() -> [&'static str; 8] {
     ["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-default-features", "--features", "llvm-22"]
 }
 
-/// The arguments that make cargo build cargo-fuzz.
-pub(crate) fn fuzzer_arguments() -> [&'static str; 5] {
-    ["install", "cargo-fuzz", "--version", FUZZER_VERSION, "--locked"]
-}
-
 /// The mail server's package, elsewhere than in Debian.
 const EXIM: (&str, &str) = ("exim4-daemon-light", "exim");
+/// That of groff, where it is not in parts.
+const GROFF: (&str, &str) = ("groff-base", "groff");
 
 fn install_tools(id: &str, packages: &[&str]) -> String {
     let (manager, renamed): (_, &[(&str, &str)]) = match id {
         "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => {
             ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++"), EXIM])
         }
-        "arch" => ("pacman -S", &[("bpftool", "bpf"), ("g++", "gcc"), ("kubernetes-client", "kubectl"), EXIM]),
-        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), EXIM]),
+        "arch" => {
+            let own = &[
+                ("bpftool", "bpf"),
+                ("g++", "gcc"),
+                ("kubernetes-client", "kubectl"),
+                ("systemd-container", "systemd"),
+                GROFF,
+                EXIM,
+            ];
+            ("pacman -S", own)
+        }
+        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), GROFF, EXIM]),
         _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
     };
     let names: Vec<&str> = packages

@@ -33,11 +33,23 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
         [
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
-             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client bpftool nftables tcpdump iproute2",
+             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
+             systemd-container",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
+            "cargo install cargo-deb --version 3.8.0 --locked",
         ]
     );
+}
+
+#[test]
+fn packaging_needs_its_subcommand_and_no_test_tools() {
+    let mut machine = complete();
+    assert!(Plan::new(&machine, Needs::Packaging).is_empty());
+    machine.programs.remove("cargo-deb");
+    let plan = Plan::new(&machine, Needs::Packaging);
+    assert_eq!(plan.commands(&machine), ["cargo install cargo-deb --version 3.8.0 --locked"]);
+    assert!(Plan::new(&machine, Needs::Toolchain).is_empty());
 }
 
 #[test]
@@ -84,6 +96,7 @@ fn packages_of_one_reason_are_one_step() {
         "prometheus",
         "prometheus-alertmanager",
         "kubernetes-client",
+        "groff-base",
         "bpftool",
         "nftables",
         "tcpdump",
@@ -98,7 +111,7 @@ fn a_complete_machine_needs_nothing() {
     let plan = Plan::new(&complete(), Needs::Everything);
     assert!(plan.is_empty(), "{plan:?}");
     assert_eq!(plan.commands(&complete()), [""; 0]);
-    assert_eq!(plan.there.len(), 13, "cc, core, bpf-linker and ten tools: {:?}", plan.there);
+    assert_eq!(plan.there.len(), 14, "cc, core, bpf-linker and eleven tools: {:?}", plan.there);
 }
 
 #[test]
@@ -134,15 +147,18 @@ fn commands_for_an_ordinary_user_use_sudo() {
 #[test]
 fn elsewhere_the_commands_are_those_of_the_place() {
     let cases = [
-        ("fedora", "sudo dnf install keepalived frr exim nginx kubernetes-client bpftool nftables tcpdump iproute"),
-        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl bpf nftables tcpdump iproute2"),
+        (
+            "fedora",
+            "sudo dnf install keepalived frr exim nginx kubernetes-client groff-base bpftool nftables tcpdump iproute systemd-container",
+        ),
+        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl groff bpf nftables tcpdump iproute2 systemd"),
         (
             "opensuse-leap",
-            "sudo zypper install keepalived frr exim nginx kubernetes-client bpftool nftables tcpdump iproute2",
+            "sudo zypper install keepalived frr exim nginx kubernetes-client groff bpftool nftables tcpdump iproute2 systemd-container",
         ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client bpftool nftables tcpdump iproute2",
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container",
         ),
     ];
     for (id, tools) in cases {

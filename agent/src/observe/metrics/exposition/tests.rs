@@ -26,7 +26,9 @@ const STATUS: &str = r#"{
   "virtual_routers": [{
     "name": "web-a", "vrid": 51, "family": "IPv4", "interface": "vsw0", "group": null, "state": "Backup", "reason": null,
     "since_ms": 2500, "version": 3, "priority": 90, "configured_priority": 150, "nodes": 2,
-    "peers": [{ "node": "n2", "last_advert_ms": 40, "adverts": 70 }, { "node": "n3", "last_advert_ms": null, "adverts": 0 }],
+    "peers": [
+      { "node": "n2", "configured_priority": 200, "last_priority": 200, "heard_ms": 40, "adverts": 70, "refused_for": null },
+      { "node": "n3", "configured_priority": 100, "last_priority": null, "heard_ms": null, "adverts": 0, "refused_for": null }],
     "checks": [], "own_address": null, "last_advert_from": null, "last_advert_priority": null, "last_advert_ms": 30,
     "timer_ms": null, "advertisement_interval_ms": 100, "addresses": [], "takeover_confirmed_ms": null,
     "fence": { "state": "ready", "closings": 3 },

@@ -173,8 +173,7 @@ pub(super) const FAMILIES: &[Family] = &[
                nothing of its health.",
         labels: &["peer"],
         about: Router(|it| {
-            let heard =
-                it.peers.iter().filter_map(|peer| Some((peer.node.as_str(), milliseconds(peer.last_advert_ms?))));
+            let heard = it.peers.iter().filter_map(|peer| Some((peer.node.as_str(), milliseconds(peer.heard_ms?))));
             labelled(heard)
         }),
     },
@@ -183,7 +182,9 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: Kind::Counter,
         help: "Good adverts of that node.",
         labels: &["peer"],
-        about: Router(|it| labelled(it.peers.iter().map(|peer| (peer.node.as_str(), Value::Count(peer.adverts))))),
+        about: Router(|it| {
+            labelled(it.peers.iter().map(|peer| (peer.node.as_str(), Value::Count(peer.adverts.into()))))
+        }),
     },
     Family {
         name: "vipd_false_takeovers_avoided_total",
