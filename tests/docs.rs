@@ -36,11 +36,12 @@ fn the_configuration_in_the_readme_is_correct() -> Result<()> {
     Ok(())
 }
 
-/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the pages on the protocol, on checks and on Hetzner.
+/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the pages on the protocol, on checks, on Hetzner and on metrics.
 #[test]
 fn the_configurations_in_the_pages_are_correct() -> Result<()> {
     let lab = lab!();
-    let page = read("docs/protocol.md")? + &read("docs/checks.md")? + &read("docs/hetzner.md")?;
+    let page =
+        read("docs/protocol.md")? + &read("docs/checks.md")? + &read("docs/hetzner.md")? + &read("docs/metrics.md")?;
     let blocks: Vec<_> =
         page.split("<!-- complete -->\n```toml\n").skip(1).filter_map(|after| after.split("```").next()).collect();
     let shown = page.matches("```toml").count();

@@ -8,7 +8,11 @@ use vrrp::{
     Instant,
     auth::{AuthError, Clock, Key, KeyId, Keyring, KeyringError, Sequence, Signed, Signer, Skew, Trailer},
 };
-use vrrp_wire::{abi::Router, hmac::Midstates, sequence::from_parts};
+use vrrp_wire::{
+    abi::{Router, Verdict},
+    hmac::Midstates,
+    sequence::from_parts,
+};
 
 use crate::{
     clock,
@@ -38,6 +42,21 @@ pub enum NotAuthentic {
     /// With a wrong one.
     #[error(transparent)]
     Wrong(#[from] AuthError),
+}
+
+impl NotAuthentic {
+    /// One word for it: that of the guard's verdict.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unsigned => Verdict::AuthMissing.name(),
+            Self::Wrong(AuthError::Malformed { .. }) => Verdict::AuthMalformed.name(),
+            Self::Wrong(AuthError::UnknownKey(_)) => Verdict::AuthUnknownKey.name(),
+            Self::Wrong(AuthError::Stale { .. }) => Verdict::AuthStale.name(),
+            Self::Wrong(AuthError::Replayed { .. }) => Verdict::AuthReplayed.name(),
+            Self::Wrong(AuthError::Tag(_)) => Verdict::AuthCode.name(),
+        }
+    }
 }
 
 impl Authentication {

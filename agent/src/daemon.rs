@@ -24,6 +24,7 @@ use crate::{
     mailbox::{Mail, Mailbox},
     observe::{
         control::{self, Service},
+        overview::Overview,
         stream::Streams,
     },
     operator::{Operator, Signals},
@@ -74,6 +75,7 @@ struct Agent {
     operator: Operator,
     signals: Signals,
     mailbox: Mailbox,
+    overview: Overview,
     listener: UnixListener,
     /// The interfaces as they were at the start.
     links: Vec<LinkState>,
@@ -98,22 +100,15 @@ impl Agent {
         let (orders, ordered) = mpsc::channel(1);
         let notifications = operator.notifications.clone();
         let streams = Streams::default();
-        let checks = operator.checks.board().clone();
-        tokio::spawn(checks.clone().deliver(mailbox.clone()));
+        tokio::spawn(operator.checks.board().clone().deliver(mailbox.clone()));
         operator.checks.run(&operator.config.checks).await;
-        let service = Service {
-            mailbox: mailbox.clone(),
-            orders,
-            drained: instance.drained(),
-            journal: notifications.journal().clone(),
-            boards: notifications.boards().clone(),
-            streams: streams.clone(),
-            checks,
-            hetzner: operator.routing.boards().clone(),
-        };
+        let resyncs = self.overview.resyncs.clone();
+        let service =
+            Service { overview: self.overview, orders, drained: instance.drained(), streams: streams.clone() };
         tokio::spawn(control::serve(self.listener, service));
-        let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb));
+        let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb, resyncs));
         operator.routing.run(&operator.config.hetzner).await;
+        operator.metrics.run(&operator.config.metrics).await;
         service::ready();
         let service_manager = tokio::spawn(service::keep(mailbox.clone()));
         let stop = async {
@@ -144,6 +139,7 @@ impl Agent {
         }
         notifications.end().await;
         streams.close().await;
+        operator.metrics.stop().await;
         info!("stopped");
         outcome
     }

@@ -6,6 +6,10 @@ mod removals;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -75,6 +79,22 @@ impl Watched {
         self.virtual_addresses.extend(others.virtual_addresses);
         self.routes |= others.routes;
         self.rules |= others.rules;
+    }
+}
+
+/// How often there was more news than was taken in.
+#[derive(Clone, Debug, Default)]
+pub struct Resyncs(Arc<AtomicU64>);
+
+impl Resyncs {
+    /// So often, since the start of this program.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 }
 
@@ -159,19 +179,20 @@ pub async fn indices(handle: &Handle) -> anyhow::Result<BTreeMap<String, u32>> {
 }
 
 /// Tells `mailbox` of every change since `states`, and `disturbances` whenever what is held may have been removed, for ever.
-/// What is `watched` may change meanwhile.
+/// What is `watched` may change meanwhile. Losses of news are counted.
 pub async fn watch(
     mut watched: watch::Receiver<Watched>,
     mut states: Vec<LinkState>,
     mailbox: Mailbox,
     disturbances: watch::Sender<Removals>,
+    resyncs: Resyncs,
 ) -> anyhow::Result<()> {
     loop {
         let current = watched.borrow().clone();
         let (mut connection, handle, messages) =
             new_multicast_connection(&current.groups()).context("failed to subscribe to changes of interfaces")?;
         make_room(connection.socket_mut().socket_mut(), NEWS_MAX).context("failed to make room for notifications")?;
-        let subscription = Subscription { of: current, handle, messages };
+        let subscription = Subscription { of: current, handle, messages, resyncs: resyncs.clone() };
         let connection = tokio::spawn(connection);
         subscription.follow(&mut watched, &mut states, &mailbox, &disturbances).await?;
         connection.abort();
@@ -185,6 +206,7 @@ struct Subscription<M> {
     of: Watched,
     handle: Handle,
     messages: M,
+    resyncs: Resyncs,
 }
 
 impl<M: Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, A)> + Unpin, A> Subscription<M> {
@@ -232,6 +254,7 @@ impl<M: Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, A)> + Unpin, A> Subs
                     disturbances.send_modify(|removals| removals.note_all(removed));
                 }
             }
+            self.resyncs.add(news.losses);
             // An interface that was in another network namespace meanwhile is back with its index, and without what was on it.
             for state in states.iter_mut().filter(|state| news.gone.contains(&state.ifindex)) {
                 *state = LinkState::absent(&state.interface);
@@ -246,6 +269,8 @@ impl<M: Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, A)> + Unpin, A> Subs
 struct News {
     /// What elections see of an interface may have changed.
     of_links: bool,
+    /// How often some of them were lost.
+    losses: u64,
     /// Something that is held may have been removed or spoilt.
     of_removals: bool,
     /// What has been, and by whom.
@@ -264,6 +289,7 @@ impl News {
         let NetlinkPayload::InnerMessage(message) = &message.payload else {
             // An overrun, most of all: notifications were lost.
             (self.of_links, self.of_removals) = (true, true);
+            self.losses += 1;
             return;
         };
         let is_watched = |ifindex| states.iter().any(|state| state.ifindex == ifindex);

@@ -4,10 +4,15 @@ use std::{
     net::IpAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
+    time::Duration,
 };
 
+use anyhow::Context;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use crate::{
     check::board::News,
@@ -21,6 +26,8 @@ use crate::{
 
 /// Mail that may wait. Senders wait when it is full; the election thread never does.
 const CAPACITY: usize = 256;
+/// How long the election thread may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One piece of news, or a question.
 #[derive(Debug)]
@@ -113,6 +120,16 @@ impl Mailbox {
             // The counter overflows only after 2^64 wakes that nobody cleared; it is readable then too.
             let _ = self.waker.write(1);
         }
+    }
+
+    /// Asks the election thread what `mail` says, and waits for its answer, but not for ever.
+    pub async fn ask<T>(&self, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
+        let (asker, answer) = oneshot::channel();
+        let ask = async {
+            self.send(mail(asker)).await;
+            answer.await
+        };
+        timeout(PATIENCE, ask).await.ok().and_then(Result::ok).context("the election thread does not answer")
     }
 }
 

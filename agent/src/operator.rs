@@ -24,7 +24,7 @@ use crate::{
     keys,
     link::{LinkState, Watched},
     mailbox::{Mail, Mailbox},
-    observe::notify::Notifications,
+    observe::{ConfigurationStatus, metrics::Metrics, notify::Notifications},
     perform::{
         refusal::Refusal,
         sweep::{self, Held},
@@ -107,6 +107,10 @@ pub struct Operator {
     pub notifications: Notifications,
     /// The checks that run.
     pub checks: Checks,
+    /// Who serves metrics.
+    pub metrics: Metrics,
+    /// What people see of the configuration.
+    pub loaded: watch::Sender<ConfigurationStatus>,
 }
 
 impl Operator {
@@ -131,7 +135,14 @@ impl Operator {
             service::reloading();
         }
         let outcome = match order {
-            Order::Reload => self.reload().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}")),
+            Order::Reload => {
+                let outcome = self.reload().await;
+                if let Err(error) = &outcome {
+                    warn!("reload: nothing has changed: {error:#}");
+                    self.loaded.send_modify(|loaded| loaded.reload_successful = false);
+                }
+                outcome
+            }
             Order::Restart => {
                 let error = self.restart().await;
                 warn!("restart: this program goes on: {error:#}");
@@ -170,8 +181,10 @@ impl Operator {
         self.config = new;
         self.notifications.adopt(self.config.notify.clone()).await;
         outcome.await.context("the election thread has ended")??;
+        self.loaded.send_replace(start::loaded(&self.config));
         self.checks.run(&self.config.checks).await;
         self.routing.run(&self.config.hetzner).await;
+        self.metrics.run(&self.config.metrics).await;
         self.watched.send_replace(start::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
@@ -190,10 +203,13 @@ impl Operator {
         // What was asked for is asked for again by the next program, where it is not done by then.
         self.routing.stop().await;
         self.notifications.settle().await;
+        // Last: who connects from now on is answered by the next program.
+        self.metrics.stop().await;
         let error = self.give_way().await;
         self.notifications.resume().await;
         self.checks.run(&self.config.checks).await;
         self.routing.run(&self.config.hetzner).await;
+        self.metrics.run(&self.config.metrics).await;
         error
     }
 
@@ -220,6 +236,7 @@ impl Operator {
     fn leave_open(&self, mut memory: Memory) -> anyhow::Result<Memory> {
         memory.checks = self.checks.board().to_memory();
         memory.descriptors.lock = Some(leave_open(&self.lock)?);
+        memory.descriptors.metrics = self.metrics.leave_open()?;
         memory.descriptors.control = Some(leave_open(&self.control)?);
         for (name, claim) in &self.claims {
             memory.descriptors.claims.insert(name.clone(), leave_open(claim)?);

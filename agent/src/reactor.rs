@@ -393,6 +393,7 @@ impl Reactor {
         self.settle_groups(now);
         let mut memory = Memory::new();
         memory.routers = self.routers.iter().filter_map(|router| router.to_memory(now)).collect();
+        memory.lateness = Some(self.lateness.distribution().clone());
         memory.sequence = self.desk.authentication.as_ref().and_then(Authentication::last_sent).map(Sequence::get);
         for (ifindex, family, socket) in self.sockets.advertisers() {
             memory.descriptors.advertisers.push((ifindex, family == Family::Ipv6, leave_open(socket)?));

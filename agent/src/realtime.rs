@@ -12,7 +12,10 @@ use nix::{
 };
 use tracing::{info, warn};
 
-use crate::{config::Process, observe::LatenessStatus};
+use crate::{
+    config::Process,
+    observe::{Distribution, LatenessStatus, microseconds},
+};
 
 /// Has the calling thread compete as configured. What the host does not permit is reported, and left.
 pub fn prefer_this_thread(process: &Process) {
@@ -55,27 +58,41 @@ fn bind(cpus: &[u16]) -> nix::Result<()> {
 
 /// How late regular adverts were sent, against the moment when Adver_Timer should have fired.
 #[derive(Debug)]
-pub struct Lateness(Histogram<u64>);
+pub struct Lateness {
+    /// Of this program.
+    quantiles: Histogram<u64>,
+    /// Of those before it in this process too.
+    distribution: Distribution,
+}
 
 impl Lateness {
-    /// None yet: microseconds to three digits, a minute at most.
-    pub fn new() -> anyhow::Result<Self> {
-        Ok(Self(Histogram::new_with_bounds(1, 60_000_000, 3)?))
+    /// None of this program yet, after what the one before has left: microseconds to three digits, a minute at most.
+    pub fn new(before: Option<Distribution>) -> anyhow::Result<Self> {
+        let distribution = before.unwrap_or_else(Distribution::of_lateness);
+        Ok(Self { quantiles: Histogram::new_with_bounds(1, 60_000_000, 3)?, distribution })
     }
 
     /// Notes an advert that was sent so much later than it should have been.
     pub fn note(&mut self, lateness: Duration) {
-        self.0.saturating_record(u64::try_from(lateness.as_micros()).unwrap_or(u64::MAX));
+        self.quantiles.saturating_record(microseconds(lateness));
+        self.distribution.note(lateness);
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn distribution(&self) -> &Distribution {
+        &self.distribution
     }
 
     /// What people see of it.
     #[must_use]
     pub fn status(&self) -> LatenessStatus {
         LatenessStatus {
-            adverts: self.0.len(),
-            p50_us: self.0.value_at_quantile(0.5),
-            p99_us: self.0.value_at_quantile(0.99),
-            max_us: self.0.max(),
+            adverts: self.quantiles.len(),
+            p50_us: self.quantiles.value_at_quantile(0.5),
+            p99_us: self.quantiles.value_at_quantile(0.99),
+            max_us: self.quantiles.max(),
+            distribution: self.distribution.clone(),
         }
     }
 }
@@ -86,12 +103,14 @@ mod tests {
 
     #[test]
     fn quantiles_are_told() {
-        let mut lateness = Lateness::new().unwrap();
+        let mut lateness = Lateness::new(None).unwrap();
         for microseconds in (1..=99).chain([5_000]) {
             lateness.note(Duration::from_micros(microseconds));
         }
-        let expected = LatenessStatus { adverts: 100, p50_us: 50, p99_us: 99, max_us: 5_000 };
         let found = lateness.status();
+        assert_eq!((found.distribution.count(), found.distribution.sum_us), (100, 9_950));
+        let distribution = found.distribution.clone();
+        let expected = LatenessStatus { adverts: 100, p50_us: 50, p99_us: 99, max_us: 5_000, distribution };
         // To three digits.
         assert!((5_000..5_010).contains(&found.max_us), "{found:?}");
         assert_eq!(LatenessStatus { max_us: 5_000, ..found }, expected);

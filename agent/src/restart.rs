@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{Read as _, Seek as _, Write as _},
+    net::SocketAddr,
     os::{
         fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd},
         unix::process::CommandExt as _,
@@ -32,7 +33,7 @@ use crate::{
     config::WireIdentity,
     daemon::Origin,
     instance::Instance,
-    observe::{journal::JournalMemory, notify::TargetMemory},
+    observe::{Distribution, journal::JournalMemory, notify::TargetMemory},
     router::memory::RouterMemory,
 };
 
@@ -51,6 +52,9 @@ pub struct Memory {
     pub routers: Vec<RouterMemory>,
     /// The last sequence that was sent, where adverts are signed.
     pub sequence: Option<u64>,
+    /// How late adverts were sent.
+    #[serde(default)]
+    pub lateness: Option<Distribution>,
     /// What has happened.
     #[serde(default)]
     pub journal: Option<JournalMemory>,
@@ -71,6 +75,9 @@ pub struct Descriptors {
     pub control: Option<RawFd>,
     /// The claims on interfaces, by name.
     pub claims: BTreeMap<String, RawFd>,
+    /// Where metrics are served: address of the socket, and itself.
+    #[serde(default)]
+    pub metrics: Vec<(SocketAddr, RawFd)>,
     /// The supervisor's process and the line to it.
     pub supervisor: Option<(i32, RawFd)>,
     /// The sockets that adverts are sent through: index of the interface, whether of IPv6.

@@ -42,7 +42,7 @@ use crate::{
     desk::Desk,
     killpoint::{Moment, pass},
     link::LinkState,
-    observe::{Tally, event::Condition},
+    observe::{History, Tally, event::Condition},
     perform::{
         Place, Wish,
         advertise::Advertiser,
@@ -76,6 +76,7 @@ pub struct VirtualRouter {
     /// Terms as Active so far.
     terms: u64,
     tally: Tally,
+    history: History,
     last_transition: Option<Transition>,
     /// What the last failure to hold the addresses said.
     failure: Option<String>,
@@ -160,6 +161,7 @@ impl VirtualRouter {
             unfit: BTreeMap::new(),
             terms: 0,
             tally: Tally::default(),
+            history: History::default(),
             last_transition: None,
             failure: None,
             heard: BTreeMap::new(),
@@ -350,6 +352,7 @@ impl VirtualRouter {
         match outcome {
             Ok(()) => {
                 self.failure = None;
+                self.note_held(now);
                 self.handle(Event::AddressesHeld, desk, now);
             }
             Err(failure) => {
@@ -380,6 +383,7 @@ impl VirtualRouter {
                     pass(Moment::RoleNoted);
                     self.hold_addresses();
                     self.begin_proof(desk, now);
+                    self.note_takeover(now);
                 }
                 Action::Announce => self.announce_again(),
                 Action::ReleaseAddresses => {

@@ -6,10 +6,7 @@ use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-use crate::{
-    mailbox::{Mail, Mailbox},
-    observe::control::question,
-};
+use crate::mailbox::{Mail, Mailbox};
 
 /// Names the socket of the service manager.
 const SOCKET: &str = "NOTIFY_SOCKET";
@@ -46,7 +43,7 @@ pub async fn keep(mailbox: Mailbox) {
     let mut said = String::new();
     loop {
         looks.tick().await;
-        let Ok(snapshot) = question(&mailbox, Mail::Status).await else { continue };
+        let Ok(snapshot) = mailbox.ask(Mail::Status).await else { continue };
         let routers = &snapshot.virtual_routers;
         let summary = summary(routers.iter().map(|router| (router.name.as_str(), router.state.as_str())));
         let news = (summary != said).then_some(NotifyState::Status(&summary));

@@ -8,11 +8,13 @@ mod holdings;
 mod identity;
 mod kubernetes;
 mod manner;
+mod metrics;
 mod notify;
 mod router;
 
 use std::{fmt::Display, time::Duration};
 
+use sha2::{Digest, Sha256};
 use vrrp_wire::Family;
 
 use self::router::Router;
@@ -37,6 +39,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     check_reachability(file, &routers, report);
     let notify = notify::check(file, report);
     hetzner::check(file, report);
+    let metrics = metrics::check(file, node, report);
     check_grace(&file.cluster, report);
     let node = node?;
     let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
@@ -46,6 +49,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     Some(Config {
         cluster: file.cluster.name.value()?.clone(),
         node: node.to_owned(),
+        fingerprint: fingerprint(report.text()),
         supervisor: file.cluster.supervisor.or_default(true)?,
         restart_grace: file.cluster.restart_grace.or_default(Duration::ZERO)?,
         guard: Guard {
@@ -60,8 +64,15 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
         virtual_routers: group::join(file, virtual_routers),
         notify,
         hetzner: hetzner::of_node(file, node),
+        metrics: metrics?,
         warnings: Vec::new(),
     })
+}
+
+/// What tells a file with this text from others.
+fn fingerprint(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().take(8).fold(String::new(), |hexadecimal, byte| format!("{hexadecimal}{byte:02x}"))
 }
 
 /// Only a supervisor can wait.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use vrrp_wire::{Family, Priority, Vrid};
 
-use super::{Auth, Config, Guard, VirtualRouter, hetzner::Hetzner, notify::Notify};
+use super::{Auth, Config, Guard, VirtualRouter, hetzner::Hetzner, metrics::Metrics, notify::Notify};
 use crate::check::Check;
 
 /// From one configuration of a node to another.
@@ -61,6 +61,9 @@ impl Difference {
         difference.compare_notify(&old.notify, &new.notify);
         difference.compare_checks(&old.checks, &new.checks);
         difference.compare_hetzner(&old.hetzner, &new.hetzner);
+        if old.metrics != new.metrics {
+            difference.lines.push(format!("~ [metrics]: {}", served(&new.metrics)));
+        }
         for was in &old.virtual_routers {
             if !new.virtual_routers.iter().any(|is| is.identity() == was.identity()) {
                 difference.lines.push(format!("- {}: goes", title(was)));
@@ -168,6 +171,15 @@ impl Difference {
             (Some(_), Some(_)) | (None, None) => {}
         }
     }
+}
+
+/// Where metrics are served.
+fn served(metrics: &Metrics) -> String {
+    if metrics.listen.is_empty() {
+        return "served no more".to_owned();
+    }
+    let addresses: Vec<_> = metrics.listen.iter().map(ToString::to_string).collect();
+    format!("served at {}", addresses.join(", "))
 }
 
 /// What changes of `was` makes it another virtual router than `is`, though it has the same identity.
@@ -317,6 +329,14 @@ nodes = ["n2", "n1"]
             (
                 &[("[[node]]", "[[notify]]\nname = \"pipe\"\nfifo = \"/run/pipe\"\n[[node]]")],
                 "+ notify pipe: new\n2 virtual routers are not touched",
+            ),
+            (
+                &[("[[node]]", "[metrics]\nlisten = [\"[::1]:9650\", \"127.0.0.1:9651\"]\n[[node]]")],
+                "~ [metrics]: served at [::1]:9650, 127.0.0.1:9651\n2 virtual routers are not touched",
+            ),
+            (
+                &[("[[node]]", "[metrics]\nlisten = \"off\"\n[[node]]")],
+                "~ [metrics]: served no more\n2 virtual routers are not touched",
             ),
             (
                 &[("\"ingress\"", "\"egress\"")],

@@ -4,6 +4,7 @@
 //! left to `check`.
 
 mod hetzner;
+mod metrics;
 mod notify;
 
 use std::{
@@ -20,7 +21,11 @@ use vrrp::{
 };
 use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 
-pub(super) use self::{hetzner::Hetzner, notify::Notify};
+pub(super) use self::{
+    hetzner::Hetzner,
+    metrics::{Listen, Metrics},
+    notify::Notify,
+};
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::{Fault, Place, Report},
@@ -40,6 +45,7 @@ pub(super) struct File {
     pub(super) groups: Vec<Group>,
     pub(super) notify: Vec<Notify>,
     pub(super) hetzner: Vec<Hetzner>,
+    pub(super) metrics: Metrics,
     pub(super) checks: Vec<Check>,
     pub(super) kubernetes: Kubernetes,
 }
@@ -223,6 +229,7 @@ impl File {
             groups: root.tables("group", Group::read),
             notify: root.tables("notify", Notify::read),
             hetzner: root.tables("hetzner", Hetzner::read),
+            metrics: root.table("metrics", Metrics::read),
             checks: root.tables("check", Check::read),
             kubernetes: root.table("kubernetes", Kubernetes::read),
         }))

@@ -10,11 +10,13 @@ use super::{
     diagnostic::{Fault, Place, Report},
     file::{File, Notify},
     health,
+    metrics::Credentials,
     table::{Field, Located},
 };
 use crate::{
     check::{Check, Kubernetes, Subject, api_problem},
     client::{Tls, Trust, roots},
+    observe::metrics::tls::{self, TlsError},
     program::permission::{RunAs, examine},
     secret::Secret,
 };
@@ -34,6 +36,25 @@ pub(super) fn check_hetzner(file: &File, report: &mut Report<'_>) {
     for entry in &file.hetzner {
         check_secrets([&entry.password, &entry.token], report);
         check_certificates(&entry.ca_file, report);
+    }
+}
+
+/// Looks for what `[metrics]` of `file` needs.
+pub(super) fn check_metrics(file: &File, report: &mut Report<'_>) {
+    let metrics = &file.metrics;
+    check_secrets([&metrics.password], report);
+    if let (Some(certificate), Some(key)) = (metrics.certificate_file.given(), metrics.key_file.given()) {
+        let (certificate_file, key_file) = (certificate.value.clone(), key.value.clone());
+        if let Err(error) = tls::acceptor(&Credentials { certificate_file, key_file }) {
+            let (place, remedy) = match error {
+                TlsError::Certificate { .. } => {
+                    (&certificate.place, "name a file of certificates in PEM, that of the server first".to_owned())
+                }
+                TlsError::Key(_, ref remedy) => (&key.place, remedy.clone()),
+                TlsError::Unlike(_) => (&key.place, "name the key that the certificate was made for".to_owned()),
+            };
+            report.error(place, Fault::new(error.to_string(), remedy));
+        }
     }
 }
 

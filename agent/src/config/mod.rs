@@ -14,6 +14,7 @@ mod health;
 pub mod hetzner;
 mod host;
 mod key_files;
+pub mod metrics;
 pub mod notify;
 pub mod reference;
 mod table;
@@ -54,6 +55,8 @@ pub struct Config {
     pub cluster: String,
     /// Which node of the file this one is.
     pub node: String,
+    /// Tells the file from others: the first 64 bits of its SHA-256, in hexadecimal digits.
+    pub fingerprint: String,
     /// Whether another process hands over when the agent is killed or hangs. Default `true`.
     pub supervisor: bool,
     /// How long the supervisor advertises for an agent that is gone before it hands over: another run goes on until then. At most a
@@ -71,6 +74,8 @@ pub struct Config {
     pub notify: Vec<notify::Notify>,
     /// The addresses that Hetzner is to route to this node while it is Active, in the order of the file.
     pub hetzner: Vec<hetzner::Hetzner>,
+    /// Where metrics are served.
+    pub metrics: metrics::Metrics,
     /// The checks that these go by, in the order of the file.
     pub checks: Vec<Check>,
     /// What works, though perhaps not as meant.
@@ -264,6 +269,8 @@ pub struct VirtualRouter {
     pub link_local_first: bool,
     /// The address that this node's adverts come from.
     pub own_address: OwnAddress,
+    /// How many nodes take part, this one included.
+    pub nodes: usize,
     /// The other nodes that take part, in the order of `nodes` or `priorities`; without those of which the file gives
     /// neither address nor MAC address, for whom `link_local_senders` stands.
     pub peers: Vec<Peer>,
@@ -402,6 +409,7 @@ impl Config {
             key_files::check(file, &mut report);
             host::check_notifications(file, &mut report);
             host::check_hetzner(file, &mut report);
+            host::check_metrics(file, &mut report);
             host::check_checks(file, config.as_ref().map_or(&[], |config| &config.checks), &mut report);
         }
         Self::conclude(config, report)

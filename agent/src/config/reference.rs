@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub use self::manual::manual;
 
 /// The tables, in the order of the page.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     include_str!("reference/cluster.toml"),
     include_str!("reference/manner.toml"),
     include_str!("reference/node.toml"),
@@ -26,6 +26,7 @@ const SOURCES: [&str; 15] = [
     include_str!("reference/kubernetes.toml"),
     include_str!("reference/notify.toml"),
     include_str!("reference/hetzner.toml"),
+    include_str!("reference/metrics.toml"),
     include_str!("reference/guard.toml"),
     include_str!("reference/process.toml"),
 ];

@@ -10,6 +10,7 @@ mod identity;
 mod key_files;
 mod kubernetes;
 mod manner;
+mod metrics;
 mod mistakes;
 mod notify;
 mod reference;
@@ -139,6 +140,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
             mac: None,
         }],
         link_local_senders: LinkLocalSenders::Listed,
+        nodes: 2,
         fence: Fence::Auto,
         group: Some(Membership { group: "web-a".to_owned(), is_listed: false, breaks_ties: true }),
     };

@@ -3,6 +3,7 @@
 pub(super) mod health;
 pub(super) mod hetzner;
 pub(super) mod kubernetes;
+pub(super) mod metrics;
 pub(super) mod notify;
 
 use std::{

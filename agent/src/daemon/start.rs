@@ -42,12 +42,14 @@ use crate::{
     hetzner::Routing,
     instance::Instance,
     keys,
-    link::{self, LinkState, Removals, Watched},
+    link::{self, LinkState, Removals, Resyncs, Watched},
     mailbox::{Mailbox, mailbox},
     observe::{
-        LatenessStatus, Snapshot, control,
+        ConfigurationStatus, LatenessStatus, Snapshot, control,
         journal::{Reporter, journal},
+        metrics::{self, Metrics},
         notify::Notifications,
+        overview::Overview,
     },
     operator::{Operator, Signals},
     perform::{
@@ -153,7 +155,7 @@ pub(super) async fn prepare(
     let control = listener.as_fd().try_clone_to_owned()?;
     let (supervised, custody) = supervision(&config, instance, memory, vitals, &mailbox)?;
     let (about, watchman) = (about(&config, instance), watchman(&config, memory));
-    let (process, lateness, places) = (config.process.clone(), Lateness::new()?, HashMap::new());
+    let (process, lateness, places) = (config.process.clone(), Lateness::new(memory.lateness.clone())?, HashMap::new());
     let reactor = Reactor {
         desk,
         routers,
@@ -172,6 +174,19 @@ pub(super) async fn prepare(
     let (watch_others, watched) = watch::channel(watched(&config));
     let notifications = Notifications::start(config.notify.clone(), journal, intake, &memory.notify)
         .context("failed to make notifications ready")?;
+    let routing = Routing::new(mailbox.clone(), &notifications);
+    let (loaded, configuration) = watch::channel(loaded(&config));
+    let overview = Overview {
+        mailbox: mailbox.clone(),
+        journal: notifications.journal().clone(),
+        boards: notifications.boards().clone(),
+        hetzner: routing.boards().clone(),
+        checks: checks.board().clone(),
+        configuration,
+        resyncs: Resyncs::default(),
+        metrics: metrics::Board::default(),
+    };
+    let metrics = Metrics::new(overview.clone(), &memory.descriptors.metrics).context("failed to serve metrics")?;
     let operator = Operator {
         config,
         origin,
@@ -184,12 +199,27 @@ pub(super) async fn prepare(
         lock,
         control,
         successor,
-        routing: Routing::new(mailbox.clone(), &notifications),
+        routing,
         notifications,
         checks,
+        metrics,
+        loaded,
     };
     let hands = Hands::new(hands);
-    let agent = Agent { operator, signals, mailbox, listener, links, watched, disturb, hands, settings, kept, custody };
+    let agent = Agent {
+        operator,
+        signals,
+        mailbox,
+        overview,
+        listener,
+        links,
+        watched,
+        disturb,
+        hands,
+        settings,
+        kept,
+        custody,
+    };
     Ok((agent, reactor))
 }
 
@@ -470,6 +500,12 @@ pub(crate) fn advert_fits(entry: &config::VirtualRouter, mtu: u32, is_signed: bo
     ))
 }
 
+/// What people see of a configuration that has just been taken over.
+pub(crate) fn loaded(config: &Config) -> ConfigurationStatus {
+    let (fingerprint, loaded_at) = (config.fingerprint.clone(), clock::wall().as_secs());
+    ConfigurationStatus { fingerprint, loaded_at, reload_successful: true }
+}
+
 pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
     Snapshot {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -480,6 +516,9 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         supervisor: None,
         guard: config.guard.mode.to_string(),
         authentication: None,
+        clock_synchronised: false,
+        configuration: ConfigurationStatus::default(),
+        netlink_resyncs: 0,
         send_lateness: LatenessStatus::default(),
         alarms: Vec::new(),
         notifications: Vec::new(),

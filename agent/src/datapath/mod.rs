@@ -66,6 +66,11 @@ pub enum AttachMode {
     Socket,
 }
 
+impl AttachMode {
+    /// Every mode.
+    pub const ALL: [Self; 5] = [Self::Native, Self::Generic, Self::Tcx, Self::Clsact, Self::Socket];
+}
+
 impl From<Hook> for AttachMode {
     fn from(hook: Hook) -> Self {
         match hook {
@@ -272,6 +277,12 @@ impl Datapath {
             turn.next_source();
         }
         None
+    }
+
+    /// Whether the adverts of an interface are heard, in whatever way.
+    #[must_use]
+    pub fn hears(&self, name: &str) -> bool {
+        self.ports.iter().any(|port| port.name == name && (port.is_guarded() || port.socket.is_some()))
     }
 
     fn is_guarded(&self, ifindex: u32) -> bool {

@@ -144,6 +144,12 @@ impl Datapath {
         }
     }
 
+    /// Who judges what comes to an interface: `kernel`, or `socket` where that is the agent.
+    #[must_use]
+    pub fn judge(&self, ifindex: u32) -> &'static str {
+        if self.is_guarded(ifindex) { "kernel" } else { "socket" }
+    }
+
     /// The fence of a virtual router; `None` where there is no guard.
     #[must_use]
     pub fn fence(&self, key: &RouterKey) -> Option<Fence> {

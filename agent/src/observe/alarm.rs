@@ -48,6 +48,26 @@ pub enum AlarmKind {
     TakeoverUnconfirmed,
     /// This node is Active, and Hetzner is not known to route an address to it.
     HetznerUnrouted,
+    /// Metrics are not served.
+    MetricsUnavailable,
+}
+
+impl AlarmKind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::AuthSplitRisk,
+        Self::ClockSkew,
+        Self::ClockNotSynchronised,
+        Self::AddressListDiffers,
+        Self::IntervalDiffers,
+        Self::PriorityConflict,
+        Self::PeerRefused,
+        Self::AddressClaimed,
+        Self::DuplicateAddress,
+        Self::TakeoverUnconfirmed,
+        Self::HetznerUnrouted,
+        Self::MetricsUnavailable,
+    ];
 }
 
 impl fmt::Display for AlarmKind {
@@ -64,6 +84,7 @@ impl fmt::Display for AlarmKind {
             Self::DuplicateAddress => "duplicate_address",
             Self::TakeoverUnconfirmed => "takeover_unconfirmed",
             Self::HetznerUnrouted => "hetzner_unrouted",
+            Self::MetricsUnavailable => "metrics_unavailable",
         })
     }
 }

@@ -24,13 +24,10 @@ use tracing::debug;
 
 use super::{
     Explanation, Snapshot,
-    journal::Journal,
-    notify::Boards,
+    overview::Overview,
     stream::{Since, Stream, Streams},
 };
 use crate::{
-    check::board::Board,
-    hetzner,
     mailbox::{Mail, Mailbox},
     operator::{Order, Ordered},
     perform::station,
@@ -41,7 +38,7 @@ use crate::{
 const REQUEST_MAX: u64 = 4096;
 /// Clients that are served at a time.
 const CLIENTS_MAX: usize = 16;
-/// How long a client may take for a request, and the agent for an answer.
+/// How long a client may take for a request, and for reading the answer; and another router for a takeover.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much longer a client waits than the agent, which then says why there is no answer.
@@ -89,22 +86,14 @@ pub enum Request {
 /// Who serves requests.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// The election thread's.
-    pub mailbox: Mailbox,
+    /// What is asked for the state of everything.
+    pub overview: Overview,
     /// The operator's.
     pub orders: mpsc::Sender<Ordered>,
     /// There while the node is drained.
     pub drained: PathBuf,
-    /// What happens.
-    pub journal: Journal,
-    /// How those who are told of it do.
-    pub boards: Boards,
-    /// Where Hetzner routes addresses.
-    pub hetzner: hetzner::Boards,
-    /// Who follows it here.
+    /// Who follows what happens.
     pub streams: Streams,
-    /// What the checks have come to.
-    pub checks: Board,
 }
 
 impl Request {
@@ -196,7 +185,7 @@ pub async fn converse(
     let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX));
     timeout(PATIENCE, reader.read_line(&mut line)).await.context("no request came")??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Events { since }) => match service.streams.join(since, &service.journal) {
+        Ok(Request::Events { since }) => match service.streams.join(since, &service.overview.journal) {
             Ok(stream) => return Ok(Some(stream)),
             Err(error) => Answer::Error(error.to_string()),
         },
@@ -211,19 +200,13 @@ pub async fn converse(
 
 impl Service {
     async fn answer(&self, request: Request) -> anyhow::Result<Answer> {
-        let mailbox = &self.mailbox;
+        let mailbox = &self.overview.mailbox;
         Ok(match request {
-            Request::Status {} => {
-                let snapshot = question(mailbox, Mail::Status).await?;
-                let (notifications, events_lost) = (self.boards.status(), self.journal.lost());
-                let (checks, hetzner) = (self.checks.status(), self.hetzner.status());
-                let alarms = [snapshot.alarms, self.hetzner.alarms()].concat();
-                Answer::Status(Box::new(Snapshot { alarms, notifications, events_lost, checks, hetzner, ..snapshot }))
-            }
+            Request::Status {} => Answer::Status(Box::new(self.overview.snapshot().await?)),
             Request::Events { .. } => bail!("events are not answered, they are followed"),
             Request::Explain { router } => {
                 let asked = router.clone();
-                let explanations = question(mailbox, |asker| Mail::Explain { router, asker }).await?;
+                let explanations = mailbox.ask(|asker| Mail::Explain { router, asker }).await?;
                 if explanations.is_empty() {
                     bail!("there is no virtual router `{}`; `vipd status` lists them", asked.unwrap_or_default());
                 }
@@ -261,20 +244,10 @@ impl Service {
     }
 }
 
-/// Asks the election thread, and waits for its answer.
-pub async fn question<T>(mailbox: &Mailbox, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> anyhow::Result<T> {
-    let (asker, answer) = oneshot::channel();
-    let ask = async {
-        mailbox.send(mail(asker)).await;
-        answer.await
-    };
-    timeout(PATIENCE, ask).await.ok().and_then(Result::ok).context("the election thread does not answer")
-}
-
 /// The node that virtual routers named `router` may be handed over to, with its Ethernet address, which the kernel may have to ask
 /// for.
 async fn find(mailbox: &Mailbox, router: String, node: String) -> anyhow::Result<Successor> {
-    let candidate = question(mailbox, |asker| Mail::Candidate { router, node, asker }).await?;
+    let candidate = mailbox.ask(|asker| Mail::Candidate { router, node, asker }).await?;
     let Candidate { node, ifindex, mac, addresses } = candidate.map_err(anyhow::Error::msg)?;
     let mac = match (mac, addresses.first()) {
         (Some(mac), _) => mac,
@@ -286,7 +259,7 @@ async fn find(mailbox: &Mailbox, router: String, node: String) -> anyhow::Result
 
 /// Asks other routers to serve, and waits until they do, or do not.
 async fn hand_over(mailbox: &Mailbox, request: HandoverRequest) -> anyhow::Result<Answer> {
-    let pending = question(mailbox, |asker| Mail::HandOver { request, asker }).await?.map_err(anyhow::Error::msg)?;
+    let pending = mailbox.ask(|asker| Mail::HandOver { request, asker }).await?.map_err(anyhow::Error::msg)?;
     let (mut lines, mut all_taken) = (Vec::new(), true);
     for PendingHandover { router, outcome } in pending {
         let outcome = timeout(PATIENCE, outcome).await.ok().and_then(Result::ok);

@@ -192,7 +192,9 @@ impl From<Reason> for CauseData {
     }
 }
 
-const fn kind(reason: Reason) -> &'static str {
+/// Why a state changed, in one word.
+#[must_use]
+pub const fn kind(reason: Reason) -> &'static str {
     match reason {
         Reason::Startup => "startup",
         Reason::Shutdown => "shutdown",

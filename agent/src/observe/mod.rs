@@ -5,8 +5,11 @@ mod check;
 pub mod control;
 pub mod event;
 mod hetzner;
+pub mod history;
 pub mod journal;
+pub mod metrics;
 pub mod notify;
+pub mod overview;
 mod peer;
 pub mod stream;
 #[cfg(test)]
@@ -25,6 +28,7 @@ pub use self::{
     alarm::{Alarm, AlarmKind},
     check::{CheckStatus, ContributionStatus, EffectStatus},
     hetzner::{HetznerStatus, RoutingState},
+    history::{Distribution, History},
     peer::PeerStatus,
     trouble::Trouble,
 };
@@ -48,6 +52,15 @@ pub struct Snapshot {
     /// What becomes of bad adverts: `enforce` or `observe`.
     #[schemars(extend("enum" = ["enforce", "observe"]))]
     pub guard: String,
+    /// Whether something keeps this host's clock right.
+    #[serde(default)]
+    pub clock_synchronised: bool,
+    /// The configuration that holds.
+    #[serde(default)]
+    pub configuration: ConfigurationStatus,
+    /// How often the kernel had more news of interfaces than were taken in, so that everything was read again.
+    #[serde(default)]
+    pub netlink_resyncs: u64,
     /// How adverts are authenticated; `None` where they are not.
     pub authentication: Option<AuthenticationStatus>,
     /// How late this node's regular adverts were sent.
@@ -68,6 +81,17 @@ pub struct Snapshot {
     pub virtual_routers: Vec<RouterStatus>,
     /// The groups of virtual routers that move together.
     pub groups: Vec<GroupStatus>,
+}
+
+/// The configuration that holds, and what became of the last attempt to read another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigurationStatus {
+    /// Tells the file from others: the first 64 bits of its SHA-256, in hexadecimal digits.
+    pub fingerprint: String,
+    /// When it was taken over, in seconds since 1970.
+    pub loaded_at: u64,
+    /// Whether the last attempt to read the file again went well.
+    pub reload_successful: bool,
 }
 
 /// How adverts are authenticated.
@@ -103,7 +127,7 @@ pub struct TargetStatus {
 }
 
 /// How late regular adverts were sent, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatenessStatus {
     /// How many were sent.
     pub adverts: u64,
@@ -113,6 +137,9 @@ pub struct LatenessStatus {
     pub p99_us: u64,
     /// None was later than this, in microseconds.
     pub max_us: u64,
+    /// All of them, those that the programs before in this process have sent included.
+    #[serde(default)]
+    pub distribution: Distribution,
 }
 
 /// What people see of the authentication.
@@ -138,6 +165,9 @@ pub struct InterfaceStatus {
     pub attach: String,
     /// Why a better mode could not be had.
     pub attach_reason: Option<String>,
+    /// Whether adverts are heard at all.
+    #[serde(default)]
+    pub heard: bool,
     /// VRRP that belongs to no virtual router of ours.
     pub not_configured: u64,
 }
@@ -169,6 +199,9 @@ pub struct RouterStatus {
     pub priority: u8,
     /// Its priority by the configuration.
     pub configured_priority: u8,
+    /// How many nodes take part, this one included.
+    #[serde(default)]
+    pub nodes: usize,
     /// The checks that it goes by.
     pub checks: Vec<ContributionStatus>,
     /// The address that adverts come from: the one that the configuration gives, or the interface's link-local one;
@@ -196,6 +229,12 @@ pub struct RouterStatus {
     pub fence: FenceStatus,
     /// What the agent has counted.
     pub tally: Tally,
+    /// What it has gone through.
+    #[serde(default)]
+    pub history: History,
+    /// Who judges its adverts: `kernel`, or `socket` where that is the agent.
+    #[serde(default)]
+    pub judged_by: String,
     /// What the guard has counted, by verdict; what is zero is left out.
     pub counters: BTreeMap<String, u64>,
 }
@@ -253,10 +292,16 @@ pub struct Tally {
     pub transitions: u64,
     /// Adverts sent.
     pub adverts_sent: u64,
+    /// Of these, those of Priority 0: this node was leaving.
+    #[serde(default)]
+    pub priority_zero_sent: u64,
     /// Adverts that could not be sent.
     pub adverts_unsent: u64,
     /// Adverts heard and accepted.
     pub adverts_received: u64,
+    /// Of these, those of Priority 0: another router was leaving.
+    #[serde(default)]
+    pub priority_zero_received: u64,
     /// Adverts that the guard admitted and the agent refused: a wrong checksum, most of all.
     pub adverts_refused: u64,
     /// Adverts with another list of addresses than ours.
@@ -287,6 +332,12 @@ pub fn named(counters: &Counters) -> BTreeMap<String, u64> {
         .filter(|&(_, count)| count > 0)
         .map(|(name, count)| (name.to_owned(), count))
         .collect()
+}
+
+/// Whole microseconds.
+#[must_use]
+pub fn microseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Whole milliseconds.

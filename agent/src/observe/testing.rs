@@ -1,7 +1,8 @@
 //! What an agent says of itself, for tests of how that is shown.
 
 use super::{
-    CheckStatus, FenceStatus, InterfaceStatus, LatenessStatus, PeerStatus, RouterStatus, Snapshot, Tally, TargetStatus,
+    CheckStatus, ConfigurationStatus, Distribution, FenceStatus, History, InterfaceStatus, LatenessStatus, PeerStatus,
+    RouterStatus, Snapshot, Tally, TargetStatus,
 };
 
 /// A node that serves web-a over IPv4 and IPv6.
@@ -15,7 +16,16 @@ pub(crate) fn snapshot() -> Snapshot {
         supervisor: Some(6634),
         guard: "enforce".to_owned(),
         authentication: None,
-        send_lateness: LatenessStatus { adverts: 10, p50_us: 1289, p99_us: 8207, max_us: 8300 },
+        send_lateness: LatenessStatus {
+            adverts: 10,
+            p50_us: 1289,
+            p99_us: 8207,
+            max_us: 8300,
+            distribution: Distribution::of_lateness(),
+        },
+        clock_synchronised: true,
+        configuration: ConfigurationStatus::default(),
+        netlink_resyncs: 0,
         alarms: vec![],
         notifications: vec![TargetStatus {
             name: "chat".to_owned(),
@@ -29,6 +39,7 @@ pub(crate) fn snapshot() -> Snapshot {
             up: true,
             attach: "native".to_owned(),
             attach_reason: None,
+            heard: true,
             not_configured: 0,
         }],
         checks: vec![CheckStatus {
@@ -86,6 +97,9 @@ pub(crate) fn router(name: &str, family: &str, state: &str) -> RouterStatus {
         takeover_confirmed_ms: None,
         fence: FenceStatus::Ready { closings: 0 },
         tally: Tally::default(),
+        nodes: 2,
+        history: History::default(),
+        judged_by: "kernel".to_owned(),
         counters: [].into(),
     }
 }

@@ -111,8 +111,8 @@ impl Snapshot {
         let mut fact = |text: String| page.line(INDENT, [(Tone::Plain, text)]);
         let supervisor = self.supervisor.map_or_else(|| "no supervisor".to_owned(), |pid| format!("supervisor {pid}"));
         fact(format!("vipd {} (pid {}, {supervisor}), guard {}", self.version, self.pid, self.guard));
-        let LatenessStatus { adverts, p50_us, p99_us, max_us } = self.send_lateness;
-        if adverts > 0 {
+        let LatenessStatus { adverts, p50_us, p99_us, max_us, .. } = &self.send_lateness;
+        if *adverts > 0 {
             fact(format!(
                 "{adverts} adverts sent late by {p50_us} µs (half of them), {p99_us} µs (99%), {max_us} µs (all)"
             ));

@@ -123,7 +123,8 @@ impl AlarmKind {
             | Self::ClockNotSynchronised
             | Self::AddressListDiffers
             | Self::IntervalDiffers
-            | Self::PriorityConflict => false,
+            | Self::PriorityConflict
+            | Self::MetricsUnavailable => false,
         }
     }
 }

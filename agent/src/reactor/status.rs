@@ -4,7 +4,10 @@ use vrrp::{Family, Instant};
 use vrrp_wire::abi::RouterKey;
 
 use super::{Interface, Reactor};
-use crate::observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status};
+use crate::{
+    clock,
+    observe::{InterfaceStatus, RouterStatus, Snapshot, authentication_status},
+};
 
 impl Reactor {
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {
@@ -22,6 +25,7 @@ impl Reactor {
             alarms,
             authentication,
             send_lateness,
+            clock_synchronised: clock::is_synchronised(),
             ..self.about.clone()
         }
     }
@@ -38,6 +42,7 @@ impl Reactor {
             up: link.up,
             attach: attachment.mode.to_string(),
             attach_reason: attachment.reason.clone(),
+            heard: self.desk.datapath.hears(&link.interface),
             not_configured,
         }
     }

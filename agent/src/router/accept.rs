@@ -9,7 +9,7 @@ use vrrp::{
     message::{ChecksumForm, DecodeError, Endpoints, Message, Parts, split, version_2},
 };
 use vrrp_wire::{
-    abi::{AdvertRecord, PeerKey, address_from_bytes},
+    abi::{AdvertRecord, PeerKey, Verdict, address_from_bytes},
     judge::{GROUP_IPV4, GROUP_IPV6},
 };
 
@@ -59,6 +59,26 @@ pub(super) struct Accepted {
     pub(super) form: Option<ChecksumForm>,
     /// Its sequence, if it was signed.
     pub(super) sequence: Option<Sequence>,
+}
+
+impl Refusal {
+    /// One word for it: that of the guard's verdict, where that looks for the same.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Router => "router",
+            Self::Ttl(_) => Verdict::Ttl.name(),
+            Self::Destination(_) => Verdict::WrongDestination.name(),
+            Self::OwnAddress => Verdict::OwnAddress.name(),
+            Self::Source(_) => Verdict::UnknownSource.name(),
+            Self::Mac(_) => Verdict::WrongMac.name(),
+            Self::Authentication(error) => error.name(),
+            Self::Message(error) => message_error(error),
+            Self::AddressList => Verdict::AddressList.name(),
+            Self::AuthType(_) => Verdict::AuthType.name(),
+            Self::Password => Verdict::Password.name(),
+            Self::Interval(_) => Verdict::Interval.name(),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -181,6 +201,21 @@ impl VirtualRouter {
             LinkLocalSenders::Unlisted if is_link_local(source) => Ok(desk.enforces()),
             LinkLocalSenders::Listed | LinkLocalSenders::Unlisted => Err(Refusal::Source(source)),
         }
+    }
+}
+
+/// One word for what is wrong with a message.
+const fn message_error(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::TooShort(_) => Verdict::Truncated.name(),
+        DecodeError::Version { .. } => Verdict::Version.name(),
+        DecodeError::Type(_) => Verdict::Type.name(),
+        DecodeError::Vrid => "router",
+        DecodeError::AddressCount => Verdict::AddressCount.name(),
+        DecodeError::Interval => Verdict::Interval.name(),
+        DecodeError::AuthType(_) => Verdict::AuthType.name(),
+        DecodeError::Length { .. } => Verdict::Length.name(),
+        DecodeError::Checksum(_) => "checksum",
     }
 }
 

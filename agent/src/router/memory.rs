@@ -9,7 +9,11 @@ use vrrp::{
 };
 
 use super::VirtualRouter;
-use crate::{config::WireIdentity, observe::Tally, supervisor::will::Bequest};
+use crate::{
+    config::WireIdentity,
+    observe::{History, Tally},
+    supervisor::will::Bequest,
+};
 
 /// A virtual router that takes part. Moments are nanoseconds of CLOCK_MONOTONIC, which goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,8 @@ pub struct RouterMemory {
     since_ns: u64,
     reason: Option<String>,
     tally: Tally,
+    #[serde(default)]
+    history: History,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +77,7 @@ impl RouterMemory {
                 "it was Active when the agent ended without a word, and the supervisor has advertised since".to_owned(),
             ),
             tally: Tally::default(),
+            history: History::default(),
         }
     }
 
@@ -156,6 +163,7 @@ impl VirtualRouter {
             since_ns: self.since(now).as_nanos(),
             reason: self.reason(),
             tally: self.tally,
+            history: self.history.clone(),
         })
     }
 
@@ -163,7 +171,7 @@ impl VirtualRouter {
     /// `covered_until` somebody has advertised for it until then.
     pub(super) fn resume(&mut self, memory: &RouterMemory, covered_until: Option<Instant>) {
         self.election = memory.election(*self.election.parameters(), covered_until);
-        self.tally = memory.tally;
+        (self.tally, self.history) = (memory.tally, memory.history.clone());
         self.resumed = Some((Instant::from_nanos(memory.since_ns), memory.reason.clone()));
         if memory.is_active() {
             self.hold_addresses();
@@ -204,6 +212,7 @@ mod tests {
                 since_ns: 1,
                 reason: None,
                 tally: Tally::default(),
+                history: History::default(),
             };
             assert_eq!(serde_json::to_string(&memory.role).unwrap(), role);
             let election = memory.election(parameters, None);

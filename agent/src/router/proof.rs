@@ -10,7 +10,7 @@ use super::VirtualRouter;
 use crate::{
     datapath::Datapath,
     desk::Desk,
-    observe::{Alarm, AlarmKind},
+    observe::{Alarm, AlarmKind, history::Takeover, microseconds},
 };
 
 /// How long nothing may come before the announcements are made again: longer than the last but one of their repeats.
@@ -121,6 +121,19 @@ impl VirtualRouter {
         }
     }
 
+    /// Begins to say how long the takeover at `now` takes.
+    pub(super) fn note_takeover(&mut self, now: Instant) {
+        let silence = self.election.last_advert().map(|advert| now.since(advert.received_at));
+        self.history.takeover = Takeover { silent_us: silence.map(microseconds), ..Takeover::default() };
+    }
+
+    /// Takes in that the addresses are held at `now`; those that were there when this program began were not taken over.
+    pub(super) fn note_held(&mut self, now: Instant) {
+        if self.resumed.is_none() && self.history.takeover.held_us.is_none() {
+            self.history.takeover.held_us = Some(microseconds(now.since(self.since(now))));
+        }
+    }
+
     /// Takes in that `gateways` were asked for an answer to a virtual address in `term`.
     pub fn note_asked(&mut self, term: u64, gateways: Vec<IpAddr>) {
         if term == self.terms
@@ -141,6 +154,7 @@ impl VirtualRouter {
             Step::Wait => {}
             Step::EndWatch => {
                 if let Progress::Confirmed(after) = proof.progress {
+                    self.history.takeover.confirmed_us = Some(microseconds(after));
                     info!(router = %self.name(), ?after, "the takeover is confirmed: frames for the virtual addresses come here");
                 }
                 self.end_watch(desk);

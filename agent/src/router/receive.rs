@@ -1,6 +1,6 @@
 //! What a virtual router makes of adverts: who sent them, whether they count, and what is odd about them.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use tracing::{error, info, warn};
 use vrrp::{
@@ -26,6 +26,11 @@ impl VirtualRouter {
                 let interval = Some(accepted.message.max_advertise_interval);
                 let before = self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source, interval });
                 self.tally.adverts_received += 1;
+                self.tally.priority_zero_received += u64::from(accepted.message.priority.is_none());
+                if let Some(before) = before.filter(|before| before.interval.is_some()) {
+                    let gap = record.received_at_ns.saturating_sub(before.at_ns);
+                    self.history.advert_gaps.note(Duration::from_nanos(gap));
+                }
                 self.refusals.accept(sender, now);
                 match accepted.form {
                     Some(ChecksumForm::PseudoHeader) => self.tally.checksums_with_pseudo_header += 1,
@@ -53,6 +58,7 @@ impl VirtualRouter {
                     self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source, interval: None });
                 }
                 self.tally.adverts_refused += 1;
+                self.history.count_refusal(reason.name());
                 if self.refusals.refuse(sender, now) {
                     warn!(router = %self.name(), %source, %reason, "adverts of a peer are refused");
                 }

@@ -10,7 +10,7 @@ use super::VirtualRouter;
 use crate::{
     desk::Desk,
     observe::{
-        event::{Condition, Subject, severity},
+        event::{Condition, Subject, kind, severity},
         journal::News,
     },
 };
@@ -21,6 +21,7 @@ impl VirtualRouter {
         self.last_transition = Some(transition);
         self.resumed = None;
         let Transition { from, to, reason: cause, .. } = transition;
+        self.history.count_transition(&from.to_string(), &to.to_string(), kind(cause));
         let reason = self.reason().unwrap_or_else(|| cause.to_string());
         info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");
         // Who makes it leave knows what that means.

@@ -34,6 +34,7 @@ impl VirtualRouter {
             let Some(endpoints) = endpoints(source, destination) else { continue };
             let bytes = self.dialect().encode(&message, &endpoints, signature);
             if let Some(letter) = self.letter(endpoints, bytes) {
+                self.tally.priority_zero_sent += u64::from(priority.is_none());
                 desk.outbox.post(letter);
             }
         }

@@ -13,7 +13,7 @@ use crate::{
     config::{self, Fence, OwnAddress},
     datapath::Datapath,
     desk::Desk,
-    observe::{Alarm, AlarmKind, FenceStatus, PeerStatus, RouterStatus, milliseconds, named},
+    observe::{Alarm, AlarmKind, FenceStatus, History, PeerStatus, RouterStatus, microseconds, milliseconds, named},
 };
 
 /// How long after a peer was last heard what was odd about it is still an alarm, in nanoseconds: ten minutes.
@@ -89,6 +89,7 @@ impl VirtualRouter {
             reason: self.reason(),
             since_ms: milliseconds(now.since(self.since(now))),
             version: self.config.version.number(),
+            nodes: self.config.nodes,
             priority: self.election.parameters().priority.get(),
             configured_priority: self.config.priority.get(),
             checks: self.contributions(&desk.checks),
@@ -108,6 +109,8 @@ impl VirtualRouter {
                 (Fence::Auto, Some(fence)) => FenceStatus::Ready { closings: fence.closings },
             },
             tally: self.tally,
+            history: self.history(datapath),
+            judged_by: datapath.judge(self.key.ifindex).to_owned(),
             counters: named(&datapath.counters(&self.key)),
         }
     }
@@ -119,6 +122,15 @@ impl VirtualRouter {
             PeerStatus::new(node, &stamp, now)
         };
         self.config.peers.iter().map(status).collect()
+    }
+
+    /// What it has gone through; a takeover is confirmed before that has been looked at.
+    fn history(&self, datapath: &Datapath) -> History {
+        let mut history = self.history.clone();
+        if let Some(after) = self.takeover_confirmed(datapath) {
+            history.takeover.confirmed_us = Some(microseconds(after));
+        }
+        history
     }
 
     /// What people should know of before it bites.

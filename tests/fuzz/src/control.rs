@@ -4,17 +4,24 @@ use std::{collections::BTreeMap, io};
 
 use anyhow::anyhow;
 use serde_json::{Value, json};
-use tokio::{runtime::Builder, sync::mpsc, task::yield_now};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, watch},
+    task::yield_now,
+};
 use vipd::{
     check::board::Board,
     hetzner,
+    link::Resyncs,
     mailbox::{Inbox, Mail, mailbox},
     observe::{
-        ContributionStatus, EffectStatus, Explanation, FenceStatus, GroupStatus, InterfaceStatus, LatenessStatus,
-        RouterStatus, Snapshot, Tally,
+        ConfigurationStatus, ContributionStatus, Distribution, EffectStatus, Explanation, FenceStatus, GroupStatus,
+        History, InterfaceStatus, LatenessStatus, PeerStatus, RouterStatus, Snapshot, Tally,
         control::{Answer, Service, converse, read_answer},
         journal::journal,
+        metrics,
         notify::Boards,
+        overview::Overview,
         stream::{Line, Streams},
     },
     operator::{Order, Ordered},
@@ -81,16 +88,19 @@ fn serve(request: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
     let (mailbox, mut inbox) = mailbox()?;
     let (orders, mut ordered) = mpsc::channel(1);
     let (_reporter, journal, _intake) = journal("test", "n1", None);
-    let service = Service {
+    let (_loaded, configuration) = watch::channel(snapshot().configuration);
+    let overview = Overview {
         mailbox,
-        orders,
-        drained: "/nonexistent/drained".into(),
         journal,
         boards: Boards::default(),
-        streams: Streams::default(),
-        checks: Board::default(),
         hetzner: hetzner::Boards::default(),
+        checks: Board::default(),
+        configuration,
+        resyncs: Resyncs::default(),
+        metrics: metrics::Board::default(),
     };
+    let drained = "/nonexistent/drained".into();
+    let service = Service { overview, orders, drained, streams: Streams::default() };
     let runtime = Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         tokio::select! {
@@ -148,6 +158,8 @@ fn snapshot() -> Snapshot {
         version: 3,
         priority: 150,
         configured_priority: 200,
+        nodes: 2,
+        peers: vec![PeerStatus { node: "\u{7}".to_owned(), last_advert_ms: Some(1), adverts: 1 }],
         checks: vec![ContributionStatus {
             check: "gw".to_owned(),
             state: "failing".to_owned(),
@@ -163,6 +175,8 @@ fn snapshot() -> Snapshot {
         takeover_confirmed_ms: None,
         fence: FenceStatus::Ready { closings: 1 },
         tally: Tally::default(),
+        history: History::default(),
+        judged_by: "kernel".to_owned(),
         counters: BTreeMap::from([("dropped".to_owned(), 3)]),
     };
     let interface = InterfaceStatus {
@@ -170,6 +184,7 @@ fn snapshot() -> Snapshot {
         up: true,
         attach: "native".to_owned(),
         attach_reason: None,
+        heard: true,
         not_configured: 0,
     };
     let group = GroupStatus {
@@ -186,7 +201,16 @@ fn snapshot() -> Snapshot {
         pid: 1,
         supervisor: Some(2),
         drained: false,
-        send_lateness: LatenessStatus { adverts: 2, p50_us: 1, p99_us: 2, max_us: u64::MAX },
+        send_lateness: LatenessStatus {
+            adverts: 2,
+            p50_us: 1,
+            p99_us: 2,
+            max_us: u64::MAX,
+            distribution: Distribution::of_lateness(),
+        },
+        clock_synchronised: true,
+        configuration: ConfigurationStatus::default(),
+        netlink_resyncs: 0,
         guard: "enforce".to_owned(),
         authentication: None,
         notifications: Vec::new(),

@@ -17,11 +17,12 @@ use crate::process::{self, Interrupt};
 /// Debian asks this script, where there is one, before a package starts its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// The packages whose services are not to run: the tests start their programs themselves.
-const NOT_STARTED: [&str; 4] = ["keepalived", "frr", "exim4-daemon-light", "nginx"];
+const NOT_STARTED: [&str; 6] =
+    ["keepalived", "frr", "exim4-daemon-light", "nginx", "prometheus", "prometheus-alertmanager"];
 /// 101 is "forbidden"; everything but those starts as without a policy.
 const POLICY_TEXT: &str = "#!/bin/sh\n\
-    # Temporary, by `cargo xtask setup` of vipd: installing keepalived, FRR, Exim and nginx must not start them.\n\
-    case \" $* \" in *' keepalived'*|*' frr'*|*' exim4'*|*' nginx'*) exit 101 ;; esac\n\
+    # Temporary, by `cargo xtask setup` of vipd: installing these must not start them.\n\
+    case \" $* \" in *' keepalived'*|*' frr'*|*' exim4'*|*' nginx'*|*' prometheus'*) exit 101 ;; esac\n\
     exit 0\n";
 
 const APT_HINT: &str = "where this release lacks a package: `rustup component add rust-src` replaces rustc-web and \
@@ -96,7 +97,7 @@ impl Policy {
     /// Puts the policy in place; none where the operator has one, which stays and decides.
     fn put(privilege: Privilege) -> Result<Option<Self>> {
         if Path::new(POLICY).exists() {
-            eprintln!("setup: `{POLICY}` exists and decides whether keepalived, FRR, Exim and nginx start");
+            eprintln!("setup: `{POLICY}` exists and decides whether {} start", NOT_STARTED.join(", "));
             return Ok(None);
         }
         let mut install = as_root(privilege, "install");
@@ -108,7 +109,8 @@ impl Policy {
         let status = child.wait()?;
         if !status.success() {
             bail!(
-                "failed to write `{POLICY}`, without which installing keepalived, FRR, Exim and nginx would start them: {status}"
+                "failed to write `{POLICY}`, without which installing {} would start them: {status}",
+                NOT_STARTED.join(", ")
             );
         }
         Ok(Some(Self(privilege)))

@@ -54,6 +54,8 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("vtysh", "frr", "another peer of the interoperability tests; it is not started"),
     ("exim4", "exim4-daemon-light", "a mail server for the tests of notifications; it is not started"),
     ("nginx", "nginx", "the ingress of tests of health checks; it is not started"),
+    ("promtool", "prometheus", "scrapes agents and tries the alert rules in tests; it is not started"),
+    ("prometheus-alertmanager", "prometheus-alertmanager", "hears the alerts in tests; it is not started"),
     ("kubectl", "kubernetes-client", "shows that the API server of the tests is like one of Kubernetes"),
     ("groff", "groff-base", "tests have it read the manual pages"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),

@@ -168,6 +168,7 @@ impl<'f> Router<'f> {
             link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
             link_local_senders: if all_known { LinkLocalSenders::Listed } else { LinkLocalSenders::Unlisted },
+            nodes: self.members.len(),
             peers,
             fence: if own.priority == Priority::OWNER { Fence::Off } else { manner.fence? },
             group: None,

@@ -33,7 +33,7 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
         [
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
-             libpolly-22-dev keepalived frr exim4-daemon-light nginx kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
+             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
              systemd-container",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
@@ -93,6 +93,8 @@ fn packages_of_one_reason_are_one_step() {
         "frr",
         "exim4-daemon-light",
         "nginx",
+        "prometheus",
+        "prometheus-alertmanager",
         "kubernetes-client",
         "groff-base",
         "bpftool",
@@ -156,7 +158,7 @@ fn elsewhere_the_commands_are_those_of_the_place() {
         ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container",
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container",
         ),
     ];
     for (id, tools) in cases {
