@@ -225,7 +225,7 @@ fn systemd_understands_the_unit() -> Result<()> {
     let installed = unit.replace("/usr/bin/vipd", &program.to_string_lossy()).replace("man:vipd(1) ", "") + &drop_ins;
     let file = lab.write("vipd.service", &installed)?;
     let analyze = |arguments: &[&str]| -> Result<String> {
-        let output = std::process::Command::new("systemd-analyze").args(arguments).arg(&file).output()?;
+        let output = Command::new("systemd-analyze").args(arguments).arg(&file).output()?;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         ensure!(output.status.success(), "{arguments:?}: {said}");
         Ok(said)
