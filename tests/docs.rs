@@ -145,8 +145,9 @@ fn the_manual_pages_are_correct() -> Result<()> {
 fn completed(words: &[&str]) -> Result<Vec<String>> {
     let [before @ .., last] = words else { anyhow::bail!("nothing is typed") };
     let previous = before.last().context("one word is typed")?;
+    // Which bash has only where it completes by itself.
     let script = format!(
-        "source <(\"$VIPD\" completions bash)\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_vipd vipd '{last}' '{previous}'\n\
+        "compopt() {{ :; }}\nsource <(\"$VIPD\" completions bash)\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_vipd vipd '{last}' '{previous}'\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.join(" "),
         before.len()
