@@ -196,8 +196,9 @@ fn the_manual_pages_are_correct() -> Result<()> {
 fn completed(words: &[&str]) -> Result<Vec<String>> {
     let [before @ .., last] = words else { anyhow::bail!("nothing is typed") };
     let previous = before.last().context("one word is typed")?;
+    // Which bash has only where it completes by itself.
     let script = format!(
-        "source <(\"$VIPD\" completions bash)\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_vipd vipd '{last}' '{previous}'\n\
+        "compopt() {{ :; }}\nsource <(\"$VIPD\" completions bash)\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_vipd vipd '{last}' '{previous}'\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.join(" "),
         before.len()
@@ -278,7 +279,7 @@ fn systemd_understands_the_unit() -> Result<()> {
     let installed = unit.replace("/usr/bin/vipd", &program.to_string_lossy()).replace("man:vipd(1) ", "") + &drop_ins;
     let file = lab.write("vipd.service", &installed)?;
     let analyze = |arguments: &[&str]| -> Result<String> {
-        let output = std::process::Command::new("systemd-analyze").args(arguments).arg(&file).output()?;
+        let output = Command::new("systemd-analyze").args(arguments).arg(&file).output()?;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         ensure!(output.status.success(), "{arguments:?}: {said}");
         Ok(said)

@@ -90,6 +90,7 @@ fn init_of(container: Pid) -> Option<Pid> {
 
 impl Machine {
     /// A command that will run on the machine.
+    #[must_use]
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--target={}", self.init));
