@@ -149,8 +149,11 @@ fn plot(body: &mut String, series: &[Series], unit: &str, top: f64, x: impl Fn(f
         let row = top + 12.0 + 13.0 * f64::from(u32::try_from(number)?);
         writeln!(body, "<text x=\"10\" y=\"{row:.0}\" fill=\"{colour}\">{name}</text>")?;
         let y = |value: f64| bottom - value / most * (HEIGHT - 4.0);
-        let points: Vec<_> = points.iter().map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
-        writeln!(body, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>", points.join(" "))?;
+        // Where there is nothing for a while, nothing is drawn.
+        for part in points.chunk_by(|(one, _), (next, _)| next - one < 1.5) {
+            let part: Vec<_> = part.iter().map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
+            writeln!(body, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>", part.join(" "))?;
+        }
     }
     Ok(HEIGHT)
 }

@@ -109,7 +109,8 @@ impl Section {
             None => drop(made.remove(&key.name)),
         });
         let config = parse(&text, "n1").map_err(|error| format!("{error}\n{text}"))?;
-        Ok(Config { warnings: vec![], ..config })
+        // Another text has another fingerprint, whatever it means.
+        Ok(Config { warnings: vec![], fingerprint: String::new(), ..config })
     }
 }
 
