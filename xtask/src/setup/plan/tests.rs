@@ -33,7 +33,7 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
         [
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
-             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
+             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq nftables tcpdump iproute2 \
              systemd-container",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
@@ -98,6 +98,7 @@ fn packages_of_one_reason_are_one_step() {
         "kubernetes-client",
         "groff-base",
         "bpftool",
+        "jq",
         "nftables",
         "tcpdump",
         "iproute2",
@@ -149,16 +150,16 @@ fn elsewhere_the_commands_are_those_of_the_place() {
     let cases = [
         (
             "fedora",
-            "sudo dnf install keepalived frr exim nginx kubernetes-client groff-base bpftool nftables tcpdump iproute systemd-container",
+            "sudo dnf install keepalived frr exim nginx kubernetes-client groff-base bpftool jq nftables tcpdump iproute systemd-container",
         ),
-        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl groff bpf nftables tcpdump iproute2 systemd"),
+        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl groff bpf jq nftables tcpdump iproute2 systemd"),
         (
             "opensuse-leap",
-            "sudo zypper install keepalived frr exim nginx kubernetes-client groff bpftool nftables tcpdump iproute2 systemd-container",
+            "sudo zypper install keepalived frr exim nginx kubernetes-client groff bpftool jq nftables tcpdump iproute2 systemd-container",
         ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container",
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq nftables tcpdump iproute2 systemd-container",
         ),
     ];
     for (id, tools) in cases {
