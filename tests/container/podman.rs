@@ -54,6 +54,7 @@ impl Rights {
 pub(crate) struct Podman<'l> {
     /// Whose `/run` has the storage.
     _lab: &'l Lab,
+    options: Vec<String>,
 }
 
 impl<'l> Podman<'l> {
@@ -61,7 +62,7 @@ impl<'l> Podman<'l> {
         fs::create_dir(STORAGE)?;
         fs::write(format!("{STORAGE}/containers.conf"), CONTAINERS_CONF)?;
         fs::write(format!("{STORAGE}/seccomp.json"), allowing_bpf(&fs::read_to_string(SECCOMP)?)?)?;
-        let podman = Self { _lab: lab };
+        let podman = Self { _lab: lab, options: options() };
         podman.run(&["load", "--quiet", "--input", &image()?.to_string_lossy()])?;
         Ok(podman)
     }
@@ -74,7 +75,7 @@ impl<'l> Podman<'l> {
             fs::create_dir_all(folder.join(of_agent))?;
         }
         fs::write(folder.join("vipd.toml"), config)?;
-        let mut podman = with_options(host.namespace().command("podman"));
+        let mut podman = self.command(host.namespace().command("podman"));
         podman.args(["run", "--detach", "--name", name, "--network=host"]);
         podman.arg(format!("--cgroup-parent=/{}", cgroup()));
         // The agent must not be the first process of its namespace: in a pod that is the pause container.
@@ -91,6 +92,12 @@ impl<'l> Podman<'l> {
         Ok(Container { podman: self, name: name.to_owned() })
     }
 
+    /// `podman`, to be called by this name, with our options.
+    fn command(&self, mut podman: Command) -> Command {
+        podman.env("CONTAINERS_CONF", format!("{STORAGE}/containers.conf")).args(&self.options);
+        podman
+    }
+
     /// Runs the image's program to its end, without a network; answers what it printed.
     pub(crate) fn program(&self, options: &[&str], arguments: &[&str]) -> Result<String> {
         let (cgroup, image) = (format!("--cgroup-parent=/{}", cgroup()), image_name());
@@ -99,7 +106,7 @@ impl<'l> Podman<'l> {
 
     /// Runs podman to its end; answers what it printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
-        finish(with_options(Command::new("podman")).args(arguments))
+        finish(self.command(Command::new("podman")).args(arguments))
     }
 }
 
@@ -143,7 +150,7 @@ impl Container<'_> {
 
     /// What the agent has logged.
     pub(crate) fn log(&self) -> String {
-        let output = with_options(Command::new("podman")).args(["logs", &self.name]).output();
+        let output = self.podman.command(Command::new("podman")).args(["logs", &self.name]).output();
         output
             .map(|said| String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
             .unwrap_or_default()
@@ -178,11 +185,10 @@ fn image() -> Result<PathBuf> {
 }
 
 /// Options that work without systemd, and leave alone what podman keeps on this machine.
-fn with_options(mut podman: Command) -> Command {
-    podman.env("CONTAINERS_CONF", format!("{STORAGE}/containers.conf"));
-    podman.args(["--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none", "--storage-driver=vfs"]);
-    podman.args(["root", "runroot", "tmpdir"].map(|folder| format!("--{folder}={STORAGE}/{folder}")));
-    podman
+fn options() -> Vec<String> {
+    let fixed = ["--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none", "--storage-driver=vfs"];
+    let folders = ["root", "runroot", "tmpdir"].map(|folder| format!("--{folder}={STORAGE}/{folder}"));
+    fixed.into_iter().map(str::to_owned).chain(folders).collect()
 }
 
 fn finish(podman: &mut Command) -> Result<String> {
