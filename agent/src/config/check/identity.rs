@@ -8,7 +8,8 @@ use crate::config::{
     file::Node,
 };
 
-/// The name of the node that `identity` is: by `--node`, else by host name, else by address.
+/// The name of the node that `identity` is: by `--node`, else by host name, else by address. `--node` may also be what
+/// Kubernetes calls the node, which is all that a pod can be told.
 pub(super) fn find<'f>(identity: &Identity, nodes: &'f [Node], report: &mut Report<'_>) -> Option<&'f str> {
     let name_of = |node: &'f Node| node.name.value().map(String::as_str);
     let names: Vec<&str> = nodes.iter().filter_map(name_of).collect();
@@ -16,7 +17,8 @@ pub(super) fn find<'f>(identity: &Identity, nodes: &'f [Node], report: &mut Repo
     let place = Place { line: nodes.first()?.heading.line, key: "node".to_owned(), ..Place::default() };
 
     if let Some(wanted) = &identity.node {
-        let found = by_name(wanted);
+        let in_kubernetes = |node: &&Node| node.kubernetes_name.value().is_some_and(|name| name == wanted);
+        let found = by_name(wanted).or_else(|| nodes.iter().find(in_kubernetes).and_then(name_of));
         if found.is_none() {
             let what = format!("--node or $VIPD_NODE says {wanted:?}, which is no node of this file");
             report.error(&place, Fault::new(what, format!("choose one of {}, or add a [[node]]", list(&names))));

@@ -34,6 +34,21 @@ fn the_most_explicit_source_decides() {
 }
 
 #[test]
+fn a_pod_finds_itself_by_what_kubernetes_calls_its_node() {
+    let worker = "\nkubernetes_name = \"worker-2\"\nname = \"n2\"";
+    let node_of = |text: &str, wanted: &str| {
+        let identity = identity(Some(wanted), "worker-1", &["10.77.0.1"]);
+        Config::parse(text, Path::new("vipd.toml"), &identity).map(|config| config.node).ok()
+    };
+    let renamed = edited(&[("\nname = \"n2\"", worker)]);
+    assert_eq!(node_of(&renamed, "worker-2").as_deref(), Some("n2"));
+    // A name counts before what Kubernetes calls another node.
+    let crossed = edited(&[("\nname = \"n2\"", "\nkubernetes_name = \"n1\"\nname = \"n2\"")]);
+    assert_eq!(node_of(&crossed, "n1").as_deref(), Some("n1"));
+    assert_eq!(node_of(BASE, "worker-2"), None);
+}
+
+#[test]
 fn a_wrong_node_option_does_not_fall_back() {
     let error = node_of(&identity(Some("n9"), "n1", &["10.77.0.1"])).unwrap_err();
     assert_eq!(
