@@ -18,11 +18,10 @@ const AUTH: &str = "mode = \"enforce\"\nactive_key = 1\nclock_grace = \"0s\"\n\
 const CREDENTIAL: &str = "[Service]\nLoadCredential=key-1:/etc/vipd/keys/1\nWatchdogSec=3s\n";
 const KEY: &str = "a key that every node of the cluster has\n";
 
-/// Packages the program under test as version `version`.
-fn package(lab: &Lab, version: &str) -> Result<PathBuf> {
+/// Packages the program under test as version `version`, in `folder`.
+fn package(folder: &Path, version: &str) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-    let folder = lab.write(&format!("{version}.list"), "")?.with_extension("d");
-    fs::create_dir_all(&folder)?;
+    let folder = folder.join(version);
     let output = Command::new("cargo")
         .args(["xtask", "dist", "deb", "--debug", "--no-build", "--deb-version", version, "--output"])
         .arg(&folder)
@@ -84,8 +83,10 @@ fn cluster(lab: &Lab, package: &Path) -> Result<(Cluster, Vec<Machine>)> {
 
 #[test]
 fn a_cluster_is_installed_upgraded_and_removed_with_the_package() -> Result<()> {
+    // In the lab dpkg knows of nothing that is installed.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let (old, new) = (package(folder.path(), "0.1.0-1")?, package(folder.path(), "0.1.0-2")?);
     let lab = lab!();
-    let (old, new) = (package(&lab, "0.1.0-1")?, package(&lab, "0.1.0-2")?);
     let (cluster, machines) = cluster(&lab, &old)?;
     let [first, second, _] = machines.as_slice() else { unreachable!("three machines") };
     cluster.settle_on(0, 0)?;

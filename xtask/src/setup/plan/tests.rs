@@ -144,8 +144,8 @@ fn a_complete_machine_needs_nothing() {
     assert_eq!(plan.commands(&complete()), [""; 0]);
     assert_eq!(
         plan.there.len(),
-        24,
-        "three of the toolchain, eighteen tools, Python's, two for packages: {:?}",
+        25,
+        "three of the toolchain, nineteen tools, Python's, two for packages: {:?}",
         plan.there
     );
 }
