@@ -1,7 +1,7 @@
 //! `cargo xtask build`: the agent with its BPF program.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -36,6 +36,22 @@ pub(crate) fn vipd(options: &Options) -> Result<PathBuf> {
         bail!("cargo built vipd, but not as `{}`, where this xtask stands: unset CARGO_BUILD_TARGET", binary.display());
     }
     Ok(binary)
+}
+
+/// Builds `vipd` as one file that needs no other, a C library least of all, and copies it to `file`.
+///
+/// Only the linking differs, so that everything else is compiled once for both. Cargo puts both into one place, where the next
+/// [`vipd`] puts its own again.
+pub(crate) fn static_vipd(options: &Options, file: &Path) -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo.args(["rustc", "--package", "vipd", "--bin", "vipd"]);
+    if options.release {
+        cargo.arg("--release");
+    }
+    process::run(cargo.args(["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]))?;
+    let built = path(options)?;
+    fs::copy(&built, file).with_context(|| format!("failed to copy `{}` to `{}`", built.display(), file.display()))?;
+    Ok(())
 }
 
 fn command(options: &Options) -> Command {

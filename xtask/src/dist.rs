@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: what is given to hosts and clusters, a Debian package and a container image.
 
 mod deb;
+pub(crate) mod image;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -37,6 +38,8 @@ pub(crate) struct Options {
 enum Product {
     /// A package for Debian.
     Deb,
+    /// An image for podman and Kubernetes.
+    Image,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -55,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 let speed = if options.debug { deb::Speed::Fast } else { deb::Speed::Careful };
                 deb::make(&vipd, options.deb_version.as_deref(), speed, &folder)?
             }
+            Product::Image => image::make(&build, &folder)?,
         };
         eprintln!("made {}", file.display());
     }

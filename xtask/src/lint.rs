@@ -1,5 +1,5 @@
-//! `cargo xtask lint`: format, clippy, house rules, the ledger of the RFCs, and the dependency checks whose tools are
-//! installed.
+//! `cargo xtask lint`: format, clippy, house rules, the ledger of the RFCs, and what takes other tools, where they are
+//! installed: dependencies, the format of Terraform's files.
 
 use std::{
     env,
@@ -52,10 +52,13 @@ fn commands() -> Vec<(&'static str, Command)> {
     } else {
         eprintln!("lint: the BPF program is not linted: clippy's compiler has no core for BPF (rust-src is missing)");
     }
-    let optional = [("cargo-deny", ["deny", "check"].as_slice()), ("cargo-machete", ["machete"].as_slice())];
-    for (program, arguments) in optional {
+    let mut terraform = process::program("terraform");
+    terraform.args(["fmt", "-check", "-diff", "-recursive", "deploy/terraform"]);
+    let optional =
+        [("cargo-deny", cargo(&["deny", "check"])), ("cargo-machete", cargo(&["machete"])), ("terraform", terraform)];
+    for (program, command) in optional {
         if process::find(program).is_some() {
-            commands.push((program, cargo(arguments)));
+            commands.push((program, command));
         } else {
             eprintln!("lint: {program} is not installed, so its check is left out");
         }

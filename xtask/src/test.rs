@@ -7,6 +7,7 @@ use std::{
     env,
     io::{self, Read, Write},
     num::NonZero,
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     thread,
     time::Instant,
@@ -17,6 +18,7 @@ use anyhow::{Context, Result};
 use self::report::{Counts, Outcome, Report};
 use crate::{
     build,
+    dist::image,
     process::{self, Interrupt},
     setup::{self, Needs},
 };
@@ -68,9 +70,7 @@ pub(crate) fn run(requirement: Requirement) -> Result<ExitCode> {
 /// runs at a time, with a few tests.
 fn namespaces(requirement: Requirement, interrupt: &Interrupt) -> Outcome {
     let started = Instant::now();
-    let built =
-        build::vipd(&build::Options { release: false }).and_then(|vipd| Ok((vipd, lanes::build("vipd-tests")?)));
-    let (vipd, programs) = match built {
+    let (vipd, image, programs) = match build_for_namespaces() {
         Ok(built) => built,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -78,7 +78,7 @@ fn namespaces(requirement: Requirement, interrupt: &Interrupt) -> Outcome {
         }
     };
     let prepare = |command: &mut Command| {
-        command.env("VIPD_BIN", &vipd);
+        command.env("VIPD_BIN", &vipd).env("VIPD_IMAGE", &image);
         if env::var_os(THREADS).is_none() {
             command.env(THREADS, TESTS_AT_A_TIME);
         }
@@ -89,6 +89,15 @@ fn namespaces(requirement: Requirement, interrupt: &Interrupt) -> Outcome {
     let cpus = thread::available_parallelism().map_or(1, NonZero::get);
     let (counts, success) = lanes::run(programs, cpus, prepare, interrupt, io::stdout());
     Outcome::ran(counts, success, started.elapsed())
+}
+
+/// Builds the daemon, its container image, and the programs that test them.
+fn build_for_namespaces() -> Result<(PathBuf, PathBuf, Vec<lanes::Program>)> {
+    let options = build::Options { release: false };
+    let folder = build::target_folder()?.join("debug");
+    // First of all: the daemon is built where the image's program was.
+    let image = image::make(&options, &folder)?;
+    Ok((build::vipd(&options)?, image, lanes::build("vipd-tests")?))
 }
 
 /// Runs all tests of `packages`, shows what they print as they print it, and counts.

@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 
 use anyhow::Result;
 
+use super::plan::{PYTHON_FOLDER, PYTHON_PACKAGES};
 use crate::process;
 
+/// The file in the environment of Python that says which packages are installed there, a line each.
+pub(super) const PYTHON_LIST: &str = "installed";
 /// The oldest bpf-linker whose LLVM reads what the pinned compiler writes.
 const LINKER_OLDEST: (u32, u32) = (0, 13);
 
@@ -16,6 +19,7 @@ pub(crate) struct Machine {
     pub(crate) privilege: Privilege,
     pub(crate) core: BpfCore,
     pub(crate) linker: Linker,
+    pub(crate) python: Python,
     /// Debian packages that are installed.
     pub(crate) packages: BTreeSet<String>,
     /// Programs that can be called by name.
@@ -50,6 +54,17 @@ pub(crate) enum BpfCore {
     Absent,
 }
 
+/// The programs of Python that tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Python {
+    /// They are there.
+    Complete,
+    /// They can be installed.
+    Bare,
+    /// Python is not there, or what it makes an environment of its own with.
+    Absent,
+}
+
 /// The bpf-linker that a build would call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Linker {
@@ -74,6 +89,7 @@ impl Machine {
             privilege: privilege(),
             core: active_core(),
             linker: linker(),
+            python: python(),
             packages: installed,
             programs,
         })
@@ -104,6 +120,16 @@ fn privilege() -> Privilege {
     } else {
         Privilege::None
     }
+}
+
+/// Environments know by a file, which is written last, what is in them.
+fn python() -> Python {
+    let listed = process::workspace().join(PYTHON_FOLDER).join(PYTHON_LIST);
+    if fs::read_to_string(listed).is_ok_and(|text| text == PYTHON_PACKAGES.join("\n")) {
+        return Python::Complete;
+    }
+    let can_make_one = process::capture(process::program("python3").args(["-c", "import venv, ensurepip"]));
+    if can_make_one.is_ok() { Python::Bare } else { Python::Absent }
 }
 
 /// The compiler that cargo would call for the agent, or [`BpfCore::Absent`] where it cannot be asked.

@@ -1,6 +1,7 @@
 //! Carries out a plan on Debian: one run of apt-get, then the linker and subcommands of cargo from crates.io.
 
 use std::{
+    fs,
     io::{self, IsTerminal, Write},
     path::Path,
     process::{Command, Stdio},
@@ -9,20 +10,28 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    machine::Privilege,
-    plan::{LLVM_PREFIX, Plan, linker_arguments},
+    machine::{PYTHON_LIST, Privilege},
+    plan::{LLVM_PREFIX, PYTHON_FOLDER, PYTHON_PACKAGES, Plan, linker_arguments},
 };
 use crate::process::{self, Interrupt};
 
 /// Debian asks this script, where there is one, before a package starts its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// The packages whose services are not to run: the tests start their programs themselves.
-const NOT_STARTED: [&str; 6] =
-    ["keepalived", "frr", "exim4-daemon-light", "nginx", "prometheus", "prometheus-alertmanager"];
+const NOT_STARTED: [&str; 8] = [
+    "keepalived",
+    "frr",
+    "exim4-daemon-light",
+    "nginx",
+    "podman",
+    "prometheus",
+    "prometheus-alertmanager",
+    "puppet-agent",
+];
 /// 101 is "forbidden"; everything but those starts as without a policy.
 const POLICY_TEXT: &str = "#!/bin/sh\n\
     # Temporary, by `cargo xtask setup` of vipd: installing these must not start them.\n\
-    case \" $* \" in *' keepalived'*|*' frr'*|*' exim4'*|*' nginx'*|*' prometheus'*) exit 101 ;; esac\n\
+    case \" $* \" in *' keepalived'*|*' frr'*|*' exim4'*|*' nginx'*|*' podman'*|*' prometheus'*|*' puppet'*) exit 101 ;; esac\n\
     exit 0\n";
 
 const APT_HINT: &str = "where this release lacks a package: `rustup component add rust-src` replaces rustc-web and \
@@ -37,6 +46,9 @@ pub(super) fn carry_out(plan: &Plan, privilege: Privilege) -> Result<()> {
     }
     if plan.linker.is_some() && !interrupt.seen() {
         cargo_install(&linker_arguments())?;
+    }
+    if plan.python && !interrupt.seen() {
+        install_python()?;
     }
     for subcommand in &plan.subcommands {
         if !interrupt.seen() {
@@ -88,6 +100,17 @@ fn cargo_install(arguments: &[&str]) -> Result<()> {
     cargo.args(arguments).env("LLVM_PREFIX", LLVM_PREFIX).stdin(Stdio::null()).stdout(io::stderr());
     // Nobody's build product here: keep it out of a target directory that is set for the project.
     process::run(cargo.env_remove("CARGO_TARGET_DIR"))
+}
+
+/// An environment of Python for this repository alone.
+fn install_python() -> Result<()> {
+    let folder = process::workspace().join(PYTHON_FOLDER);
+    process::run(process::program("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = process::program(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES);
+    process::run(pip.stdin(Stdio::null()).stdout(io::stderr()))?;
+    fs::write(folder.join(PYTHON_LIST), PYTHON_PACKAGES.join("\n"))
+        .with_context(|| format!("failed to write in `{}`", folder.display()))
 }
 
 /// A start policy of ours in [`POLICY`], to be taken away again.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Needs,
-    machine::{BpfCore, Distribution, Linker, Machine, Privilege},
+    machine::{BpfCore, Distribution, Linker, Machine, Privilege, Python},
 };
 
 /// The bpf-linker that `setup` builds, and the LLVM it builds it with: that of the compilers in use.
@@ -21,6 +21,12 @@ const WHY_CORE: &str = "a compiler with a core library for BPF; the active toolc
 const WHY_LLVM: &str = "bpf-linker is built with LLVM 22, which reads what rustc 1.95 writes";
 const WHY_C: &str = "Rust calls cc to link";
 const WHY_CXX: &str = "libFuzzer is C++";
+const WHY_PYTHON: &str = "tests of manifests run programs of Python";
+
+/// The programs of Python that tests run, and where they are installed, below the top of the repository: what is in the system
+/// stays as it is.
+pub(crate) const PYTHON_PACKAGES: [&str; 2] = ["kubernetes-validate==1.37.0", "python-hcl2==8.1.4"];
+pub(crate) const PYTHON_FOLDER: &str = "target/python";
 
 /// A subcommand of cargo that `setup` builds from crates.io.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,18 +69,37 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("tcpdump", "tcpdump", "to read along in a lab by hand"),
     ("ip", "iproute2", "tests and demo build their network with it"),
     ("systemd-nspawn", "systemd-container", "boots hosts with systemd, on which tests install the package"),
+    ("podman", "podman", "runs the container image in tests"),
+    ("runc", "runc", "podman starts containers by it"),
+    ("puppet", "puppet-agent", "tests apply the Puppet module by it; it is not started"),
+    ("puppet-lint", "puppet-lint", "tests hold the Puppet module to the style of Puppet"),
     ("setpriv", "util-linux", "tests take capabilities away with it"),
 ];
+
+/// What makes the container image.
+const IMAGE_BUILDER: (&str, &str, &str) = ("buildah", "buildah", "makes the container image");
+const VENV: &str = "python3-venv";
 
 /// Every package that a plan may name.
 pub(crate) fn package_names() -> BTreeSet<&'static str> {
     let tools = TOOLS.iter().map(|(_, package, _)| *package);
-    DEBIAN_CORE.into_iter().chain(LLVM).chain(C_COMPILER).chain(CXX_COMPILER).chain(tools).collect()
+    DEBIAN_CORE
+        .into_iter()
+        .chain(LLVM)
+        .chain(C_COMPILER)
+        .chain(CXX_COMPILER)
+        .chain(tools)
+        .chain([IMAGE_BUILDER.1, VENV])
+        .collect()
 }
 
 /// Every program that spares a package.
 pub(crate) fn program_names() -> BTreeSet<&'static str> {
-    TOOLS.iter().map(|(program, _, _)| *program).chain(["cc", "c++", FUZZER.name, PACKAGER.name]).collect()
+    TOOLS
+        .iter()
+        .map(|(program, _, _)| *program)
+        .chain(["cc", "c++", IMAGE_BUILDER.0, FUZZER.name, PACKAGER.name])
+        .collect()
 }
 
 /// What is missing on a machine, what is there, and for which need.
@@ -87,13 +112,16 @@ pub(crate) struct Plan {
     pub(crate) packages: Vec<(&'static str, &'static str)>,
     /// Why the linker is to be built.
     pub(crate) linker: Option<String>,
+    /// Whether the programs of Python are to be installed.
+    pub(crate) python: bool,
     /// What else is to be built.
     pub(crate) subcommands: Vec<&'static Subcommand>,
 }
 
 impl Plan {
     pub(crate) fn new(machine: &Machine, needs: Needs) -> Self {
-        let mut plan = Self { needs, there: vec![], packages: vec![], linker: None, subcommands: vec![] };
+        let mut plan =
+            Self { needs, there: vec![], packages: vec![], linker: None, python: false, subcommands: vec![] };
         plan.add_program(machine, "cc", &C_COMPILER, WHY_C);
         plan.add_core(machine);
         plan.add_linker(machine);
@@ -103,9 +131,10 @@ impl Plan {
                 for (program, package, why) in TOOLS {
                     plan.add_program(machine, program, &[package], why);
                 }
-                plan.add_subcommand(machine, &PACKAGER);
+                plan.add_python(machine);
+                plan.add_packaging(machine);
             }
-            Needs::Packaging => plan.add_subcommand(machine, &PACKAGER),
+            Needs::Packaging => plan.add_packaging(machine),
             Needs::Fuzzing => {
                 plan.add_program(machine, "c++", &CXX_COMPILER, WHY_CXX);
                 plan.add_subcommand(machine, &FUZZER);
@@ -115,7 +144,7 @@ impl Plan {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.linker.is_none() && self.subcommands.is_empty()
+        self.packages.is_empty() && self.linker.is_none() && !self.python && self.subcommands.is_empty()
     }
 
     /// What to install, and why: packages of one reason together.
@@ -126,8 +155,9 @@ impl Plan {
             (names.join(", "), group[0].1)
         });
         let linker = self.linker.iter().map(|why| ("bpf-linker".to_owned(), why.as_str()));
+        let python = self.python.then(|| (PYTHON_PACKAGES.join(", "), WHY_PYTHON));
         let subcommands = self.subcommands.iter().map(|subcommand| (subcommand.name.to_owned(), subcommand.why));
-        packages.chain(linker).chain(subcommands).collect()
+        packages.chain(linker).chain(python).chain(subcommands).collect()
     }
 
     /// The same by hand: what to type on this machine.
@@ -136,6 +166,10 @@ impl Plan {
             Distribution::Debian => self.debian_commands(machine.privilege),
             Distribution::Other(id) => self.other_commands(id),
         };
+        if self.python {
+            commands.push(format!("python3 -m venv {PYTHON_FOLDER}"));
+            commands.push(format!("{PYTHON_FOLDER}/bin/pip install {}", PYTHON_PACKAGES.join(" ")));
+        }
         commands
             .extend(self.subcommands.iter().map(|subcommand| format!("cargo {}", subcommand.arguments().join(" "))));
         commands
@@ -147,6 +181,23 @@ impl Plan {
             self.there.push((program, "already there".to_owned()));
         } else {
             self.require(machine, packages, why);
+        }
+    }
+
+    fn add_packaging(&mut self, machine: &Machine) {
+        let (program, package, why) = IMAGE_BUILDER;
+        self.add_program(machine, program, &[package], why);
+        self.add_subcommand(machine, &PACKAGER);
+    }
+
+    fn add_python(&mut self, machine: &Machine) {
+        match machine.python {
+            Python::Complete => self.there.push(("programs of Python", format!("already there, in {PYTHON_FOLDER}"))),
+            Python::Bare => self.python = true,
+            Python::Absent => {
+                self.require(machine, &[VENV], WHY_PYTHON);
+                self.python = true;
+            }
         }
     }
 
@@ -219,6 +270,7 @@ impl Plan {
             commands.push(format!("cargo binstall --no-confirm bpf-linker@{LINKER_VERSION}"));
         }
         let mut tools: Vec<&str> = TOOLS.iter().map(|(_, package, _)| *package).filter(|name| lacks(name)).collect();
+        tools.extend(Some(IMAGE_BUILDER.1).filter(|name| lacks(name)));
         let compilers = ["gcc", "g++"].into_iter().filter(|name| lacks(name));
         tools.splice(0..0, compilers);
         if !tools.is_empty() {
@@ -238,10 +290,13 @@ const EXIM: (&str, &str) = ("exim4-daemon-light", "exim");
 /// That of groff, where it is not in parts.
 const GROFF: (&str, &str) = ("groff-base", "groff");
 
+/// And Puppet's.
+const PUPPET: (&str, &str) = ("puppet-agent", "puppet");
+
 fn install_tools(id: &str, packages: &[&str]) -> String {
     let (manager, renamed): (_, &[(&str, &str)]) = match id {
         "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => {
-            ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++"), EXIM])
+            ("dnf install", &[("iproute2", "iproute"), ("g++", "gcc-c++"), EXIM, PUPPET])
         }
         "arch" => {
             let own = &[
@@ -251,10 +306,13 @@ fn install_tools(id: &str, packages: &[&str]) -> String {
                 ("systemd-container", "systemd"),
                 GROFF,
                 EXIM,
+                PUPPET,
             ];
             ("pacman -S", own)
         }
-        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => ("zypper install", &[("g++", "gcc-c++"), GROFF, EXIM]),
+        "opensuse-leap" | "opensuse-tumbleweed" | "sles" => {
+            ("zypper install", &[("g++", "gcc-c++"), GROFF, EXIM, PUPPET])
+        }
         _ => return format!("# and, by this system's package manager: {}", packages.join(" ")),
     };
     let names: Vec<&str> = packages

@@ -7,6 +7,7 @@ fn fresh() -> Machine {
         privilege: Privilege::Root,
         core: BpfCore::Absent,
         linker: Linker::Absent,
+        python: Python::Absent,
         packages: ["gcc", "libc6-dev", "util-linux"].map(str::to_owned).into(),
         programs: ["cc", "setpriv"].into(),
     }
@@ -15,6 +16,7 @@ fn fresh() -> Machine {
 fn complete() -> Machine {
     Machine {
         linker: Linker::Usable("0.13.0".to_owned()),
+        python: Python::Complete,
         packages: package_names().into_iter().map(str::to_owned).collect(),
         programs: program_names(),
         ..fresh()
@@ -34,22 +36,41 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
              libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 \
-             systemd-container",
+             systemd-container podman runc puppet-agent puppet-lint python3-venv buildah",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
+            "python3 -m venv target/python",
+            "target/python/bin/pip install kubernetes-validate==1.37.0 python-hcl2==8.1.4",
             "cargo install cargo-deb --version 3.8.0 --locked",
         ]
     );
 }
 
 #[test]
-fn packaging_needs_its_subcommand_and_no_test_tools() {
+fn packaging_needs_what_makes_package_and_image_and_no_test_tools() {
     let mut machine = complete();
     assert!(Plan::new(&machine, Needs::Packaging).is_empty());
-    machine.programs.remove("cargo-deb");
+    for program in ["cargo-deb", "buildah"] {
+        machine.programs.remove(program);
+        machine.packages.remove(program);
+    }
     let plan = Plan::new(&machine, Needs::Packaging);
-    assert_eq!(plan.commands(&machine), ["cargo install cargo-deb --version 3.8.0 --locked"]);
+    let expected = [
+        "apt-get update",
+        "apt-get install --yes --no-install-recommends buildah",
+        "cargo install cargo-deb --version 3.8.0 --locked",
+    ];
+    assert_eq!(plan.commands(&machine), expected);
     assert!(Plan::new(&machine, Needs::Toolchain).is_empty());
+}
+
+#[test]
+fn programs_of_python_get_an_environment_of_their_own() {
+    let machine = Machine { python: Python::Bare, ..complete() };
+    let plan = Plan::new(&machine, Needs::Everything);
+    let why = "tests of manifests run programs of Python";
+    assert_eq!(plan.steps(), [("kubernetes-validate==1.37.0, python-hcl2==8.1.4".to_owned(), why)]);
+    assert!(Plan::new(&machine, Needs::Packaging).is_empty());
 }
 
 #[test]
@@ -101,7 +122,16 @@ fn packages_of_one_reason_are_one_step() {
         "nftables",
         "tcpdump",
         "iproute2",
+        "systemd-container",
+        "podman",
+        "runc",
+        "puppet-agent",
+        "puppet-lint",
+        "python3-venv",
+        "buildah",
         "bpf-linker",
+        "kubernetes-validate==1.37.0, python-hcl2==8.1.4",
+        "cargo-deb",
     ];
     assert_eq!(steps, expected);
 }
@@ -111,7 +141,12 @@ fn a_complete_machine_needs_nothing() {
     let plan = Plan::new(&complete(), Needs::Everything);
     assert!(plan.is_empty(), "{plan:?}");
     assert_eq!(plan.commands(&complete()), [""; 0]);
-    assert_eq!(plan.there.len(), 14, "cc, core, bpf-linker and eleven tools: {:?}", plan.there);
+    assert_eq!(
+        plan.there.len(),
+        24,
+        "three of the toolchain, eighteen tools, Python's, two for packages: {:?}",
+        plan.there
+    );
 }
 
 #[test]
@@ -149,16 +184,22 @@ fn elsewhere_the_commands_are_those_of_the_place() {
     let cases = [
         (
             "fedora",
-            "sudo dnf install keepalived frr exim nginx kubernetes-client groff-base bpftool nftables tcpdump iproute systemd-container",
+            "sudo dnf install keepalived frr exim nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute systemd-container \
+             podman runc puppet puppet-lint buildah",
         ),
-        ("arch", "sudo pacman -S keepalived frr exim nginx kubectl groff bpf nftables tcpdump iproute2 systemd"),
+        (
+            "arch",
+            "sudo pacman -S keepalived frr exim nginx prometheus prometheus-alertmanager kubectl groff bpf nftables tcpdump iproute2 systemd podman runc puppet puppet-lint buildah",
+        ),
         (
             "opensuse-leap",
-            "sudo zypper install keepalived frr exim nginx kubernetes-client groff bpftool nftables tcpdump iproute2 systemd-container",
+            "sudo zypper install keepalived frr exim nginx prometheus prometheus-alertmanager kubernetes-client groff bpftool nftables tcpdump iproute2 systemd-container \
+             podman runc puppet puppet-lint buildah",
         ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container",
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool nftables tcpdump iproute2 systemd-container \
+             podman runc puppet-agent puppet-lint buildah",
         ),
     ];
     for (id, tools) in cases {
@@ -170,6 +211,9 @@ fn elsewhere_the_commands_are_those_of_the_place() {
             "cargo install cargo-binstall",
             "cargo binstall --no-confirm bpf-linker@0.13.0",
             tools,
+            "python3 -m venv target/python",
+            "target/python/bin/pip install kubernetes-validate==1.37.0 python-hcl2==8.1.4",
+            "cargo install cargo-deb --version 3.8.0 --locked",
         ];
         assert_eq!(plan.commands(&machine), expected, "{id}");
     }
