@@ -234,14 +234,19 @@ fn shells_complete_what_is_typed() -> Result<()> {
     Ok(())
 }
 
-/// Each command line `vipd …` of README and of the page on migration that stands alone on its line can be typed.
+/// What a line of a page has to say to `vipd`, here or behind `kubectl exec`, if it stands alone.
+fn command_of_vipd(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("    ")?.trim_start();
+    line.strip_prefix("vipd ").or_else(|| Some(line.strip_prefix("kubectl ")?.split_once(" -- /vipd ")?.1))
+}
+
+/// Each command line `vipd …` of README and of the pages on migration and Kubernetes that stands alone on its line can be typed, also
+/// behind `kubectl exec`.
 #[test]
 fn the_commands_in_the_documents_exist() -> Result<()> {
-    let text = read("README.md")? + &read("docs/migration.md")?;
+    let text = read("README.md")? + &read("docs/migration.md")? + &read("docs/kubernetes.md")?;
     let mut checked = 0;
-    for line in
-        text.lines().filter_map(|line| line.starts_with("    ").then(|| line.trim_start())?.strip_prefix("vipd "))
-    {
+    for line in text.lines().filter_map(command_of_vipd) {
         let words = line.split_whitespace().take_while(|word| !word.starts_with(['#', '>']));
         let parsed = Cli::command().try_get_matches_from(["vipd"].into_iter().chain(words));
         ensure!(parsed.is_ok(), "`vipd {line}`: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
