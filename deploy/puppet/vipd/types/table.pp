@@ -1,0 +1,2 @@
+# @summary A table of the configuration.
+type Vipd::Table = Hash[String[1], Vipd::Value]
