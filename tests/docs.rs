@@ -1,6 +1,7 @@
 //! What the documents say is true of the program.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -36,16 +37,25 @@ fn the_configuration_in_the_readme_is_correct() -> Result<()> {
     Ok(())
 }
 
-/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the pages on the protocol, on checks, on Hetzner and on metrics.
+/// `vipd check` finds nothing wrong, and nothing to warn of, in any configuration of the pages.
 #[test]
 fn the_configurations_in_the_pages_are_correct() -> Result<()> {
     let lab = lab!();
-    let page =
-        read("docs/protocol.md")? + &read("docs/checks.md")? + &read("docs/hetzner.md")? + &read("docs/metrics.md")?;
+    let mut pages = String::new();
+    for entry in fs::read_dir(format!("{}/../docs", env!("CARGO_MANIFEST_DIR")))? {
+        let path = entry?.path();
+        // The examples of the reference are read where it is made.
+        if path.extension().is_some_and(|extension| extension == "md") && !path.ends_with("configuration.md") {
+            pages += &fs::read_to_string(path)?;
+        }
+    }
     let blocks: Vec<_> =
-        page.split("<!-- complete -->\n```toml\n").skip(1).filter_map(|after| after.split("```").next()).collect();
-    let shown = page.matches("```toml").count();
-    ensure!(shown == blocks.len() && shown >= 3, "{} of {shown} configurations can be checked", blocks.len());
+        pages.split("<!-- complete -->\n```toml\n").skip(1).filter_map(|after| after.split("```").next()).collect();
+    let shown = pages.matches("```toml").count();
+    ensure!(shown == blocks.len() && shown >= 4, "{} of {shown} configurations can be checked", blocks.len());
+    lab.private_etc()?;
+    fs::create_dir_all("/etc/vipd/keys")?;
+    fs::copy(lab.secret("key", "a key of thirty-two characters at least\n")?, "/etc/vipd/keys/1")?;
     for (block, node) in blocks.into_iter().flat_map(|block| [(block, "n1"), (block, "n2")]) {
         let file = lab.write("protocol.toml", block)?;
         let output = Command::new(vipd()?).arg("check").arg("--config").arg(file).args(["--node", node]).output()?;
@@ -234,25 +244,39 @@ fn shells_complete_what_is_typed() -> Result<()> {
     Ok(())
 }
 
-/// What a line of a page has to say to `vipd`, here or behind `kubectl exec`, if it stands alone.
-fn command_of_vipd(line: &str) -> Option<&str> {
-    let line = line.strip_prefix("    ")?.trim_start();
-    line.strip_prefix("vipd ").or_else(|| Some(line.strip_prefix("kubectl ")?.split_once(" -- /vipd ")?.1))
+/// The tests that the page on security calls as witnesses exist.
+#[test]
+fn the_tests_that_the_security_page_names_exist() -> Result<()> {
+    let page = read("docs/security.md")?;
+    let is_name =
+        |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let is_of_a_test = |word: &&str| word.starts_with("row_") || word.matches('_').count() >= 3;
+    let named: BTreeSet<_> = page.split('`').skip(1).step_by(2).filter(is_name).filter(is_of_a_test).collect();
+    ensure!(named.len() >= 20, "only {} tests are named", named.len());
+    let mut sources = String::new();
+    for folder in ["tests", "agent/src", "agent-ebpf/src"] {
+        gather(Path::new(&format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"))), &mut sources)?;
+    }
+    for name in named {
+        ensure!(
+            sources.contains(&format!("#[test]\nfn {name}()"))
+                || sources.contains(&format!("#[test]\n    fn {name}()")),
+            "there is no test `{name}`"
+        );
+    }
+    Ok(())
 }
 
-/// Each command line `vipd …` of README and of the pages on migration and Kubernetes that stands alone on its line can be typed, also
-/// behind `kubectl exec`.
-#[test]
-fn the_commands_in_the_documents_exist() -> Result<()> {
-    let text = read("README.md")? + &read("docs/migration.md")? + &read("docs/kubernetes.md")?;
-    let mut checked = 0;
-    for line in text.lines().filter_map(command_of_vipd) {
-        let words = line.split_whitespace().take_while(|word| !word.starts_with(['#', '>']));
-        let parsed = Cli::command().try_get_matches_from(["vipd"].into_iter().chain(words));
-        ensure!(parsed.is_ok(), "`vipd {line}`: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
-        checked += 1;
+/// Adds all source files below `folder` to `text`.
+fn gather(folder: &Path, text: &mut String) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            gather(&path, text)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            *text += &fs::read_to_string(path)?;
+        }
     }
-    ensure!(checked >= 3, "only {checked} commands were found");
     Ok(())
 }
 

@@ -203,8 +203,8 @@ fn daemons_that_remove_addresses_are_named() -> Result<()> {
     examine(host, &file, nothing)?.expect_none("networkd_drops_routes")?;
     let routes =
         cluster.config.replace("vrid = 51", "vrid = 51\nroutes = [{ to = \"192.0.2.0/24\", via = \"10.77.0.254\" }]");
-    let routed = lab.write("routes.toml", &routes)?;
-    examine(host, &routed, nothing)?.expect("networkd_drops_routes", "ManageForeignRoutes=no")?;
+    let with_routes = lab.write("routes.toml", &routes)?;
+    examine(host, &with_routes, nothing)?.expect("networkd_drops_routes", "ManageForeignRoutes=no")?;
     examine(host, &file, nothing)?.expect_none("network_manager_manages")?;
     let _manager = pretend(host, "NetworkManager")?;
     examine(host, &file, nothing)?.expect("network_manager_manages", "interface-name:vsw0")?;

@@ -1,11 +1,12 @@
 //! Metrics: what they tell of an election and an attack, that counters go on, and that no client of theirs disturbs an election.
 
+#[path = "metrics/hostile.rs"]
+mod hostile;
+
 use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::TcpListener,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -131,8 +132,8 @@ fn counters_go_on() -> Result<()> {
         });
         let restarted = (0..2).try_for_each(|_| siege.cluster.agent(0)?.run(&["restart"]).map(drop));
         over.store(true, Ordering::Relaxed);
-        let scrapes = scraper.join().map_err(|_| anyhow::anyhow!("the scraper panicked"))?;
-        restarted.and(scrapes)
+        let count = scraper.join().map_err(|_| anyhow::anyhow!("the scraper panicked"))?;
+        restarted.and(count)
     })?;
     eprintln!("restart: {scrapes} scrapes meanwhile, none was lost");
     let after = read(&host.scrape()?);
@@ -266,58 +267,13 @@ fn hostile_clients_disturb_nobody() -> Result<()> {
     let lab = lab!();
     let siege = Siege::lay(&lab, 2, &ClusterConfig::default())?;
     let host = &siege.cluster.nodes[0];
-    let address: SocketAddr = "127.0.0.1:9650".parse()?;
     host.scrape()?;
     let over = AtomicBool::new(false);
-    let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(5));
-    // Many connections that say nothing.
-    let crowd = || {
-        let mut held = Vec::new();
-        while !over.load(Ordering::Relaxed) {
-            held.extend(connect().ok());
-            held.truncate(if held.len() > 200 { 100 } else { 200 });
-            thread::sleep(Duration::from_millis(1));
-        }
-    };
-    // A head without end.
-    let endless = || {
-        while !over.load(Ordering::Relaxed) {
-            if let Ok(mut stream) = connect() {
-                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\n");
-                while !over.load(Ordering::Relaxed) && stream.write_all(b"X-Filler: 0123456789abcdef\r\n").is_ok() {}
-            }
-        }
-    };
-    // What is no HTTP.
-    let garbage = || {
-        while !over.load(Ordering::Relaxed) {
-            for nonsense in
-                [&b"\0\xff\x16\x03\x01\r\n\r\n"[..], b"GET  HTTP/9\r\n\r\n", b"GET /metrics HTTP/1.1\r\nHost\r\n\r\n"]
-            {
-                if let Ok(mut stream) = connect() {
-                    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-                    let _ = stream.write_all(nonsense);
-                    let _ = stream.read(&mut [0; 64]);
-                }
-            }
-        }
-    };
-    // Whoever asks and does not read.
-    let deaf = || {
-        let mut held = Vec::new();
-        while !over.load(Ordering::Relaxed) {
-            if let Ok(mut stream) = connect() {
-                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-                held.push(stream);
-            }
-            held.truncate(20);
-            thread::sleep(Duration::from_millis(5));
-        }
-    };
-    let attackers: [&(dyn Fn() + Sync); 4] = [&crowd, &endless, &garbage, &deaf];
+    let attackers = [hostile::crowd, hostile::endless, hostile::garbage, hostile::deaf];
     let outcome = thread::scope(|scope| -> Result<()> {
         for attacker in attackers {
-            scope.spawn(move || host.namespace().enter(attacker));
+            let over = &over;
+            scope.spawn(move || host.namespace().enter(|| attacker(over)));
         }
         let outcome = (|| {
             let agent = siege.cluster.agent(1)?;

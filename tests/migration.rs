@@ -152,7 +152,7 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
     let lab = lab!();
     let mut migration = Migration::new(&lab)?;
     migration.start_keepalived()?;
-    let before = migration.holders(|holders| holders.iter().all(|holder| holder.is_some()))?;
+    let before = migration.holders(|holders| holders.iter().all(Option::is_some))?;
     ensure!(before == [Some(0), Some(1), Some(2)], "keepalived serves on {before:?}");
     let lost_before = migration.without_first()?;
     migration.wait_for(&before)?;
@@ -166,7 +166,7 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
         migration.wait_for(&before).with_context(|| format!("after {} went over", HOSTS[host]))?;
         for (router, probe) in probes.iter().enumerate() {
             probe.wait_answered(GENEROUS)?;
-            println!(
+            eprintln!(
                 "{} went over: {} without an answer for {:?}",
                 HOSTS[host],
                 address(router),

@@ -45,7 +45,7 @@ fn faster(text: &str, marks: [&str; 2]) -> Result<String> {
             Some('h') => number * 3600,
             unit => anyhow::bail!("a span in {unit:?}"),
         };
-        fast += &format!("{before}{}ms", seconds * 1000 / FASTER);
+        fast.extend([before, &(seconds * 1000 / FASTER).to_string(), "ms"]);
         rest = &after[digits + 1..];
     }
 }

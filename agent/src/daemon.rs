@@ -1,6 +1,7 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
 mod inheritance;
+pub(crate) mod outward;
 pub(crate) mod start;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync, sync::Arc, thread, time::Duration};

@@ -135,13 +135,13 @@ pub fn import(files: &dyn Files, sources: &[Source], options: &Options) -> std::
 fn conclude(hosts: &[Host], options: &Options, mut notes: Notes) -> Import {
     let notes_ref = &mut notes;
     let entries = cluster::entries(hosts, notes_ref);
-    let nodes = nodes::nodes(hosts, &entries, notes_ref);
+    let known = nodes::nodes(hosts, &entries, notes_ref);
     let mut checks = Checks::default();
     let mut groups = groups::groups(hosts, &entries, &mut checks, notes_ref);
     let mut routers = Vec::new();
     for entry in &entries {
         let listed = checks_of(entry, hosts, &mut checks, notes_ref);
-        routers.extend(routers::routers(entry, &nodes, &listed, &mut groups, notes_ref));
+        routers.extend(routers::routers(entry, &known, &listed, &mut groups, notes_ref));
     }
     let all: Vec<String> =
         routers.iter().map(|router| router.name.clone()).chain(groups.iter().map(|group| group.name.clone())).collect();
@@ -151,7 +151,7 @@ fn conclude(hosts: &[Host], options: &Options, mut notes: Notes) -> Import {
     let mut tables = vec![cluster_table(hosts, common, notes_ref)];
     tables.extend(process_table(hosts));
     tables.extend(auth);
-    tables.extend(nodes::tables(&nodes, &entries, notes_ref));
+    tables.extend(nodes::tables(&known, &entries, notes_ref));
     tables.extend(virtual_routers);
     tables.extend(groups.iter().map(group_table));
     tables.extend(checks.tables().iter().map(|(name, keys)| Table {
@@ -160,7 +160,7 @@ fn conclude(hosts: &[Host], options: &Options, mut notes: Notes) -> Import {
         keys: std::iter::once(("name", quoted(name))).chain(keys.iter().cloned()).collect(),
     }));
     tables.extend(targets);
-    general_notes(&entries, &nodes, notes_ref);
+    general_notes(&entries, &known, notes_ref);
     let comments = [
         "From the configurations of keepalived: the same file goes to every node, as /etc/vipd/vipd.toml.",
         "`vipd check` says what is missing in it.",
@@ -263,13 +263,13 @@ fn group_table(group: &Group) -> Table {
 }
 
 /// What is so for every configuration.
-fn general_notes(entries: &[Entry<'_>], nodes: &[Node], notes: &mut Notes) {
+fn general_notes(entries: &[Entry<'_>], known: &[Node], notes: &mut Notes) {
     let Some(first) = entries.first() else { return };
     if let Some(address) = first.lead().addresses.first() {
         let what = "an address, route or rule that another program removes is put back; keepalived would leave MASTER";
         notes.changed(&address.place, what, "nothing");
     }
-    if nodes.len() == 1 {
+    if known.len() == 1 {
         let what = "no other node is known: the adverts of others would be dropped as those of strangers";
         let remedy =
             "import all hosts together: vipd import n1=FILE n2=FILE ...; or add a [[node]] for each, and its priority";

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::{
     check::Checks,
     config::{Config, ConfigError, Difference},
-    daemon::{Origin, start},
+    daemon::{Origin, outward, start},
     hetzner::Routing,
     instance::Instance,
     keys,
@@ -181,7 +181,7 @@ impl Operator {
         self.config = new;
         self.notifications.adopt(self.config.notify.clone()).await;
         outcome.await.context("the election thread has ended")??;
-        self.loaded.send_replace(start::loaded(&self.config));
+        self.loaded.send_replace(outward::loaded(&self.config));
         self.checks.run(&self.config.checks).await;
         self.routing.run(&self.config.hetzner).await;
         self.metrics.run(&self.config.metrics).await;

@@ -1,6 +1,7 @@
 //! One test's world: its own mounts, and nothing left afterwards.
 
 use std::{
+    cell::Cell,
     env, fs,
     io::{self, Write},
     os::unix::fs::PermissionsExt,
@@ -23,6 +24,7 @@ const RUN: &str = "/run";
 /// Where agents keep what outlives them.
 const STATE: &str = "/var/lib";
 const BPFFS: &str = "/sys/fs/bpf";
+const ETC: &str = "/etc";
 /// Where files of the lab go, on the private [`RUN`].
 const FILES: &str = "/run/lab";
 
@@ -33,6 +35,7 @@ static TURN: Mutex<()> = Mutex::new(());
 pub struct Lab {
     /// Also keeps the lab on its thread, to which the mounts belong.
     _turn: MutexGuard<'static, ()>,
+    has_private_etc: Cell<bool>,
 }
 
 impl Lab {
@@ -50,7 +53,7 @@ impl Lab {
             mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0755"))
                 .with_context(|| format!("failed to mount a private `{path}`"))?;
         }
-        let lab = Self { _turn: turn };
+        let lab = Self { _turn: turn, has_private_etc: Cell::new(false) };
         mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), none)
             .with_context(|| format!("failed to mount a BPF file system at `{BPFFS}`"))?;
         fs::create_dir(FILES).with_context(|| format!("failed to create `{FILES}`"))?;
@@ -61,6 +64,19 @@ impl Lab {
     /// A new, empty LAN.
     pub fn lan(&self) -> Result<Lan> {
         Lan::new()
+    }
+
+    /// Gives the lab a copy-on-write view of `/etc`, without a configuration of vipd.
+    pub fn private_etc(&self) -> Result<()> {
+        let [changes, work] = ["etc", "etc-work"].map(directory);
+        let options = format!("lowerdir={ETC},upperdir={},workdir={}", changes?.display(), work?.display());
+        mount(Some("overlay"), ETC, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+            .with_context(|| format!("failed to mount an overlay of `{ETC}`"))?;
+        self.has_private_etc.set(true);
+        match fs::remove_dir_all("/etc/vipd") {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("failed to hide `/etc/vipd`"),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Writes a file that vanishes with the lab.
@@ -91,7 +107,8 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // The mounts end with the thread; a thread that runs several tests shall not pile them up.
-        for path in [BPFFS, STATE, RUN] {
+        let etc = self.has_private_etc.get().then_some(ETC);
+        for path in etc.into_iter().chain([BPFFS, STATE, RUN]) {
             let _ = umount2(path, MntFlags::MNT_DETACH);
         }
     }

@@ -25,7 +25,7 @@ pub struct Answer {
 
 /// Asks `server` for `path` on `host`, with more `headers`, a line each.
 pub fn get(host: &Host, server: &Server, path: &str, headers: &[&str]) -> Result<Answer> {
-    let lines: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let lines = headers.iter().flat_map(|header| [*header, "\r\n"]).collect::<Vec<_>>().concat();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", server.endpoint);
     let ask = async {
         let mut stream = server.connect(b"http/1.1").await.map_err(|error| anyhow!(error))?;

@@ -6,7 +6,7 @@ use std::{
     io,
     net::IpAddr,
     os::{
-        fd::AsFd as _,
+        fd::{AsFd as _, OwnedFd},
         linux::net::SocketAddrExt as _,
         unix::{
             fs::DirBuilderExt as _,
@@ -31,7 +31,7 @@ use vrrp::{
 };
 use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
 
-use super::{Agent, Origin, RELEASE_PATIENCE};
+use super::{Agent, Origin, RELEASE_PATIENCE, outward::Outward};
 use crate::{
     authentication::Authentication,
     check::Checks,
@@ -39,17 +39,13 @@ use crate::{
     config::{self, Config},
     datapath::Datapath,
     desk::Desk,
-    hetzner::Routing,
     instance::Instance,
     keys,
-    link::{self, LinkState, Removals, Resyncs, Watched},
+    link::{self, LinkState, Removals, Watched},
     mailbox::{Mailbox, mailbox},
     observe::{
         ConfigurationStatus, LatenessStatus, Snapshot, control,
         journal::{Reporter, journal},
-        metrics::{self, Metrics},
-        notify::Notifications,
-        overview::Overview,
     },
     operator::{Operator, Signals},
     perform::{
@@ -133,29 +129,15 @@ pub(super) async fn prepare(
     let mut desk = desk(&config, instance, memory, reporter, &checks)?;
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
-    let (disturb, disturbances) = watch::channel(Removals::default());
-    let (hired, hands) = mpsc::unbounded_channel();
     let settings = settings(instance, memory);
     let refusal = Refusal::install(instance.table(), &refused(&config))?;
-    let mut crew = Crew {
-        runtime: runtime::Handle::current(),
-        netlink: handle.clone(),
-        mailbox: mailbox.clone(),
-        disturbances,
-        settings: Arc::clone(&settings),
-        vitals: Arc::clone(&vitals),
-        hired,
-        count: memory.routers.iter().map(|router| router.slot() + 1).max().unwrap_or(0),
-    };
+    let (mut crew, disturb, hands) = crew(&handle, &mailbox, &settings, &vitals, memory);
     let mut sockets = sockets(memory)?;
     let routers = build_routers(&config, memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
-    tell_of_router_flag(&config);
     desk.datapath.drop_leftovers()?;
-    let listener = listener(instance, memory)?;
-    let control = listener.as_fd().try_clone_to_owned()?;
+    let (listener, control) = listener(instance, memory)?;
     let (supervised, custody) = supervision(&config, instance, memory, vitals, &mailbox)?;
     let (about, watchman) = (about(&config, instance), watchman(&config, memory));
-    let (process, lateness, places) = (config.process.clone(), Lateness::new(memory.lateness.clone())?, HashMap::new());
     let reactor = Reactor {
         desk,
         routers,
@@ -166,27 +148,14 @@ pub(super) async fn prepare(
         inbox,
         about,
         watchman,
-        places,
-        process,
-        lateness,
+        places: HashMap::new(),
+        process: config.process.clone(),
+        lateness: Lateness::new(memory.lateness.clone())?,
         supervised,
     };
     let (watch_others, watched) = watch::channel(watched(&config));
-    let notifications = Notifications::start(config.notify.clone(), journal, intake, &memory.notify)
-        .context("failed to make notifications ready")?;
-    let routing = Routing::new(mailbox.clone(), &notifications);
-    let (loaded, configuration) = watch::channel(loaded(&config));
-    let overview = Overview {
-        mailbox: mailbox.clone(),
-        journal: notifications.journal().clone(),
-        boards: notifications.boards().clone(),
-        hetzner: routing.boards().clone(),
-        checks: checks.board().clone(),
-        configuration,
-        resyncs: Resyncs::default(),
-        metrics: metrics::Board::default(),
-    };
-    let metrics = Metrics::new(overview.clone(), &memory.descriptors.metrics).context("failed to serve metrics")?;
+    let Outward { notifications, routing, overview, metrics, loaded } =
+        Outward::new(&config, memory, &mailbox, &checks, (journal, intake))?;
     let operator = Operator {
         config,
         origin,
@@ -205,7 +174,6 @@ pub(super) async fn prepare(
         metrics,
         loaded,
     };
-    let hands = Hands::new(hands);
     let agent = Agent {
         operator,
         signals,
@@ -221,6 +189,29 @@ pub(super) async fn prepare(
         custody,
     };
     Ok((agent, reactor))
+}
+
+/// Who performs for virtual routers, how they are disturbed, and where their tasks are heard of.
+fn crew(
+    handle: &Handle,
+    mailbox: &Mailbox,
+    settings: &Arc<Settings>,
+    vitals: &Arc<Vitals>,
+    memory: &Memory,
+) -> (Crew, watch::Sender<Removals>, Hands) {
+    let (disturb, disturbances) = watch::channel(Removals::default());
+    let (hired, hands) = mpsc::unbounded_channel();
+    let crew = Crew {
+        runtime: runtime::Handle::current(),
+        netlink: handle.clone(),
+        mailbox: mailbox.clone(),
+        disturbances,
+        settings: Arc::clone(settings),
+        vitals: Arc::clone(vitals),
+        hired,
+        count: memory.routers.iter().map(|router| router.slot() + 1).max().unwrap_or(0),
+    };
+    (crew, disturb, Hands::new(hands))
 }
 
 fn desk(
@@ -258,12 +249,14 @@ fn sockets(memory: &Memory) -> anyhow::Result<Sockets> {
     Ok(sockets)
 }
 
-/// Where control clients connect.
-fn listener(instance: &Instance, memory: &Memory) -> anyhow::Result<tokio::net::UnixListener> {
-    match memory.descriptors.control {
-        Some(descriptor) => control::listen_on(adopt(descriptor)?),
-        None => control::listen(&instance.socket()),
-    }
+/// Where control clients connect, and a second descriptor of it for the next program.
+fn listener(instance: &Instance, memory: &Memory) -> anyhow::Result<(tokio::net::UnixListener, OwnedFd)> {
+    let listener = match memory.descriptors.control {
+        Some(descriptor) => control::listen_on(adopt(descriptor)?)?,
+        None => control::listen(&instance.socket())?,
+    };
+    let second = listener.as_fd().try_clone_to_owned()?;
+    Ok((listener, second))
 }
 
 /// Who looks whether the clock may be gone by. A node that has been trusted to stand is not asked again.
@@ -450,7 +443,9 @@ fn build_routers(
         let memory = memory.router(&entry.identity()).map(|router| (router, covered_until));
         VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory)
     };
-    config.virtual_routers.iter().map(build).collect()
+    let routers = config.virtual_routers.iter().map(build).collect();
+    tell_of_router_flag(config);
+    routers
 }
 
 /// Says where the kernel's answers to Neighbor Solicitations lack the Router flag that RFC 9568 §6.4.3 wants: where it does
@@ -498,12 +493,6 @@ pub(crate) fn advert_fits(entry: &config::VirtualRouter, mtu: u32, is_signed: bo
         entry.interface,
         entry.addresses.len()
     ))
-}
-
-/// What people see of a configuration that has just been taken over.
-pub(crate) fn loaded(config: &Config) -> ConfigurationStatus {
-    let (fingerprint, loaded_at) = (config.fingerprint.clone(), clock::wall().as_secs());
-    ConfigurationStatus { fingerprint, loaded_at, reload_successful: true }
 }
 
 pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {

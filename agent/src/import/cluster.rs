@@ -77,7 +77,9 @@ fn unique(name: &str, vrid: u8, entries: &[Entry<'_>]) -> String {
     if is_free(name) {
         return name.to_owned();
     }
-    (0..).map(|count| format!("{name}-{vrid}{}", "-".repeat(count))).find(|name| is_free(name)).unwrap_or_default()
+    // Among one more than there are entries one is free.
+    let names = (0..=entries.len()).map(|count| format!("{name}-{vrid}{}", "-".repeat(count)));
+    names.into_iter().find(|name| is_free(name)).unwrap_or_default()
 }
 
 /// Says where the hosts of one virtual router do not agree. The first host is the one that counts.
@@ -118,52 +120,57 @@ fn facets(instance: &Instance) -> Vec<Facet> {
     let name = &instance.name.place;
     let first = |nets: &[At<IpNet>]| nets.first().map_or(name, |net| &net.place).clone();
     let is_unicast = !instance.peers.is_empty();
-    let (lost, changed) = (Class::Lost, Class::Changed);
+    let (serious, otherwise) = (Class::Lost, Class::Changed);
     let refresh = instance.refresh.as_ref();
     vec![
         facet(
-            lost,
+            serious,
             "advert_int is",
             format!("{} ms", u32::from(instance.interval.value) * 10),
             &instance.interval.place,
         ),
-        facet(lost, "version is", instance.version.value.to_string(), &instance.version.place),
-        facet(lost, "virtual_ipaddress is", nets(&instance.addresses), &first(&instance.addresses)),
+        facet(serious, "version is", instance.version.value.to_string(), &instance.version.place),
+        facet(serious, "virtual_ipaddress is", nets(&instance.addresses), &first(&instance.addresses)),
         facet(
-            lost,
+            serious,
             "virtual_ipaddress_excluded is",
             nets(&instance.extra_addresses),
             &first(&instance.extra_addresses),
         ),
-        facet(lost, "virtual_routes is", keys(&instance.routes), instance.routes.first().map_or(name, |it| &it.place)),
-        facet(lost, "virtual_rules is", keys(&instance.rules), instance.rules.first().map_or(name, |it| &it.place)),
         facet(
-            lost,
+            serious,
+            "virtual_routes is",
+            keys(&instance.routes),
+            instance.routes.first().map_or(name, |it| &it.place),
+        ),
+        facet(serious, "virtual_rules is", keys(&instance.rules), instance.rules.first().map_or(name, |it| &it.place)),
+        facet(
+            serious,
             "adverts are sent by",
             if is_unicast { "unicast" } else { "multicast" }.to_owned(),
             instance.peers.first().map_or(name, |peer| &peer.place),
         ),
-        facet(lost, "accept is", instance.accept.value.to_string(), &instance.accept.place),
+        facet(serious, "accept is", instance.accept.value.to_string(), &instance.accept.place),
         facet(
-            lost,
+            serious,
             "use_vmac is",
             instance.virtual_mac.is_some().to_string(),
             instance.virtual_mac.as_ref().unwrap_or(name),
         ),
         facet(
-            lost,
+            serious,
             "down_timer_adverts is",
             instance.down_timer_adverts.as_ref().map_or(3, |it| it.value).to_string(),
             instance.down_timer_adverts.as_ref().map_or(name, |it| &it.place),
         ),
         facet(
-            changed,
+            otherwise,
             "garp_master_refresh is",
             refresh.map_or_else(|| "not given".to_owned(), |it| it.value.to_string()),
             refresh.map_or(name, |it| &it.place),
         ),
         facet(
-            changed,
+            otherwise,
             "v3_checksum_as_v2 is",
             instance.checksum_as_v2.is_some().to_string(),
             instance.checksum_as_v2.as_ref().unwrap_or(name),

@@ -93,7 +93,8 @@ fn name(group: &SyncGroup, entries: &[Entry<'_>], notes: &mut Notes) -> String {
     }
     let what = format!("the group {own} has the name of an instance, and gets another one");
     notes.changed(&group.name.place, what, "programs that are notified are told the new name");
-    (1..).map(|count| format!("{own}{}", "-group".repeat(count))).find(is_free).unwrap_or_default()
+    // Among one more than there are entries one is free.
+    (1..=entries.len() + 1).map(|count| format!("{own}{}", "-group".repeat(count))).find(is_free).unwrap_or_default()
 }
 
 fn compare(known: &Group, members: &[String], checks: &[String], group: &SyncGroup, notes: &mut Notes) {
@@ -117,13 +118,13 @@ fn check_priorities(group: &Group, entries: &[Entry<'_>], hosts: &[Host], notes:
     let mut members = entries.iter().filter(|entry| group.members.contains(&entry.name));
     let Some(first) = members.next() else { return };
     for other in members {
-        for at in 0..hosts.len() {
+        for (at, host) in hosts.iter().enumerate() {
             let own =
-                |entry: &Entry<'_>| entry.members.iter().find(|(host, _)| *host == at).map(|(_, it)| it.priority.value);
+                |entry: &Entry<'_>| entry.members.iter().find(|(of, _)| *of == at).map(|(_, it)| it.priority.value);
             if own(first) != own(other) {
                 let what = format!(
                     "{} and {} are in a sync group and have different priorities on {}, so that no host could keep both",
-                    first.name, other.name, hosts[at].name
+                    first.name, other.name, host.name
                 );
                 notes.lost(
                     &other.lead().priority.place,

@@ -148,13 +148,8 @@ impl Reader<'_> {
             self.include(&pattern, &place);
         } else if !text.is_empty() {
             self.text_len += text.len();
-            self.lines.push(Line { text: self.special_characters(text), place });
+            self.lines.push(Line { text: special_characters(text), place });
         }
-    }
-
-    /// `${_HASH}` and `${_BANG}` would begin a comment anywhere else.
-    fn special_characters(&self, text: &str) -> String {
-        text.replace("${_HASH}", "#").replace("${_BANG}", "!")
     }
 
     fn define(&mut self, name: &str, value: &str, place: Place) {
@@ -171,7 +166,7 @@ impl Reader<'_> {
             };
             last = next;
         }
-        last.text = last.text.trim().to_owned();
+        last.text = last.text.trim().into();
         if lines.is_empty() || !last.text.is_empty() {
             lines.push(last);
         }
@@ -287,6 +282,11 @@ impl Reader<'_> {
             );
         }
     }
+}
+
+/// `${_HASH}` and `${_BANG}` would begin a comment anywhere else.
+fn special_characters(text: &str) -> String {
+    text.replace("${_HASH}", "#").replace("${_BANG}", "!")
 }
 
 /// `$NAME=VALUE`.

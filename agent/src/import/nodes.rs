@@ -27,7 +27,7 @@ impl Node {
 
 /// The nodes of `hosts`, in their order, and those that only their peers know.
 pub(super) fn nodes(hosts: &[Host], entries: &[Entry<'_>], notes: &mut Notes) -> Vec<Node> {
-    let mut nodes: Vec<_> = hosts
+    let mut found: Vec<_> = hosts
         .iter()
         .map(|host| Node {
             name: host.name.clone(),
@@ -37,45 +37,45 @@ pub(super) fn nodes(hosts: &[Host], entries: &[Entry<'_>], notes: &mut Notes) ->
         .collect();
     for entry in entries {
         for (host, instance) in &entry.members {
-            let node = &mut nodes[*host];
+            let node = &mut found[*host];
             if let Some(source) = &instance.source {
                 node.addresses.insert(source.value);
             }
         }
     }
     for family in [|address: &IpAddr| address.is_ipv4(), |address: &IpAddr| address.is_ipv6()] {
-        eliminate(&mut nodes, entries, family);
+        eliminate(&mut found, entries, family);
     }
-    strangers(&mut nodes, entries, notes);
-    nodes
+    strangers(&mut found, entries, notes);
+    found
 }
 
 /// Who has peers, but no address: the one that all peers of others list and this one does not is its own.
-fn eliminate(nodes: &mut [Node], entries: &[Entry<'_>], is_of_family: fn(&IpAddr) -> bool) {
+fn eliminate(found: &mut [Node], entries: &[Entry<'_>], is_of_family: fn(&IpAddr) -> bool) {
     loop {
-        let known: BTreeSet<_> = nodes.iter().flat_map(|node| node.addresses.iter().copied()).collect();
+        let known: BTreeSet<_> = found.iter().flat_map(|node| node.addresses.iter().copied()).collect();
         let listed = |of: Option<usize>| -> BTreeSet<IpAddr> {
             let members = entries.iter().flat_map(|entry| &entry.members);
             let members = members.filter(|(host, _)| of.is_none_or(|of| of == *host));
             members.flat_map(|(_, it)| it.peers.iter().map(|peer| peer.value)).filter(is_of_family).collect()
         };
         let all = listed(None);
-        let found = (0..nodes.len()).filter(|&at| !nodes[at].has(is_of_family)).find_map(|at| {
+        let one = (0..found.len()).filter(|&at| !found[at].has(is_of_family)).find_map(|at| {
             let own = listed(Some(at));
             let mut candidates = all.iter().filter(|it| !own.contains(it) && !known.contains(it));
             let first = candidates.next().filter(|_| !own.is_empty())?;
             candidates.next().is_none().then_some((at, *first))
         });
-        match found {
-            Some((at, address)) => nodes[at].addresses.insert(address),
+        match one {
+            Some((at, address)) => found[at].addresses.insert(address),
             None => return,
         };
     }
 }
 
 /// Peers without a file.
-fn strangers(nodes: &mut Vec<Node>, entries: &[Entry<'_>], notes: &mut Notes) {
-    let mut known: BTreeSet<_> = nodes.iter().flat_map(|node| node.addresses.iter().copied()).collect();
+fn strangers(found: &mut Vec<Node>, entries: &[Entry<'_>], notes: &mut Notes) {
+    let mut known: BTreeSet<_> = found.iter().flat_map(|node| node.addresses.iter().copied()).collect();
     for peer in entries.iter().flat_map(|entry| &entry.members).flat_map(|(_, instance)| &instance.peers) {
         if !known.insert(peer.value) {
             continue;
@@ -88,18 +88,18 @@ fn strangers(nodes: &mut Vec<Node>, entries: &[Entry<'_>], notes: &mut Notes) {
             what,
             "import it together with this one: vipd import n1=FILE n2=FILE ...",
         );
-        nodes.push(Node { name, addresses: [peer.value].into(), has_file: false });
+        found.push(Node { name, addresses: [peer.value].into(), has_file: false });
     }
 }
 
 /// The tables of `nodes`; says which addresses are missing.
-pub(super) fn tables(nodes: &[Node], entries: &[Entry<'_>], notes: &mut Notes) -> Vec<Table> {
+pub(super) fn tables(found: &[Node], entries: &[Entry<'_>], notes: &mut Notes) -> Vec<Table> {
     let needs = |family: Family, unicast: bool| {
         entries.iter().map(Entry::lead).find(|it| it.family == family && (!unicast || !it.peers.is_empty()))
     };
     let (ipv4, ipv6) = (needs(Family::Ipv4, false), needs(Family::Ipv6, true));
     let mut tables = Vec::new();
-    for node in nodes {
+    for node in found {
         let mut table = Table { heading: "[[node]]", keys: vec![("name", quoted(&node.name))], ..Table::default() };
         if !node.has_file {
             table.comments.push("known from its peers alone: write its name".to_owned());

@@ -67,7 +67,7 @@ impl Targets {
     fn target(&mut self, base: String, keys: Keys, name: &str) {
         match self.targets.iter_mut().find(|target| target.keys == keys) {
             Some(Target { about: Some(about), .. }) if !about.iter().any(|known| known == name) => {
-                about.push(name.to_owned())
+                about.push(name.to_owned());
             }
             Some(_) => {}
             None => self.targets.push(Target { base, keys, about: Some(vec![name.to_owned()]) }),

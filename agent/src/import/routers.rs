@@ -30,13 +30,13 @@ pub(super) struct Router {
 /// The virtual routers of `entry`: itself, and another one where it holds addresses of the other IP version as well.
 pub(super) fn routers(
     entry: &Entry<'_>,
-    nodes: &[Node],
+    known: &[Node],
     checks: &[String],
     groups: &mut Vec<Group>,
     notes: &mut Notes,
 ) -> Vec<Router> {
     let lead = entry.lead();
-    let members = priorities(entry, nodes);
+    let members = priorities(entry, known);
     let (own, other): (Vec<_>, Vec<_>) =
         lead.extra_addresses.iter().partition(|address| family_of(address.value) == lead.family);
     let mut keys = vec![
@@ -101,13 +101,13 @@ fn companion(
 }
 
 /// `nodes` where the priorities are those that vipd gives by itself, else `priorities`.
-fn priorities(entry: &Entry<'_>, nodes: &[Node]) -> (&'static str, String) {
+fn priorities(entry: &Entry<'_>, known: &[Node]) -> (&'static str, String) {
     let mut members: Vec<(&str, u8)> =
-        entry.members.iter().map(|(host, it)| (nodes[*host].name.as_str(), it.priority.value)).collect();
+        entry.members.iter().map(|(host, it)| (known[*host].name.as_str(), it.priority.value)).collect();
     members.sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
     let peers: Vec<IpAddr> = entry.members.iter().flat_map(|(_, it)| it.peers.iter().map(|peer| peer.value)).collect();
     let is_peer = |node: &&Node| !node.has_file && node.addresses.iter().any(|address| peers.contains(address));
-    members.extend(nodes.iter().filter(is_peer).map(|node| (node.name.as_str(), 0)));
+    members.extend(known.iter().filter(is_peer).map(|node| (node.name.as_str(), 0)));
     let by_order = [200, 150, 100, 50];
     let is_by_order = members.len() <= by_order.len()
         && members.iter().zip(by_order).all(|((_, priority), default)| *priority == default);

@@ -23,6 +23,7 @@ use vipd::{
         notify::Boards,
         overview::Overview,
         stream::{Line, Streams},
+        text::{Extent, Paper},
     },
     operator::{Order, Ordered},
 };
@@ -145,8 +146,8 @@ fn explanations() -> Vec<Explanation> {
     vec![Explanation { router: "web".to_owned(), state: "Active".to_owned(), because, until: vec![] }]
 }
 
-fn snapshot() -> Snapshot {
-    let router = RouterStatus {
+fn router() -> RouterStatus {
+    RouterStatus {
         name: "web\n\"a\"".to_owned(),
         vrid: 51,
         family: "IPv4".to_owned(),
@@ -159,7 +160,14 @@ fn snapshot() -> Snapshot {
         priority: 150,
         configured_priority: 200,
         nodes: 2,
-        peers: vec![PeerStatus { node: "\u{7}".to_owned(), last_advert_ms: Some(1), adverts: 1 }],
+        peers: vec![PeerStatus {
+            node: "\u{7}".to_owned(),
+            configured_priority: 200,
+            last_priority: Some(0),
+            heard_ms: Some(1),
+            adverts: 1,
+            refused_for: Some("ttl".to_owned()),
+        }],
         checks: vec![ContributionStatus {
             check: "gw".to_owned(),
             state: "failing".to_owned(),
@@ -178,7 +186,10 @@ fn snapshot() -> Snapshot {
         history: History::default(),
         judged_by: "kernel".to_owned(),
         counters: BTreeMap::from([("dropped".to_owned(), 3)]),
-    };
+    }
+}
+
+fn snapshot() -> Snapshot {
     let interface = InterfaceStatus {
         name: "vsw0".to_owned(),
         up: true,
@@ -219,7 +230,7 @@ fn snapshot() -> Snapshot {
         interfaces: vec![interface],
         checks: vec![],
         hetzner: vec![],
-        virtual_routers: vec![router],
+        virtual_routers: vec![router()],
         groups: vec![group],
     }
 }
@@ -227,7 +238,9 @@ fn snapshot() -> Snapshot {
 /// An answer can be shown, and said again it is the same.
 fn check_answer(answer: &Answer) {
     if let Answer::Status(snapshot) = answer {
-        assert!(snapshot.to_string().contains("VIRTUAL ROUTER"));
+        let page = snapshot.page(Extent::All);
+        assert!(page.text(Paper { width: None, has_colours: true }).contains("VIRTUAL ROUTER"));
+        assert!(!page.text(Paper { width: Some(20), has_colours: false }).is_empty());
     }
     let again = serde_json::to_vec(answer).map(|line| read_answer(&line[..]));
     assert!(matches!(&again, Ok(Ok(again)) if again == answer), "{again:?} was {answer:?}");

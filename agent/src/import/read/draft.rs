@@ -82,7 +82,7 @@ impl<'s> Draft<'s> {
                 || draft.tracking(line, notes)
                 || report(line, &mut draft.reports, notes))
             {
-                draft.other(line, notes);
+                other(line, notes);
             }
         }
         draft
@@ -126,7 +126,7 @@ impl<'s> Draft<'s> {
                     ),
                     Some("PASS" | "NONE") => {}
                     Some(_) | None => {
-                        notes.ignored(&line.place, "auth_type is not PASS", "keepalived does not take it either")
+                        notes.ignored(&line.place, "auth_type is not PASS", "keepalived does not take it either");
                     }
                 },
                 "auth_pass" => {
@@ -159,7 +159,7 @@ impl<'s> Draft<'s> {
                     for words in peer.arguments().chunks(2) {
                         match (words, words.get(1).and_then(|ttl| ttl.parse().ok())) {
                             (["min_ttl", _], Some(value)) => {
-                                self.min_ttl = Some(At { value, place: peer.place.clone() })
+                                self.min_ttl = Some(At { value, place: peer.place.clone() });
                             }
                             (["max_ttl", _], _) => {
                                 notes.ignored(&peer.place, "max_ttl: no TTL is too great for vipd", "nothing");
@@ -234,16 +234,16 @@ impl<'s> Draft<'s> {
         self.tracks.extend(value::tracks(kind, line, notes));
         true
     }
+}
 
-    fn other(&mut self, line: &Statement, notes: &mut Notes) {
-        match line.keyword() {
-            "no_virtual_ipaddress" => {
-                let what = "there is nothing to serve: vipd needs an address for each virtual router";
-                notes.lost(&line.place, what, "leave the instance out, or give it an address");
-            }
-            word if ANNOUNCEMENTS.contains(&word) => globals::announcements(line, notes),
-            word if WITHOUT_EFFECT.contains(&word) => ignored(line, notes),
-            _ => unknown(line, notes),
+fn other(line: &Statement, notes: &mut Notes) {
+    match line.keyword() {
+        "no_virtual_ipaddress" => {
+            let what = "there is nothing to serve: vipd needs an address for each virtual router";
+            notes.lost(&line.place, what, "leave the instance out, or give it an address");
         }
+        word if ANNOUNCEMENTS.contains(&word) => globals::announcements(line, notes),
+        word if WITHOUT_EFFECT.contains(&word) => ignored(line, notes),
+        _ => unknown(line, notes),
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn process(statement: &Statement, trackers: &mut Trackers, notes: &mu
     for line in &statement.block {
         match line.keyword() {
             "process" => {
-                process.program = line.word(1).unwrap_or_default().to_owned();
+                line.word(1).unwrap_or_default().clone_into(&mut process.program);
                 if line.words.len() > 2 {
                     let what = format!(
                         "only processes with certain arguments count, and vipd goes by {:?} alone",

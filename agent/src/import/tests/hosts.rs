@@ -4,7 +4,8 @@ use super::*;
 
 /// What host `number` of three says, who all are unicast peers: of each of them a third of the addresses.
 fn of_three(number: usize) -> String {
-    let peers: String = (1..=3).filter(|other| *other != number).map(|other| format!("  10.0.0.{other}\n")).collect();
+    let peers = (1..=3).filter(|other| *other != number).map(|other| format!("  10.0.0.{other}\n"));
+    let peers = peers.collect::<Vec<_>>().concat();
     let router = |at: usize| {
         // Host 1 is the best for the first, host 2 for the second; the others follow in turn.
         let priority = [200, 150, 100][(number + 2 - at) % 3];

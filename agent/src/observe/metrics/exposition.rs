@@ -122,7 +122,8 @@ fn plain(open_metrics: &str) -> String {
                 "info" => ("_info", "gauge"),
                 other => ("", other),
             };
-            text += &format!("# HELP {name_of_help}{suffix} {help}\n# TYPE {name_of_help}{suffix} {kind}\n");
+            let name = format!("{name_of_help}{suffix}");
+            text.extend(["# HELP ", &name, " ", help, "\n# TYPE ", &name, " ", kind, "\n"]);
         } else if line != "# EOF" {
             text += line;
             text.push('\n');
