@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn every_target_is_known_and_no_other() {
         let known = known(&process::workspace().join(PACKAGE)).unwrap();
-        assert_eq!(known, ["advert", "configuration", "control", "election", "trailer"]);
+        assert_eq!(known, ["advert", "configuration", "control", "election", "import", "trailer"]);
         assert_eq!(chosen(&[], known.clone()).unwrap(), known);
         assert_eq!(chosen(&["trailer".to_owned()], known.clone()).unwrap(), ["trailer"]);
         let error = chosen(&["trailers".to_owned()], known).unwrap_err();
