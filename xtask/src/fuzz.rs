@@ -113,7 +113,7 @@ mod tests {
         let error = chosen(&["trailers".to_owned()], known).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no fuzz target `trailers`; there are advert, configuration, control, election, trailer"
+            "there is no fuzz target `trailers`; there are advert, configuration, control, election, import, trailer"
         );
     }
 }
