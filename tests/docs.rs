@@ -313,7 +313,7 @@ fn systemd_understands_the_unit() -> Result<()> {
         ensure!(output.status.success(), "{arguments:?}: {said}");
         Ok(said)
     };
-    analyze(&["security", "--offline=true", "--threshold=36"])?;
+    analyze(&["security", "--offline=true", "--threshold=38"])?;
     let complaints = analyze(&["verify", "--man=no"])?;
     ensure!(complaints.is_empty(), "{complaints}");
     Ok(())

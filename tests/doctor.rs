@@ -405,7 +405,7 @@ fn what_a_running_agent_knows_is_told() -> Result<()> {
     let [vip, _] = Cluster::addresses(0);
     let _service = host.namespace().enter(|| TcpListener::bind((vip, 8080)))??;
     let diagnosis = examine_running(&cluster, 1)?;
-    diagnosis.expect("virtual_mac_settings", "sysctl -w net.ipv4.conf.vsw0.arp_ignore=1")?;
+    diagnosis.expect("virtual_mac_settings", "sysctl -w net/ipv4/conf/vsw0/arp_ignore=1")?;
     diagnosis.expect("service_bound", "tcp port 8080 of 10.77.0.101")?;
     cluster.lan.cut("n2")?;
     cluster.agent(1)?.wait_for_state("web-a", Family::Ipv4, "Fault")?;

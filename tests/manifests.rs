@@ -185,6 +185,8 @@ fn the_pod_monitor_finds_the_pods() -> Result<()> {
     ensure!(monitor["apiVersion"] == "monitoring.coreos.com/v1", "{monitor}");
     ensure!(monitor["metadata"]["namespace"] == "vipd", "{monitor}");
     ensure!(monitor["spec"]["selector"]["matchLabels"] == pods["metadata"]["labels"], "{monitor}");
+    let job = monitor["spec"]["jobLabel"].as_str().context("no label for the job")?;
+    ensure!(pods["metadata"]["labels"][job] == "vipd", "the alert rules want the job `vipd`: {pods}");
     let port = &pods["spec"]["containers"][0]["ports"][0];
     ensure!(monitor["spec"]["podMetricsEndpoints"][0]["port"] == port["name"], "{monitor}");
     ensure!(port["containerPort"] == 9650, "{port}");

@@ -6,6 +6,7 @@ use nix::{
     libc,
     time::{ClockId, clock_gettime},
 };
+use time::OffsetDateTime;
 use vrrp::Instant;
 
 /// Now, on the scale of the kernel's stamps: CLOCK_MONOTONIC, which no change of the wall clock moves.
@@ -32,6 +33,13 @@ pub fn suspended() -> Duration {
 #[must_use]
 pub fn wall() -> Duration {
     read(ClockId::CLOCK_REALTIME)
+}
+
+/// A time since 1970 as a date. Only a clock beyond the year 9999 has none: it gets 1970.
+#[must_use]
+pub fn date(wall: Duration) -> OffsetDateTime {
+    let nanoseconds = i128::try_from(wall.as_nanos()).unwrap_or(0);
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// What makes [`wall`] of [`now`], in nanoseconds; it changes only when somebody sets the wall clock.

@@ -58,6 +58,6 @@ impl Outward {
 
 /// What people see of a configuration that has just been taken over.
 pub(crate) fn loaded(config: &Config) -> ConfigurationStatus {
-    let (fingerprint, loaded_at) = (config.fingerprint.clone(), clock::wall().as_secs());
+    let (fingerprint, loaded_at) = (config.fingerprint.clone(), clock::date(clock::wall()));
     ConfigurationStatus { fingerprint, loaded_at, reload_successful: true }
 }

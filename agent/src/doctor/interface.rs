@@ -84,7 +84,7 @@ fn look_at_router(area: &mut Area<'_>, host: &Host, link: &Link, router: &Virtua
     }
     if router.family == Family::Ipv6 && Setting::DISABLE_IPV6.read(name).is_ok_and(|value| value != 0) {
         let what = format!("net.ipv6.conf.{name}.disable_ipv6 is 1");
-        area.find(Kind::Ipv6Disabled, what, format!("sysctl -w net.ipv6.conf.{name}.disable_ipv6=0"));
+        area.find(Kind::Ipv6Disabled, what, format!("sysctl -w net/ipv6/conf/{name}/disable_ipv6=0"));
         return;
     }
     match router.own_address {
@@ -97,7 +97,7 @@ fn look_at_router(area: &mut Area<'_>, host: &Host, link: &Link, router: &Virtua
             if !is_there && link.is_up() {
                 let mode = Setting::ADDR_GEN_MODE.read(name).unwrap_or_default();
                 let what = format!("it has no link-local address that can be used (addr_gen_mode is {mode})");
-                let remedy = format!("sysctl -w net.ipv6.conf.{name}.addr_gen_mode=0, and set it down and up again");
+                let remedy = format!("sysctl -w net/ipv6/conf/{name}/addr_gen_mode=0, and set it down and up again");
                 area.find(Kind::LinkLocalMissing, what, remedy);
             }
         }

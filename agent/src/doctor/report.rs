@@ -142,7 +142,7 @@ mod tests {
     fn the_worst_comes_first_and_one_thing_is_said_once() {
         let mut report = Report::default();
         let mut area = report.area("interface vsw0");
-        area.find(Kind::RpFilterStrict, "rp_filter is 1", "sysctl -w net.ipv4.conf.vsw0.rp_filter=2");
+        area.find(Kind::RpFilterStrict, "rp_filter is 1", "sysctl -w net/ipv4/conf/vsw0/rp_filter=2");
         area.find(Kind::InterfaceDown, "it is down", "ip link set vsw0 up");
         area.find(Kind::InterfaceDown, "it is down", "ip link set vsw0 up");
         area.conclude("all is well");
@@ -157,7 +157,7 @@ mod tests {
              help: ip link set vsw0 up\n\
              note: rp_filter_strict: interface vsw0: rp_filter is 1\n  \
              why: what comes to a virtual address from a sender that this host would answer through another interface is dropped\n  \
-             help: sysctl -w net.ipv4.conf.vsw0.rp_filter=2\n\
+             help: sysctl -w net/ipv4/conf/vsw0/rp_filter=2\n\
              1 error, 0 warnings, 1 note\n";
         assert_eq!(report.to_string(), expected);
         let json = serde_json::to_value(&report).unwrap();

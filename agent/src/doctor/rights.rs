@@ -58,7 +58,7 @@ pub(super) fn look(report: &mut Report, agent: &Agent, config: Option<&Config>) 
         return;
     };
     let remedy = |Capability(name, _): Capability| {
-        format!("grant {name} to the service: AmbientCapabilities= of its unit, or capabilities.add of its container")
+        format!("grant {name} to the service: CapabilityBoundingSet= of its unit, or capabilities.add of its container")
     };
     let process = config.map(|config| config.process.clone()).unwrap_or_default();
     let needed = [

@@ -31,13 +31,13 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
             Setting::read(setting, name).unwrap_or_default().max(setting.read("all").unwrap_or_default())
         };
         if of(Setting::RP_FILTER) == 1 {
-            let remedy = format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2");
+            let remedy = format!("sysctl -w net/ipv4/conf/{name}/rp_filter=2");
             area.find(Kind::RpFilterStrict, format!("rp_filter of `{name}` is 1"), remedy);
         }
         let arp_ignore = of(Setting::ARP_IGNORE);
         if arp_ignore == 8 {
             let what = format!("arp_ignore of `{name}` is 8");
-            area.find(Kind::ArpIgnoreAll, what, format!("sysctl -w net.ipv4.conf.{name}.arp_ignore=1, and of `all`"));
+            area.find(Kind::ArpIgnoreAll, what, format!("sysctl -w net/ipv4/conf/{name}/arp_ignore=1, and of `all`"));
         }
         let is_active = |router: &&&VirtualRouter| agent.router(router).is_some_and(|status| status.state == "Active");
         if let Some(router) = routers.iter().filter(|router| router.virtual_mac).find(is_active) {
@@ -58,7 +58,7 @@ fn look_below_virtual_mac(area: &mut Area<'_>, name: &str, router: &str, [ignore
         if value < least {
             let what =
                 format!("{router} is Active with a Virtual Router MAC Address, and {key} of `{name}` is {value}");
-            let remedy = format!("sysctl -w net.ipv4.conf.{name}.{key}={least}, and find out what has set it back");
+            let remedy = format!("sysctl -w net/ipv4/conf/{name}/{key}={least}, and find out what has set it back");
             area.find(Kind::VirtualMacSettings, what, remedy);
         }
     }
@@ -98,7 +98,7 @@ fn look_for_flux(area: &mut Area<'_>, host: &Host, link: &Link, router: &Virtual
         };
         let what = format!("`{}` has {}, in the network of virtual addresses of `{}`", other.name, net.net, link.name);
         let remedy = format!(
-            "sysctl -w net.ipv4.conf.{}.arp_ignore=1, or put the interfaces into networks of their own",
+            "sysctl -w net/ipv4/conf/{}/arp_ignore=1, or put the interfaces into networks of their own",
             other.name
         );
         area.find(Kind::ArpFlux, what, remedy);

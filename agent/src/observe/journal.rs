@@ -13,7 +13,6 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use vrrp::{Instant, election::Reason};
 
@@ -62,11 +61,9 @@ impl Reporter {
     pub fn report(&self, news: News) {
         let sequence = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let News { subject, from, to, reason, cause, priority, severity, at } = news;
-        let nanoseconds = i128::try_from(clock::wall_at(at).as_nanos()).unwrap_or(0);
         let event = Event {
             sequence,
-            // Only a clock beyond the year 9999 has no date.
-            time: OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            time: clock::date(clock::wall_at(at)),
             cluster: self.cluster.clone(),
             node: self.node.clone(),
             subject,

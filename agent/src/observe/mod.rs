@@ -21,6 +21,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use vrrp_wire::abi::{Counters, Verdict};
 
 pub(crate) use self::check::last_known;
@@ -84,14 +85,23 @@ pub struct Snapshot {
 }
 
 /// The configuration that holds, and what became of the last attempt to read another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigurationStatus {
     /// Tells the file from others: the first 64 bits of its SHA-256, in hexadecimal digits.
     pub fingerprint: String,
-    /// When it was taken over, in seconds since 1970.
-    pub loaded_at: u64,
+    /// When it was taken over, by the wall clock.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub loaded_at: OffsetDateTime,
     /// Whether the last attempt to read the file again went well.
     pub reload_successful: bool,
+}
+
+impl Default for ConfigurationStatus {
+    /// That none holds yet.
+    fn default() -> Self {
+        Self { fingerprint: String::new(), loaded_at: OffsetDateTime::UNIX_EPOCH, reload_successful: false }
+    }
 }
 
 /// How adverts are authenticated.

@@ -158,7 +158,8 @@ impl VirtualRouter {
                 None => "nobody is known to claim it: find the program that adds addresses of vipd's".to_owned(),
             };
             let what = format!(
-                "another program has added {address} to `{}` so that it was probed for and not answered for, and vipd has added it                  again; {offender}",
+                "another program has added {address} to `{}` so that it was probed for and not answered for, and vipd has added it \
+                 again; {offender}",
                 self.config.interface
             );
             let (router, peer) = (Some(self.name()), Some(address.to_string()));

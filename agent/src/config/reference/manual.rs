@@ -50,8 +50,22 @@ fn write_about(page: &mut Roff, about: &str) {
     }
 }
 
-/// Text whose words between grave accents are code.
+/// `[words](target)` without the target.
+fn without_links(text: &str) -> String {
+    let mut parts = text.split("](");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if let Some(at) = plain.rfind('[') {
+            plain.remove(at);
+        }
+        plain.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    plain
+}
+
+/// Text whose words between grave accents are code, and of whose links only the words stay.
 fn words(text: &str) -> Vec<Inline> {
+    let text = without_links(text);
     let pieces = text.split('`').zip([false, true].into_iter().cycle());
     pieces
         .filter(|(piece, _)| !piece.is_empty())

@@ -157,7 +157,8 @@ fn leave(chain: &Value, end: End) -> End {
 }
 
 fn verdict(rule: &Value) -> Verdict<'_> {
-    for expression in rule["expr"].as_array().into_iter().flatten() {
+    let expressions = rule["expr"].as_array().map_or(&[][..], Vec::as_slice);
+    for expression in expressions {
         let target = |key: &str| expression.get(key).and_then(|it| it["target"].as_str());
         if expression.get("accept").is_some() {
             return Verdict::Accept;
@@ -173,7 +174,8 @@ fn verdict(rule: &Value) -> Verdict<'_> {
             return Verdict::Map;
         }
     }
-    Verdict::None
+    // A target of iptables-nft, REJECT say, for which nftables has no word.
+    if expressions.last().is_some_and(|last| last.get("xt").is_some()) { Verdict::Map } else { Verdict::None }
 }
 
 /// Whether the packet goes through this chain.

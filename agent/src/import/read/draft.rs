@@ -61,6 +61,8 @@ pub(super) struct Draft<'s> {
     pub(super) min_ttl: Option<At<u8>>,
     pub(super) unicast_ttl: Option<At<u8>>,
     pub(super) password: Option<At<Zeroizing<String>>>,
+    /// Whether `auth_type PASS` has it sent.
+    pub(super) has_passwords: bool,
     pub(super) hmac: Option<At<Hmac>>,
     pub(super) accept: Option<At<bool>>,
     pub(super) strict: Option<At<bool>>,
@@ -94,8 +96,12 @@ impl<'s> Draft<'s> {
             "interface" => self.interface = value::text(line, notes),
             "virtual_router_id" => self.vrid = value::number(line, &(1..=255), notes),
             "version" => self.version = value::number(line, &(2..=3), notes),
-            "advert_int" => self.interval = value::span(line, 255, notes).filter(|span| span.value >= 10_000),
-            "priority" => self.priority = value::number(line, &(1..=255), notes),
+            "advert_int" => self.interval = interval(line, notes),
+            "priority" => {
+                // One that keepalived does not take counts as its default, also beside `state MASTER`.
+                let given = value::number(line, &(1..=255), notes);
+                self.priority = given.or_else(|| Some(At { value: 100, place: place.clone() }));
+            }
             "state" => self.is_master = (line.word(1) == Some("MASTER")).then(|| place.clone()),
             "nopreempt" => self.nopreempt = Some(place.clone()),
             "preempt" => self.nopreempt = None,
@@ -124,7 +130,7 @@ impl<'s> Draft<'s> {
                         "vipd does not offer the IP Authentication Header",
                         "change to auth_type PASS on every host first, or to version 3 and auth_hmac",
                     ),
-                    Some("PASS" | "NONE") => {}
+                    Some("PASS") => self.has_passwords = true,
                     Some(_) | None => {
                         notes.ignored(&line.place, "auth_type is not PASS", "keepalived does not take it either");
                     }
@@ -234,6 +240,16 @@ impl<'s> Draft<'s> {
         self.tracks.extend(value::tracks(kind, line, notes));
         true
     }
+}
+
+/// `advert_int`, which is 10 ms at least.
+fn interval(line: &Statement, notes: &mut Notes) -> Option<At<Micros>> {
+    let span = value::span(line, 255, notes)?;
+    if span.value < 10_000 {
+        notes.ignored(&span.place, "advert_int is less than 0.01 s", "keepalived does not take it either");
+        return None;
+    }
+    Some(span)
 }
 
 fn other(line: &Statement, notes: &mut Notes) {

@@ -237,6 +237,7 @@ fn password(
         (3, ..) => "version 3 has no passwords",
         (_, Some(_), _) => "strict mode has none",
         (_, _, Some(_)) => "auth_hmac is in its place",
+        _ if !draft.has_passwords => "there is no auth_type PASS",
         _ => return Some(password),
     };
     let what = format!("the password is not in force: {why}");

@@ -159,6 +159,11 @@ fn of_a_password_the_first_eight_bytes_count() {
         "{}",
         import.toml
     );
+    for without in ["auth_pass one", "auth_type pass\n  auth_pass one", "auth_type NONE\n  auth_pass one"] {
+        let import = one(&instance(&format!(" authentication {{\n  {without}\n }}")));
+        assert!(!import.toml.contains("password") && !import.loses(), "{without}: {}", import.toml);
+        assert!(notes(&import).iter().any(|note| note.contains("there is no auth_type PASS")), "{:?}", notes(&import));
+    }
     let import = one(&instance(" authentication {\n  auth_type AH\n }"));
     assert!(has(&import, "lost: k.conf:8: vipd does not offer the IP Authentication Header"), "{:?}", notes(&import));
 }

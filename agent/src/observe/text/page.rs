@@ -90,7 +90,9 @@ impl Page {
 
 impl Line {
     fn write(&self, text: &mut String, paper: Paper) {
-        let tones = self.pieces.iter().flat_map(|(tone, piece)| piece.chars().map(|char| (char, *tone)));
+        // What a server has said must not move the cursor of whoever reads it.
+        let shown = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+        let tones = self.pieces.iter().flat_map(|(tone, piece)| piece.chars().map(|char| (shown(char), *tone)));
         let mut rest: &[(char, Tone)] = &tones.collect::<Vec<_>>();
         let width = paper.width.unwrap_or(usize::MAX);
         // Where next to nothing would fit beside the indentation, there is none.

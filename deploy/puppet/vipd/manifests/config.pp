@@ -36,7 +36,7 @@ class vipd::config {
     ensure       => file,
     owner        => 'root',
     group        => 'root',
-    mode         => '0644',
+    mode         => '0600',
     content      => vipd::to_toml($vipd::configuration),
     validate_cmd => "${vipd::program} check --config %",
   }

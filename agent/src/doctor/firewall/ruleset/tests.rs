@@ -55,6 +55,8 @@ const TO_MORE: &str = r#"input [{"counter": {"packets": 0, "bytes": 0}}, {"jump"
 const MORE_ACCEPTS: &str =
     r#"more [{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "vsw*"}}, {"accept": null}]"#;
 const LIMITED: &str = r#"input [{"limit": {"rate": 10, "per": "second", "inv": true}}, {"drop": null}]"#;
+/// `iptables -A INPUT -j REJECT`, of which nft says no more.
+const REJECT_OF_IPTABLES: &str = r#"input [{"counter": {"packets": 0, "bytes": 0}}, {"xt": null}]"#;
 
 #[test]
 fn a_packet_goes_the_way_that_the_rules_send_it() {
@@ -69,6 +71,7 @@ fn a_packet_goes_the_way_that_the_rules_send_it() {
         ("drop", &[ACCEPT_MARKED], "unclear"),
         ("accept", &[ACCEPT_MARKED, DROP_VRRP], "unclear"),
         ("accept", &[LIMITED], "unclear"),
+        ("accept", &[ACCEPT_SSH, REJECT_OF_IPTABLES], "unclear"),
         ("drop", &[TO_MORE], "drops"),
         ("drop", &[TO_MORE, MORE_ACCEPTS], "passes"),
         ("accept", &[TO_MORE, MORE_ACCEPTS, DROP_VRRP], "passes"),

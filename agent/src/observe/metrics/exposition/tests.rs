@@ -5,7 +5,7 @@ use super::*;
 const STATUS: &str = r#"{
   "version": "0.1.0", "cluster": "ingress", "node": "n1", "pid": 7, "drained": false, "supervisor": null, "guard": "enforce",
   "clock_synchronised": true,
-  "configuration": { "fingerprint": "00ff00ff00ff00ff", "loaded_at": 1700000000, "reload_successful": false },
+  "configuration": { "fingerprint": "00ff00ff00ff00ff", "loaded_at": "2023-11-14T22:13:20Z", "reload_successful": false },
   "netlink_resyncs": 2,
   "authentication": { "mode": "permissive", "active_key": 1, "keys": [1], "clock_synchronised": true },
   "send_lateness": { "adverts": 3, "p50_us": 60, "p99_us": 7000, "max_us": 7000, "distribution": {

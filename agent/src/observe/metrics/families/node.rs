@@ -38,7 +38,7 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: Kind::Gauge,
         help: "When the configuration that holds was taken over, in seconds since 1970.",
         labels: &[],
-        about: Node(|it| one(Value::Count(it.configuration.loaded_at))),
+        about: Node(|it| one(Value::Count(it.configuration.loaded_at.unix_timestamp().try_into().unwrap_or(0)))),
     },
     Family {
         name: "vipd_supervisor_running",
