@@ -161,6 +161,23 @@ fn an_agent_takes_the_configuration_of_the_example() -> Result<()> {
     Ok(())
 }
 
+/// What the agent may read of the ingress is given where the ingress is.
+#[test]
+fn the_rights_are_given_in_the_namespace_of_the_ingress() -> Result<()> {
+    let _lab = lab!();
+    copy()?;
+    let objects = yaml(&rendered("example")?)?;
+    for kind in ["Role", "RoleBinding"] {
+        let namespace = &object(&objects, kind)?["metadata"]["namespace"];
+        ensure!(namespace == "ingress-nginx", "the {kind} is in {namespace}");
+    }
+    for kind in ["DaemonSet", "ConfigMap", "Secret", "ServiceAccount"] {
+        let namespace = &object(&objects, kind)?["metadata"]["namespace"];
+        ensure!(namespace == "vipd", "the {kind} is in {namespace}");
+    }
+    Ok(())
+}
+
 /// The files that a pod has of its service account.
 fn pretend_to_be_a_pod() -> Result<Certificate> {
     let account = PathBuf::from("/run/secrets/kubernetes.io/serviceaccount");

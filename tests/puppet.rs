@@ -133,7 +133,7 @@ fn the_class_configures_an_agent_and_reloads_it() -> Result<()> {
 
     node.becomes(Outcome::Changed)?;
     ensure!(Path::new("/run/lab/started").exists(), "the service was not started");
-    for (path, mode) in [("", 0o755), ("/keys", 0o700), ("/secrets", 0o700), ("/keys/1", 0o600), ("/vipd.toml", 0o644)]
+    for (path, mode) in [("", 0o755), ("/keys", 0o700), ("/secrets", 0o700), ("/keys/1", 0o600), ("/vipd.toml", 0o600)]
     {
         let metadata = fs::metadata(format!("{DIRECTORY}{path}"))?;
         ensure!(metadata.permissions().mode() & 0o7777 == mode, "`{path}`: {metadata:?}");
