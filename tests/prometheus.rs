@@ -43,6 +43,7 @@ fn faster(text: &str, marks: [&str; 2]) -> Result<String> {
             Some('s') => number,
             Some('m') => number * 60,
             Some('h') => number * 3600,
+            Some('d') => number * 86_400,
             unit => anyhow::bail!("a span in {unit:?}"),
         };
         fast.extend([before, &(seconds * 1000 / FASTER).to_string(), "ms"]);
