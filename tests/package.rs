@@ -47,9 +47,9 @@ fn configure(machine: &Machine, config: &str) -> Result<()> {
 }
 
 fn install(machine: &Machine, package: &Path) -> Result<String> {
-    machine.write("/root/vipd.deb", "")?;
-    fs::copy(package, machine.path("/root/vipd.deb"))?;
-    machine.run("dpkg", &["--install", "/root/vipd.deb"])
+    machine.write("/var/tmp/vipd.deb", "")?;
+    fs::copy(package, machine.path("/var/tmp/vipd.deb"))?;
+    machine.run("dpkg", &["--install", "/var/tmp/vipd.deb"])
 }
 
 fn wait_for(machine: &Machine, state: &str) -> Result<()> {

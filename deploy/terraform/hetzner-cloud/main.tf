@@ -24,8 +24,8 @@ locals {
     ]
     runcmd = [
       ["systemctl", "enable", "--now", "nftables"],
-      ["curl", "--fail", "--silent", "--show-error", "--location", "--output", "/root/vipd.deb", var.package_url],
-      ["sh", "-c", "echo '${var.package_sha256}  /root/vipd.deb' | sha256sum --check && apt-get install --yes /root/vipd.deb"],
+      ["curl", "--fail", "--silent", "--show-error", "--location", "--output", "/var/tmp/vipd.deb", var.package_url],
+      ["sh", "-c", "echo '${var.package_sha256}  /var/tmp/vipd.deb' | sha256sum --check && apt-get install --yes /var/tmp/vipd.deb"],
     ]
   }
 }
