@@ -338,7 +338,7 @@ fn an_interface_that_is_made_anew_is_guarded_again() -> Result<()> {
     let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
     let before = node.ifindex()?;
     node.make_interface_anew(&["10.77.0.1/24"])?;
-    agent.process.wait_for_output("the interface is back", GENEROUS)?;
+    agent.process.wait_for_output("the interface is there", GENEROUS)?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
     ensure!(mode(&status) == ("native", ""), "{status:?}");
     let [vip, _] = Cluster::addresses(0);

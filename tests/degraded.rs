@@ -3,7 +3,9 @@
 use std::{os::unix::process::CommandExt, process::Output};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, Process, decode, frame::Advert, inject, lab, vipd};
+use harness::{
+    Capture, Cluster, ClusterConfig, GENEROUS, Host, Process, Status, decode, frame::Advert, inject, lab, vipd,
+};
 use vrrp_wire::Family;
 
 /// Runs `vipd` on a node and returns what it said and how it ended.
@@ -65,6 +67,46 @@ fn an_interface_has_one_agent() -> Result<()> {
     ensure!(output.status.code() == Some(1), "ended with {}", output.status);
     ensure!(stderr(&output).contains("another agent serves `vsw0`"), "{}", stderr(&output));
     cluster.settle_on(0, 0)
+}
+
+/// One that is missing, at the start, after a reload or a restart, keeps nobody from serving on another, and is served once
+/// it is there.
+#[test]
+fn an_interface_may_come_later() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let without = cluster.config.clone();
+    cluster.config.push_str(
+        "[[virtual_router]]\nname = \"late\"\nvrid = 61\ninterface = \"vsw9\"\naddresses = [\"fd79::9/64\"]\nnodes = [\"n1\"]\n",
+    );
+    let late = Family::Ipv6;
+    cluster.start_all()?;
+    let (agent, host) = (cluster.agent(0)?, &cluster.nodes[0]);
+    agent.process.wait_for_output("there is no interface `vsw9`", GENEROUS)?;
+    let is_missing = |status: &Status| {
+        let reason = status.router("late", late).and_then(|router| router["reason"].as_str());
+        let is_told = reason.is_some_and(|reason| reason.contains("there is no interface `vsw9`"));
+        status.state("late", late) == Some("Fault") && is_told && status.state("web-a", Family::Ipv4) == Some("Active")
+    };
+    agent.wait_for("the other virtual routers to be served", is_missing)?;
+    agent.reload(&without)?;
+    agent.wait_for("the reload", |status| status.router("late", late).is_none())?;
+    agent.reload(&cluster.config)?;
+    agent.wait_for("the missing interface after a reload", is_missing)?;
+    agent.run(&["restart"])?;
+    agent.wait_for("the missing interface after a restart", is_missing)?;
+
+    host.run("ip", &["link", "add", "vsw9", "type", "veth", "peer", "name", "far"])?;
+    for up in ["vsw9", "far"] {
+        host.run("ip", &["link", "set", up, "up"])?;
+    }
+    let status = agent.wait_for_state("late", late, "Active")?;
+    ensure!(status.0["interfaces"][1]["heard"] == true, "{status:?}");
+    harness::until("the address to be on it", GENEROUS, || {
+        Ok(host.has_address(harness::ip("fd79::9"))?.then_some(()))
+    })?;
+    ensure!(status.state("web-a", Family::Ipv4) == Some("Active"), "{status:?}");
+    Ok(())
 }
 
 /// What the XDP program drops is in the agent's log when asked for, and a flood writes ten lines a second at most.

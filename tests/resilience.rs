@@ -277,7 +277,7 @@ fn an_interface_that_was_moved_away_is_served_again() -> Result<()> {
     elsewhere.run("ip", &["link", "set", "vsw1", "netns", &node.namespace().path()])?;
     serve("10.77.0.1/32")?;
     agent.process.signal(Signal::SIGCONT)?;
-    agent.process.wait_for_output("the interface is back", GENEROUS)?;
+    agent.process.wait_for_output("the interface is there", GENEROUS)?;
     ensure!(node.run("ip", &["-json", "link", "show", "dev", "vsw1"])?.contains("\"ifindex\":777"));
     let capture = Capture::start(node.namespace(), "vsw1peer")?;
     capture.wait_for("an advert", GENEROUS, |frame| {

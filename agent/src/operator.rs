@@ -256,7 +256,7 @@ impl Operator {
         }
         let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
         let claims = links.iter().map(start::claim).collect::<anyhow::Result<Vec<_>>>()?;
-        for link in &links {
+        for link in links.iter().filter(|link| link.ifindex != 0) {
             let configured = start::virtual_addresses(new, &link.interface);
             sweep::interface(&self.handle, link.ifindex, &configured, &Held::default()).await?;
         }

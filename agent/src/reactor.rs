@@ -35,7 +35,7 @@ use crate::{
     authentication::Authentication,
     check::board::News,
     clock, config,
-    datapath::{Attachment, Datapath},
+    datapath::{AttachMode, Attachment, Datapath, attach::Scope},
     desk::Desk,
     link::LinkState,
     mailbox::{Inbox, Mail},
@@ -70,6 +70,15 @@ pub struct Interface {
     pub link: LinkState,
     /// What judges its adverts.
     pub attachment: Attachment,
+}
+
+impl Interface {
+    /// One that is not there.
+    #[must_use]
+    pub fn absent(name: &str) -> Self {
+        let attachment = Attachment { mode: AttachMode::Socket, reason: None, scope: Scope { ifindex: 0, vlan: 0 } };
+        Self { ifindex: 0, link: LinkState::absent(name), attachment }
+    }
 }
 
 /// All elections of this agent.

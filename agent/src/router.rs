@@ -117,7 +117,7 @@ struct Heard {
 }
 
 impl VirtualRouter {
-    /// A virtual router in Initialize on `interface`, or as it is in `memory`, where somebody has perhaps advertised for it until
+    /// A virtual router in Initialize on `interface`, which may not be there yet, or as it is in `memory`, where somebody has perhaps advertised for it until
     /// then, with a task of `crew`; the guard knows it when this returns.
     pub fn build(
         config: config::VirtualRouter,
@@ -128,8 +128,10 @@ impl VirtualRouter {
         memory: Option<(&RouterMemory, Option<Instant>)>,
     ) -> anyhow::Result<Self> {
         let link = &interface.link;
-        let announcer = sockets.announcer(link)?;
-        let advertiser = sockets.advertiser(link, config.family)?;
+        let (announcer, advertiser) = match interface.ifindex {
+            0 => (None, None),
+            _ => (Some(sockets.announcer(link)?), Some(sockets.advertiser(link, config.family)?)),
+        };
         let known_as = memory.map(|(memory, _)| memory.slot());
         let reins = crew.hire(&config, place(&config, link, announcer), known_as);
         let mut router = Self::new(config, interface, advertiser, reins, &desk.checks);
@@ -144,7 +146,7 @@ impl VirtualRouter {
     fn new(
         config: config::VirtualRouter,
         interface: &Interface,
-        advertiser: Arc<Advertiser>,
+        advertiser: Option<Arc<Advertiser>>,
         reins: Reins,
         checks: &Standings,
     ) -> Self {
@@ -156,7 +158,7 @@ impl VirtualRouter {
             election: Election::new(parameters(&config, tracking.total.priority, false)),
             own_address: find_own_address(&config, link),
             own_mac: announced_mac(&config, link),
-            advertiser: Some(advertiser),
+            advertiser,
             reins,
             unfit: BTreeMap::new(),
             terms: 0,
@@ -271,7 +273,7 @@ impl VirtualRouter {
     /// Moves to `interface`, which was made anew, or is judged in another place; nothing of the old one counts any more.
     pub fn settle(&mut self, interface: &Interface, sockets: &mut Sockets, desk: &mut Desk) -> anyhow::Result<()> {
         let link = &interface.link;
-        let announcer = sockets.announcer(link)?;
+        let announcer = Some(sockets.announcer(link)?);
         self.advertiser = Some(sockets.advertiser(link, self.config.family)?);
         self.leave_guard(desk);
         self.key = interface.attachment.scope.key(self.config.family, self.config.vrid);
@@ -293,7 +295,7 @@ impl VirtualRouter {
         }
         let mut has_moved = false;
         self.reins.places.send_modify(|known| {
-            let new = place(&self.config, link, Arc::clone(&known.announcer));
+            let new = place(&self.config, link, known.announcer.clone());
             has_moved = known.mac != new.mac;
             (known.mac, known.link_local) = (new.mac, new.link_local);
         });
@@ -466,7 +468,7 @@ fn announced_mac(config: &config::VirtualRouter, link: &LinkState) -> MacAddr {
 
 /// Where the virtual addresses go while `link` is as it is.
 #[must_use]
-pub fn place(config: &config::VirtualRouter, link: &LinkState, announcer: Arc<Announcer>) -> Place {
+pub fn place(config: &config::VirtualRouter, link: &LinkState, announcer: Option<Arc<Announcer>>) -> Place {
     // What comes from the Virtual Router MAC Address does not come from an address of the interface.
     let link_local = link.link_local().filter(|_| !config.virtual_mac);
     Place { ifindex: link.ifindex, mac: announced_mac(config, link), link_local, announcer }

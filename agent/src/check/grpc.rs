@@ -12,7 +12,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tower_service::Service;
 
 use super::GrpcRequest;
-use crate::client::{Connection, Endpoint, Server};
+use crate::client::{Connection, Endpoint, Server, excerpt};
 
 /// What asks a server.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ fn sentence(status: &Status) -> String {
     match causes.last() {
         Some(innermost) => innermost.to_string(),
         None if status.code() == Code::NotFound => "the server does not know the service".to_owned(),
-        None => format!("{}: {}", status.code(), status.message()),
+        None => format!("{}: {}", status.code(), excerpt(status.message())),
     }
 }
 
@@ -84,5 +84,17 @@ impl Service<Uri> for Connector {
             let opened = server.connect(b"h2").await;
             opened.map(TokioIo::new).map_err(std::io::Error::other)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_cut() {
+        let status = Status::internal(format!("x\n{}", "y".repeat(10_000)));
+        let expected = format!("{}: x{}", Code::Internal, "y".repeat(199));
+        assert_eq!(sentence(&status), expected);
     }
 }

@@ -13,6 +13,15 @@ use tokio::{
 
 pub use self::tls::roots;
 
+/// Of what a server says of its own accord, so many characters are shown.
+const SHOWN_MAX: usize = 200;
+
+/// What a server says, as far as it is shown: without control characters, and cut.
+#[must_use]
+pub fn excerpt(said: &str) -> String {
+    said.trim().chars().filter(|char| !char.is_control()).take(SHOWN_MAX).collect()
+}
+
 /// A server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {

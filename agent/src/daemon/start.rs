@@ -93,7 +93,7 @@ impl Base {
         let claims = links.iter().map(|link| Ok((link.interface.clone(), resume_claim(link, memory)?)));
         let claims = claims.collect::<anyhow::Result<_>>()?;
         // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
-        for link in &links {
+        for link in links.iter().filter(|link| link.ifindex != 0) {
             let (configured, held) =
                 (virtual_addresses(config, &link.interface), held(config, memory, &link.interface));
             sweep::interface(&handle, link.ifindex, &configured, &held).await?;
@@ -371,22 +371,32 @@ fn moving_of(router: &config::VirtualRouter) -> impl Iterator<Item = &IpNet> {
     router.held_addresses().skip(owned)
 }
 
-/// The state of every interface that the configuration names; one that does not exist is an error.
+/// The state of every interface that the configuration names. One that does not exist is told of, and keeps no other from
+/// being served.
 pub(crate) async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
     let links = link::read(handle, watched).await?;
-    if let Some(absent) = links.iter().find(|link| link.ifindex == 0) {
+    let absent: Vec<_> = links.iter().filter(|link| link.ifindex == 0).map(|link| &link.interface).collect();
+    if !absent.is_empty() {
         let (_, present) = link::survey(handle).await?;
-        bail!("there is no interface `{}`; there are: {}", absent.interface, present.join(", "));
+        for interface in absent {
+            warn!(
+                "there is no interface `{interface}`: its virtual routers stay in Fault until there is one; there are: {}",
+                present.join(", ")
+            );
+        }
     }
     Ok(links)
 }
 
-/// Begins to hear the interfaces.
+/// Begins to hear the interfaces that are there; the others are attached when they appear.
 fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>> {
     if let Some(authentication) = &desk.authentication {
         desk.datapath.set_keys(authentication.midstates())?;
     }
     let attach = |link: &LinkState| {
+        if link.ifindex == 0 {
+            return Ok(Interface::absent(&link.interface));
+        }
         let attachment = desk.datapath.attach(&link.interface, link.ifindex)?;
         Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment })
     };
@@ -439,7 +449,9 @@ fn build_routers(
     let build = |entry: &config::VirtualRouter| {
         let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
         let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
-        check_mtu(entry, &interface.link, config.auth.is_some())?;
+        if interface.ifindex != 0 {
+            check_mtu(entry, &interface.link, config.auth.is_some())?;
+        }
         let memory = memory.router(&entry.identity()).map(|router| (router, covered_until));
         VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory)
     };

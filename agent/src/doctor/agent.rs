@@ -15,7 +15,7 @@ use crate::{
     config::{Config, Peer, PeerSource, VirtualRouter},
     inspect::{PinnedMaps, SpeakerRow, Speakers, View},
     instance::Instance,
-    observe::{RouterStatus, Snapshot, control},
+    observe::{RouterStatus, Snapshot, control, milliseconds},
 };
 
 /// What a takeover may take on a busy host, in milliseconds, besides the intervals that it waits for.
@@ -167,9 +167,10 @@ fn look_at_peers(report: &mut Report, agent: &Agent, config: &Config, instance: 
     for router in &config.virtual_routers {
         let Some(status) = agent.router(router) else { continue };
         let name = format!("{}/{}", router.name, router.family);
-        // One that is better takes over within Active_Down_Interval.
-        let is_settled = status.since_ms > TAKEOVER_MS + 4 * status.advertisement_interval_ms;
-        if status.state != "Active" || !is_settled || router.preempt_after.is_none() {
+        // One that is better takes over within Active_Down_Interval and what `preempt` has it wait for.
+        let Some(waits) = router.preempt_after else { continue };
+        let patience_ms = TAKEOVER_MS + 4 * status.advertisement_interval_ms + milliseconds(waits);
+        if status.state != "Active" || status.since_ms <= patience_ms {
             continue;
         }
         for peer in router.peers.iter().filter(|peer| peer.priority.get() > status.configured_priority) {

@@ -7,9 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::plan::Trouble;
-
-/// Of what is no JSON, so many characters are shown.
-const SHOWN_MAX: usize = 200;
+use crate::client::excerpt;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +84,7 @@ impl Reply {
             Ok(Error { error }) => error,
             Err(_) => {
                 let text = String::from_utf8_lossy(&self.body);
-                let message = text.trim().chars().take(SHOWN_MAX).filter(|char| !char.is_control()).collect();
-                Fault { message, ..Fault::default() }
+                Fault { message: excerpt(&text), ..Fault::default() }
             }
         }
     }

@@ -132,7 +132,11 @@ impl Announcements {
             }
             None => return Ok(()),
         }
-        let outcome = place.announcer.send_some(&mut self.frames, now);
+        let Some(announcer) = &place.announcer else {
+            self.drop_frames();
+            return Ok(());
+        };
+        let outcome = announcer.send_some(&mut self.frames, now);
         if outcome.is_err() {
             self.frames.clear();
         }

@@ -99,8 +99,8 @@ pub struct Place {
     pub mac: MacAddr,
     /// Where Neighbor Advertisements come from; `None`: from the address that they are about.
     pub link_local: Option<Ipv6Addr>,
-    /// For announcements there.
-    pub announcer: Arc<Announcer>,
+    /// For announcements there; `None` until there is an interface.
+    pub announcer: Option<Arc<Announcer>>,
 }
 
 /// Keeps what one virtual router holds as the election wants it.

@@ -48,7 +48,7 @@ impl Reactor {
         let attachment = self.desk.datapath.attach(&name, ifindex)?;
         *interface = Interface { ifindex, link: interface.link.clone(), attachment };
         self.resettle(&name)?;
-        info!(interface = name, index = ifindex, "the interface is back");
+        info!(interface = name, index = ifindex, "the interface is there");
         Ok(())
     }
 

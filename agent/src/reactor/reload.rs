@@ -7,7 +7,6 @@ use vrrp::{Instant, auth::Key};
 use super::{Interface, Reactor, places};
 use crate::{
     config::{self, Mode, WireIdentity},
-    datapath::{AttachMode, Attachment, attach::Scope},
     link::LinkState,
     observe::{Snapshot, event::Condition},
     router::VirtualRouter,
@@ -85,9 +84,7 @@ impl Reactor {
 
     /// Begins to hear an interface.
     fn hear(&mut self, link: LinkState, now: Instant) {
-        let absent = LinkState::absent(&link.interface);
-        let attachment = Attachment { mode: AttachMode::Socket, reason: None, scope: Scope { ifindex: 0, vlan: 0 } };
-        self.interfaces.push(Interface { ifindex: 0, link: absent, attachment });
+        self.interfaces.push(Interface::absent(&link.interface));
         self.interfaces.sort_by(|one, other| one.link.interface.cmp(&other.link.interface));
         self.link_changed(link, now);
     }

@@ -18,8 +18,12 @@ use crate::{
 };
 
 impl VirtualRouter {
-    /// Writes it into the datapath's tables; the role first, since maps of an earlier run may say that it was Active.
+    /// Writes it into the datapath's tables, once it has an interface; the role first, since maps of an earlier run may say that
+    /// it was Active.
     pub fn configure(&self, desk: &mut Desk) -> anyhow::Result<()> {
+        if self.ifindex == 0 {
+            return Ok(());
+        }
         desk.datapath.set_role(self.key, self.role())?;
         let router = Router {
             own_address: self.own_address.map_or([0; 16], address_bytes),
@@ -67,6 +71,9 @@ impl VirtualRouter {
     /// Writes the nodes of the configuration into the datapath's allow-list: before [`VirtualRouter::configure`], from which
     /// on adverts are judged, or those that come in between would be a stranger's.
     pub fn introduce_peers(&self, datapath: &mut Datapath) -> anyhow::Result<()> {
+        if self.ifindex == 0 {
+            return Ok(());
+        }
         self.config.peers.iter().try_for_each(|peer| datapath.set_peer(self.peer_key(peer), peer.mac))
     }
 

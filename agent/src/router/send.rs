@@ -50,7 +50,7 @@ impl VirtualRouter {
                 Some(to) => frame::multicast_to(to.mac, self.own_mac, &endpoints, &message),
                 None => frame::multicast(self.own_mac, &endpoints, &message),
             };
-            let way = Way::Frame(Arc::clone(&self.reins.places.borrow().announcer));
+            let way = Way::Frame(self.reins.places.borrow().announcer.clone()?);
             return Some(Letter { router, way, endpoints, bytes });
         }
         Some(Letter { router, way: Way::Socket(Arc::clone(advertiser)), endpoints, bytes: message })

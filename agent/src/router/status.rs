@@ -51,6 +51,9 @@ impl VirtualRouter {
     fn describe_cause(&self, cause: Cause) -> String {
         let interface = &self.config.interface;
         match cause {
+            Cause::Link if self.ifindex == 0 => {
+                format!("there is no interface `{interface}` that could be attached to")
+            }
             Cause::Link => format!("interface `{interface}` is gone, down, or without carrier"),
             Cause::PrimaryAddress | Cause::Ipv6Source => match self.config.own_address {
                 OwnAddress::Configured(address) => {

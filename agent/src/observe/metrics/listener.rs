@@ -2,10 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,13 +22,14 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::{Board, site::Site, tls};
 use crate::config::metrics::Credentials;
 
-/// Clients at a time. Where one more comes, the one that has been there longest has to go: who keeps places occupied keeps
-/// nobody out.
+/// Clients at a time. Where one more comes, one has to go: that which has been there longest of those that have not asked
+/// anything yet, else of all. Who keeps places occupied keeps nobody out.
 const CLIENTS_MAX: usize = 16;
 /// How long a client may take for everything.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,15 +56,13 @@ pub(super) struct Server {
 impl Server {
     /// Serves until `stopped` ends, at `socket` where there is one already. Returns the socket, where there was one.
     pub(super) async fn run(self, socket: Option<OwnedFd>, mut stopped: oneshot::Receiver<()>) -> Option<OwnedFd> {
-        let listener = tokio::select! {
-            listener = self.listen(socket) => listener,
+        let (kept, listener) = tokio::select! {
+            opened = self.listen(socket.as_ref()) => opened,
             _ = &mut stopped => {
                 self.board.mend(self.address);
-                return None;
+                return socket;
             }
         };
-        let kept = listener.try_clone().ok()?;
-        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return Some(kept.into()) };
         let mut clients = Clients::default();
         tokio::select! {
             () = self.accept(&listener, &mut clients) => {}
@@ -68,47 +70,69 @@ impl Server {
             _ = stopped => {}
         }
         clients.end().await;
+        self.board.mend(self.address);
         Some(kept.into())
     }
 
-    /// Listens, if need be after several attempts: a port may be in use, an address not there yet.
-    async fn listen(&self, socket: Option<OwnedFd>) -> TcpListener {
-        if let Some(socket) = socket {
-            return socket.into();
-        }
+    /// Listens, at `socket` where there is one, if need be after several attempts: a port may be in use, an address not there
+    /// yet. Of the two descriptors the first outlives this server.
+    async fn listen(&self, socket: Option<&OwnedFd>) -> (TcpListener, tokio::net::TcpListener) {
         loop {
-            match bind(self.address) {
-                Ok(listener) => {
-                    if self.board.mend(self.address) {
-                        info!("metrics are served at {} now", self.address);
-                    }
-                    return listener;
+            let listener = match socket {
+                Some(socket) => socket.try_clone().map(TcpListener::from),
+                None => bind(self.address),
+            };
+            match listener.and_then(|kept| Ok((tokio::net::TcpListener::from_std(kept.try_clone()?)?, kept))) {
+                Ok((listener, kept)) => {
+                    self.succeed();
+                    return (kept, listener);
                 }
                 Err(error) => {
-                    if self.board.fail(self.address, &error) {
-                        warn!(address = %self.address, %error, "metrics are not served; trying again");
-                    }
+                    self.fail(&error, remedy(&error));
                     sleep(AGAIN).await;
                 }
             }
         }
     }
 
+    /// Tells of a failure, once until it changes.
+    fn fail(&self, error: &dyn fmt::Display, remedy: &str) {
+        if self.board.fail(self.address, error, remedy) {
+            warn!(address = %self.address, %error, "metrics are not served; trying again");
+        }
+    }
+
+    /// Tells that a failure is over, if there was one.
+    fn succeed(&self) {
+        if self.board.mend(self.address) {
+            info!("metrics are served at {} now", self.address);
+        }
+    }
+
     async fn accept(&self, listener: &tokio::net::TcpListener, clients: &mut Clients) {
         loop {
             match listener.accept().await {
-                Ok((stream, from)) => {
-                    let (site, tls) = (Arc::clone(&self.site), self.tls.clone());
-                    clients.admit(tokio::spawn(async move {
-                        match timeout(PATIENCE, serve(stream, site, tls)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => debug!(%from, "client of metrics: {error:#}"),
-                            Err(_) => debug!(%from, "client of metrics: it takes too long"),
-                        }
-                    }));
-                }
+                // The files are read for each client, so that they may be replaced.
+                Ok((stream, from)) => match self.tls.as_ref().map(tls::acceptor).transpose() {
+                    Ok(acceptor) => {
+                        self.succeed();
+                        let (site, has_asked) = (Arc::clone(&self.site), Arc::new(AtomicBool::new(false)));
+                        let answered = serve(stream, site, acceptor, Arc::clone(&has_asked));
+                        let task = tokio::spawn(async move {
+                            match timeout(PATIENCE, answered).await {
+                                Ok(Ok(())) => {}
+                                Ok(Err(error)) => debug!(%from, "client of metrics: {error:#}"),
+                                Err(_) => debug!(%from, "client of metrics: it takes too long"),
+                            }
+                        });
+                        clients.admit(Client { task, has_asked });
+                    }
+                    Err(error) => self.fail(&error, "mend `certificate_file` and `key_file` in [metrics]"),
+                },
+                // It went before it was let in.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    debug!(%error, "failed to accept a client of metrics");
+                    self.fail(&error, "nobody is let in: look at the limits of the agent, open files most of all");
                     sleep(AGAIN).await;
                 }
             }
@@ -116,18 +140,27 @@ impl Server {
     }
 }
 
+/// A client that is served.
+#[derive(Debug)]
+struct Client {
+    task: JoinHandle<()>,
+    /// Whether its request has come.
+    has_asked: Arc<AtomicBool>,
+}
+
 /// The clients that are served, oldest first.
 #[derive(Debug, Default)]
-struct Clients(VecDeque<JoinHandle<()>>);
+struct Clients(VecDeque<Client>);
 
 impl Clients {
     /// Serves one more.
-    fn admit(&mut self, client: JoinHandle<()>) {
-        self.0.retain(|client| !client.is_finished());
-        if self.0.len() >= CLIENTS_MAX
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
+    fn admit(&mut self, client: Client) {
+        self.0.retain(|client| !client.task.is_finished());
+        if self.0.len() >= CLIENTS_MAX {
+            let idle = self.0.iter().position(|client| !client.has_asked.load(Ordering::Relaxed));
+            if let Some(client) = self.0.remove(idle.unwrap_or(0)) {
+                client.task.abort();
+            }
         }
         self.0.push_back(client);
     }
@@ -137,7 +170,7 @@ impl Clients {
         let all = async {
             for client in self.0 {
                 // One that takes too long ends later, or with the program.
-                let _ = client.await;
+                let _ = client.task.await;
             }
         };
         let _ = timeout(LAST_PATIENCE, all).await;
@@ -145,20 +178,27 @@ impl Clients {
 }
 
 /// Answers one request.
-async fn serve(stream: TcpStream, site: Arc<Site>, tls: Option<Credentials>) -> anyhow::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    site: Arc<Site>,
+    acceptor: Option<TlsAcceptor>,
+    has_asked: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     // It can only be slower without.
     let _ = stream.set_nodelay(true);
-    match tls {
-        None => answer(stream, site).await,
-        Some(credentials) => {
-            let acceptor = tls::acceptor(&credentials).inspect_err(|error| warn!("metrics are not served: {error}"))?;
-            answer(acceptor.accept(stream).await?, site).await
-        }
+    match acceptor {
+        None => answer(stream, site, has_asked).await,
+        Some(acceptor) => answer(acceptor.accept(stream).await?, site, has_asked).await,
     }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, site: Arc<Site>) -> anyhow::Result<()> {
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    site: Arc<Site>,
+    has_asked: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
         let site = Arc::clone(&site);
         async move { Ok::<_, std::convert::Infallible>(site.answer(&request).await) }
     });
@@ -173,6 +213,15 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, site: Arc<Site>) ->
     Ok(())
 }
 
+/// What is to be done where it cannot be listened.
+fn remedy(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        "another program has that port, perhaps another agent: give each its own `listen` in [metrics], or \"off\""
+    } else {
+        "mend `listen` in [metrics], unless the address is still to come"
+    }
+}
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
@@ -184,4 +233,31 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(QUEUE)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever has asked stays until nobody else is left who has not.
+    #[tokio::test]
+    async fn who_has_asked_nothing_goes_first() {
+        let client = |has_asked| {
+            let task = tokio::spawn(std::future::pending());
+            Client { task, has_asked: Arc::new(AtomicBool::new(has_asked)) }
+        };
+        let mut clients = Clients::default();
+        clients.admit(client(true));
+        for _ in 0..40 {
+            clients.admit(client(false));
+        }
+        assert_eq!(clients.0.len(), 16);
+        assert!(clients.0[0].has_asked.load(Ordering::Relaxed), "who had asked was turned away");
+        for _ in 0..15 {
+            clients.admit(client(true));
+        }
+        let first = Arc::clone(&clients.0[0].has_asked);
+        clients.admit(client(false));
+        assert!(!clients.0.iter().any(|client| Arc::ptr_eq(&client.has_asked, &first)), "the oldest stays for ever");
+    }
 }

@@ -11,7 +11,7 @@ pub mod tls;
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt,
     net::SocketAddr,
     os::fd::{OwnedFd, RawFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -126,12 +126,7 @@ impl Board {
     }
 
     /// Notes why metrics are not served at `address`; says whether that is news.
-    fn fail(&self, address: SocketAddr, error: &io::Error) -> bool {
-        let remedy = if error.kind() == io::ErrorKind::AddrInUse {
-            "another program has that port, perhaps another agent: give each its own `listen` in [metrics], or \"off\""
-        } else {
-            "mend `listen` in [metrics], unless the address is still to come"
-        };
+    fn fail(&self, address: SocketAddr, error: &dyn fmt::Display, remedy: &str) -> bool {
         let what = format!("metrics are not served at {address}: {error}; {remedy}");
         self.lock().insert(address, what.clone()) != Some(what)
     }

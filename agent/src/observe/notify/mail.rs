@@ -16,6 +16,7 @@ use lettre::{
 
 use super::courier::Failure;
 use crate::{
+    client::excerpt,
     config::notify::{Mail, MailTls},
     observe::event::{Condition, Event},
 };
@@ -86,7 +87,9 @@ impl Postman {
         let status = error.status().map(|code| code.to_string());
         let is_final = error.is_permanent() && !status.is_some_and(|code| NOT_LET_IN.contains(&code.as_str()));
         let server = format!("{}:{}", self.config.host, self.config.port);
-        let error = anyhow::Error::new(error).context(format!("the mail server {server} does not take the mail"));
+        // The reply of the server is in it, which may have as many lines as it likes.
+        let said = excerpt(&format!("{:#}", anyhow::Error::new(error)));
+        let error = anyhow::Error::msg(said).context(format!("the mail server {server} does not take the mail"));
         if is_final { Failure::Refused(format!("{error:#}")) } else { Failure::later(&error) }
     }
 }

@@ -25,8 +25,6 @@ use crate::{
 
 /// Of an answer, so many bytes are looked at.
 const ANSWER_MAX: usize = 4096;
-/// Of those, so many characters are shown.
-const SHOWN_MAX: usize = 200;
 /// The longest pause that a receiver can ask for.
 const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// Where Alertmanager takes alerts, if the URL does not say it.
@@ -127,7 +125,7 @@ fn judge(answer: &Response<Vec<u8>>) -> Result<(), Failure> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(answer.body());
-    let said: String = said.trim().chars().take(SHOWN_MAX).filter(|char| !char.is_control()).collect();
+    let said = crate::client::excerpt(&said);
     let why = format!("the receiver answers {status}{}{said}", if said.is_empty() { "" } else { ": " });
     match status {
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {

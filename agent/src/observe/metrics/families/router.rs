@@ -2,8 +2,8 @@
 
 use vrrp_wire::abi::Verdict;
 
-use super::{About::Router, Family, Kind, Sample, Value, labelled, milliseconds, one, seconds, states};
-use crate::observe::{FenceStatus, RouterStatus};
+use super::{About::Router, Family, Kind, Sample, Value, labelled, milliseconds, one, seconds, states, truth};
+use crate::observe::{EffectStatus, FenceStatus, RouterStatus};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -26,6 +26,28 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "How many nodes take part in it by the configuration, this one included.",
         labels: &[],
         about: Router(|it| one(Value::Integer(i64::try_from(it.nodes).unwrap_or(i64::MAX)))),
+    },
+    Family {
+        name: "vipd_check_points",
+        kind: Kind::Gauge,
+        help: "Points that what the check says now adds to the priority; negative where it costs some.",
+        labels: &["check"],
+        about: Router(|it| {
+            let points = it.checks.iter().filter_map(|of| match of.effect {
+                EffectStatus::Points { points } => Some((of.check.as_str(), Value::Integer(points.into()))),
+                EffectStatus::Fault | EffectStatus::Awaited => None,
+            });
+            labelled(points)
+        }),
+    },
+    Family {
+        name: "vipd_check_fault",
+        kind: Kind::Gauge,
+        help: "1 while what the check says keeps the virtual router from serving.",
+        labels: &["check"],
+        about: Router(|it| {
+            labelled(it.checks.iter().map(|of| (of.check.as_str(), truth(of.effect == EffectStatus::Fault))))
+        }),
     },
     Family {
         name: "vipd_priority",
