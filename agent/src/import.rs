@@ -240,17 +240,16 @@ fn cluster_table(hosts: &[Host], common: Keys, notes: &mut Notes) -> Table {
 }
 
 fn process_table(hosts: &[Host], notes: &mut Notes) -> Option<Table> {
-    let lock = |it: &Globals| it.lock_memory.clone().map(|place| At { value: "true".to_owned(), place });
-    let cpus = |it: &Globals| it.cpus.as_ref().map(|cpus| At { value: list(&cpus.value), place: cpus.place.clone() });
-    let priority = |it: &Globals| {
-        let given = it.realtime_priority.as_ref();
-        given.map(|given| At { value: given.value.to_string(), place: given.place.clone() })
-    };
-    let settings: [(&'static str, &dyn Fn(&Globals) -> Option<At<String>>); 3] =
-        [("realtime_priority", &priority), ("lock_memory", &lock), ("cpus", &cpus)];
+    let each =
+        |key, of: fn(&Globals) -> Option<At<String>>| (key, hosts.iter().map(move |host| of(&host.read.globals)));
+    let settings = [
+        each("realtime_priority", |it| it.realtime_priority.as_ref().map(|it| it.with(it.value.to_string()))),
+        each("lock_memory", |it| it.lock_memory.clone().map(|place| At { value: "true".to_owned(), place })),
+        each("cpus", |it| it.cpus.as_ref().map(|it| it.with(list(&it.value)))),
+    ];
     let mut keys = Keys::new();
-    for (key, of) in settings {
-        let values: Vec<_> = hosts.iter().map(|host| of(&host.read.globals)).collect();
+    for (key, values) in settings {
+        let values: Vec<_> = values.collect();
         let Some(first) = values.iter().flatten().next() else { continue };
         if values.iter().any(|other| other.as_ref().map(|other| &other.value) != Some(&first.value)) {
             notes.changed(&first.place, format!("not all hosts have this {key}, and all nodes of vipd do"), "nothing");

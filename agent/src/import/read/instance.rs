@@ -248,8 +248,8 @@ fn received(draft: &mut Draft<'_>, family: Family, notes: &mut Notes) {
     let what = "keepalived looks at no TTL of this peer; vipd drops adverts with less than 255, or than min_ttl";
     notes.changed(&any, what, "set min_ttl if a router is between the hosts");
     let given = draft.unicast_ttl.clone().filter(|ttl| ttl.value > 0);
-    let ipv6 = || (family == Family::Ipv6).then(|| At { value: 64, place: any });
-    let Some(sent) = given.or_else(ipv6).filter(|ttl| ttl.value < 255) else { return };
+    let ipv6 = (family == Family::Ipv6).then_some(At { value: 64, place: any });
+    let Some(sent) = given.or(ipv6).filter(|ttl| ttl.value < 255) else { return };
     if draft.min_ttl.as_ref().is_none_or(|least| sent.value < least.value) {
         let what = format!("keepalived sends unicast adverts with a TTL of {}, which min_ttl has to allow", sent.value);
         notes.changed(&sent.place, what, "remove min_ttl when the last keepalived is gone: vipd sends 255");

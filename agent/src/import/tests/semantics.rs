@@ -422,8 +422,9 @@ fn what_keepalived_does_not_run_is_not_imported_in_silence() {
 
 #[test]
 fn what_an_advert_cannot_list_is_extra() {
-    let listed =
-        |range: std::ops::Range<u16>| range.map(|at| format!("  10.1.{}.{}\n", at / 250, at % 250)).collect::<String>();
+    let listed = |range: std::ops::Range<u16>| {
+        range.map(|at| format!("  10.1.{}.{}\n", at / 250, at % 250)).collect::<Vec<_>>().concat()
+    };
     let import = one(&instance("").replace("  10.0.0.101/24\n", &listed(0..257)));
     let extra = "extra_addresses = [\"10.1.1.5/32\", \"10.1.1.6/32\"]\n";
     assert!(import.toml.contains(extra), "{}", import.toml);
