@@ -2,6 +2,8 @@
 
 #[path = "migration/cluster.rs"]
 mod cluster;
+#[path = "migration/contest.rs"]
+mod contest;
 
 use std::{
     fs,
@@ -14,7 +16,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use harness::{GENEROUS, lab, until, vipd};
 
-use self::cluster::{HOSTS, Migration, address, conf};
+use self::{
+    cluster::{HOSTS, Migration, address, conf},
+    contest::Contests,
+};
 
 fn run(arguments: &[&str]) -> Result<Output> {
     Ok(Command::new(vipd()?).args(arguments).output()?)
@@ -161,6 +166,7 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
     let probes = migration.probes()?;
     // The address of the third host is the first to move: for it the others are Backups.
     let told_before = migration.reports("INSTANCE VI_A MASTER 150")?;
+    let contests = Contests::watch(&migration.lan)?;
     for host in [2, 1, 0] {
         let begun = Instant::now();
         migration.migrate(host, &toml)?;
@@ -178,6 +184,7 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
     for probe in &probes {
         probe.wait_answered(GENEROUS)?;
     }
+    contests.were_short()?;
     until("the program of keepalived to be told by vipd", GENEROUS, || {
         Ok((migration.reports("INSTANCE VI_A MASTER 150")? > told_before).then_some(()))
     })?;

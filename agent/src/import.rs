@@ -142,7 +142,7 @@ fn conclude(hosts: &[Host], options: &Options, mut notes: Notes) -> Import {
     }
     let all: Vec<String> =
         routers.iter().map(|router| router.name.clone()).chain(groups.iter().map(|group| group.name.clone())).collect();
-    let targets = targets(hosts, &entries, &groups, notes_ref).into_tables(&all, hosts);
+    let targets = targets(hosts, &entries, &groups, notes_ref).into_tables(&all, hosts, notes_ref);
     let (auth, keys) = signing::table(&entries, options.keys.as_deref(), notes_ref);
     let (common, virtual_routers) = routers::tables(routers);
     let mut tables = vec![cluster_table(hosts, common, notes_ref)];

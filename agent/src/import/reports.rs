@@ -110,17 +110,27 @@ impl Targets {
         }
     }
 
+    fn fifos(&mut self, hosts: &[Host], notes: &mut Notes) {
+        for fifo in hosts.iter().flat_map(|host| &host.read.globals.fifos) {
+            let keys = vec![("fifo", quoted(&fifo.value))];
+            if self.targets.iter().any(|target| target.keys == keys) {
+                continue;
+            }
+            let has_it = |host: &Host| host.read.globals.fifos.iter().any(|own| own.value == fifo.value);
+            if !hosts.iter().all(has_it) {
+                let what = format!("not all hosts have the pipe {}, and all nodes of vipd make it", fifo.value);
+                notes.changed(&fifo.place, what, "nothing, where no program reads it");
+            }
+            self.targets.push(Target { base: "fifo".to_owned(), keys, about: None });
+        }
+    }
+
     /// The tables; `all` are the names of all virtual routers and groups.
-    pub(super) fn into_tables(mut self, all: &[String], hosts: &[Host]) -> Vec<Table> {
+    pub(super) fn into_tables(mut self, all: &[String], hosts: &[Host], notes: &mut Notes) -> Vec<Table> {
         for (name, keys) in std::mem::take(&mut self.mailed) {
             self.target("mail".to_owned(), keys, &name);
         }
-        for fifo in hosts.iter().flat_map(|host| &host.read.globals.fifos) {
-            let keys = vec![("fifo", quoted(&fifo.value))];
-            if !self.targets.iter().any(|target| target.keys == keys) {
-                self.targets.push(Target { base: "fifo".to_owned(), keys, about: None });
-            }
-        }
+        self.fifos(hosts, notes);
         let mut names: Vec<String> = Vec::new();
         let tables = self.targets.into_iter().map(|target| {
             let candidates = std::iter::once(target.base.clone());

@@ -240,3 +240,16 @@ fn hosts_that_tell_others_are_compared() {
         assert!(!notes(&import).iter().any(|note| note.contains("mail is sent otherwise")), "{:?}", notes(&import));
     }
 }
+
+#[test]
+fn a_pipe_of_one_host_is_said_to_be_on_all() {
+    let host = |fifo: &str| format!("global_defs {{\n vrrp_notify_fifo {fifo}\n}}\n") + &instance("");
+    let import = several(&[&host("/run/a"), &host("/run/b")]);
+    for (host, pipe) in [("n1", "/run/a"), ("n2", "/run/b")] {
+        assert!(import.toml.contains(&format!("fifo = \"{pipe}\"\n")), "{}", import.toml);
+        let note = format!("changed: {host}.conf:2: not all hosts have the pipe {pipe}, and all nodes of vipd make it");
+        assert!(has(&import, &note), "{:?}", notes(&import));
+    }
+    let import = several(&[&host("/run/a"), &host("/run/a")]);
+    assert!(import.toml.matches("fifo =").count() == 1 && !notes(&import).iter().any(|note| note.contains("pipe")));
+}
