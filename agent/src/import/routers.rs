@@ -149,6 +149,13 @@ fn manner(entry: &Entry<'_>, known: &[Node], notes: &mut Notes) -> Keys {
             let what =
                 format!("{name} is for the owner of the addresses (255): vipd neither adds nor removes them there");
             notes.changed(place, what, "see that they are on its interface always, or give it 254 at most");
+        } else if let Some(own) = owner.addresses.iter().find(|it| known[*host].addresses.contains(&it.value.addr())) {
+            let what = format!(
+                "{name} has the priority of an owner (255), and of its addresses {} is {}'s own, and others are not",
+                own.value.addr(),
+                known[*host].name
+            );
+            notes.lost(place, what, "make two instances of it: one with the host's own addresses, one with the others");
         } else {
             let what = format!(
                 "{name} has the priority of an owner (255), and its addresses are not {}'s own: it becomes 254",

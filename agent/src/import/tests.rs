@@ -1,5 +1,7 @@
 //! Configurations of keepalived, and what becomes of them.
 
+mod disagreement;
+mod families;
 mod hosts;
 mod semantics;
 mod syntax;

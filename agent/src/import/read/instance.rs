@@ -219,9 +219,7 @@ fn divided(mut addresses: Vec<At<IpNet>>, notes: &mut Notes) -> (Vec<At<IpNet>>,
 }
 
 fn unicast(draft: &mut Draft<'_>, family: Family, name: &At<String>, notes: &mut Notes) {
-    let is_of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
-    draft.peers.retain(|peer| is_of_family(&peer.value));
-    draft.source = draft.source.take().filter(|source| is_of_family(&source.value));
+    of_family(draft, family, notes);
     let Some(unicast) = draft.unicast.clone().or_else(|| draft.needs_peer.clone()) else { return };
     if draft.peers.is_empty() {
         if let Some(needs) = &draft.needs_peer {
@@ -239,6 +237,22 @@ fn unicast(draft: &mut Draft<'_>, family: Family, name: &At<String>, notes: &mut
         notes.changed(&unicast, what, "see that each node has the address that its adverts come from");
     }
     received(draft, family, notes);
+}
+
+/// Leaves out peers and the source where they are of another IP version than the addresses.
+fn of_family(draft: &mut Draft<'_>, family: Family, notes: &mut Notes) {
+    let is_of_family = |address: &At<IpAddr>| address.value.is_ipv6() == (family == Family::Ipv6);
+    let what = |address: &At<IpAddr>| format!("{} is of another IP version than the addresses", address.value);
+    draft.peers.retain(|peer| {
+        if !is_of_family(peer) {
+            notes.ignored(&peer.place, what(peer), "keepalived skips it as well");
+        }
+        is_of_family(peer)
+    });
+    if let Some(source) = draft.source.take_if(|source| !is_of_family(source)) {
+        let remedy = "send from an address of their version: of the two keepalived takes what stands first";
+        notes.lost(&source.place, what(&source), remedy);
+    }
 }
 
 /// The least TTL that is taken. keepalived looks at that of peers with `min_ttl` alone; vipd takes what this host, like the others,

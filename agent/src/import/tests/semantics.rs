@@ -348,6 +348,9 @@ fn strict_mode_drops_what_is_sent_to_the_addresses() {
     assert!(import.toml.contains("accept = false\n"), "{}", import.toml);
     assert!(import.toml.contains("preempt = false\n") && !import.toml.contains("down_timer"), "{}", import.toml);
     assert!(has(&import, "ignored: k.conf:14: down_timer_adverts is 3 in strict mode"), "{:?}", notes(&import));
+    let import = one(&(strict.to_owned() + &instance(" no_accept")));
+    assert!(import.toml.contains("accept = false\n"), "{}", import.toml);
+    assert!(!notes(&import).iter().any(|note| note.contains("strict mode: who does not own")), "{:?}", notes(&import));
     // keepalived 2.2.7 keeps unicast.
     let import = one(&(strict.to_owned() + &instance(" unicast_peer {\n  10.0.0.2\n }")));
     assert!(import.toml.contains("transport = \"unicast\"\n") && !import.loses(), "{}", import.toml);
