@@ -177,19 +177,6 @@ fn without_capabilities_the_error_names_what_is_missing() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_missing_interface_is_an_error_that_lists_the_others() -> Result<()> {
-    let lab = lab!();
-    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
-    let file = lab.write("missing.toml", &cluster.config.replace("\"vsw0\"", "\"vsw7\""))?;
-    let file = file.to_str().context("not UTF-8")?;
-    let output = run(&cluster.nodes[0], &["run", "--config", file, "--node", "n1"])?;
-    ensure!(output.status.code() == Some(1), "ended with {}", output.status);
-    let said = stderr(&output);
-    ensure!(said.contains("`vsw7`") && said.contains("vsw0"), "{said}");
-    Ok(())
-}
-
 /// Every mistake at once, with file and line, and exit status 2, from `check` and from `run` alike.
 #[test]
 fn a_wrong_configuration_ends_with_status_2() -> Result<()> {
