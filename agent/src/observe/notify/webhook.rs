@@ -125,7 +125,7 @@ fn judge(answer: &Response<Vec<u8>>) -> Result<(), Failure> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(answer.body());
-    let said = crate::client::excerpt(&said);
+    let said = client::excerpt(&said);
     let why = format!("the receiver answers {status}{}{said}", if said.is_empty() { "" } else { ": " });
     match status {
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
