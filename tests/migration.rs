@@ -160,6 +160,7 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
     let toml = migration.import()?;
     let probes = migration.probes()?;
     // The address of the third host is the first to move: for it the others are Backups.
+    let told_before = migration.reports("INSTANCE VI_A MASTER 150")?;
     for host in [2, 1, 0] {
         let begun = Instant::now();
         migration.migrate(host, &toml)?;
@@ -177,7 +178,9 @@ fn a_cluster_migrates_host_by_host() -> Result<()> {
     for probe in &probes {
         probe.wait_answered(GENEROUS)?;
     }
-    migration.wait_for_reports("INSTANCE VI_A MASTER 150", 2)?;
+    until("the program of keepalived to be told by vipd", GENEROUS, || {
+        Ok((migration.reports("INSTANCE VI_A MASTER 150")? > told_before).then_some(()))
+    })?;
 
     let lost_after = migration.without_first()?;
     ensure!(lost_after == lost_before, "without n1 keepalived serves on {lost_before:?}, and vipd on {lost_after:?}");

@@ -29,10 +29,10 @@ use self::{
     checks::Checks,
     cluster::Entry,
     groups::Group,
-    model::Keepalived,
+    model::{Globals, Keepalived},
     nodes::Node,
-    note::Notes,
-    reports::Targets,
+    note::{At, Notes},
+    reports::{Saying, Targets},
     toml::{Keys, Table, array, quoted},
 };
 pub use self::{
@@ -122,10 +122,7 @@ pub fn import(files: &dyn Files, sources: &[Source], options: &Options) -> std::
             std::io::Error::new(error.kind(), format!("failed to read `{}`: {error}", source.file.display()))
         })?;
         let statements = tree::parse(&lines, &mut notes);
-        let mut read = read::configuration(&statements, &mut notes);
-        if let Some(interface) = &options.interface {
-            read.instances.retain(|instance| instance.interface.value == *interface);
-        }
+        let read = read::configuration(&statements, options.interface.as_deref(), &mut notes);
         hosts.push(Host { name: source.name.clone(), addresses: source.addresses.clone(), read });
     }
     Ok(conclude(&hosts, options, notes))
@@ -145,11 +142,11 @@ fn conclude(hosts: &[Host], options: &Options, mut notes: Notes) -> Import {
     }
     let all: Vec<String> =
         routers.iter().map(|router| router.name.clone()).chain(groups.iter().map(|group| group.name.clone())).collect();
-    let targets = targets(hosts, &entries, &groups, notes_ref).into_tables(&all, hosts, notes_ref);
+    let targets = targets(hosts, &entries, &groups, notes_ref).into_tables(&all, hosts);
     let (auth, keys) = signing::table(&entries, options.keys.as_deref(), notes_ref);
     let (common, virtual_routers) = routers::tables(routers);
     let mut tables = vec![cluster_table(hosts, common, notes_ref)];
-    tables.extend(process_table(hosts));
+    tables.extend(process_table(hosts, notes_ref));
     tables.extend(auth);
     tables.extend(nodes::tables(&known, &entries, notes_ref));
     tables.extend(virtual_routers);
@@ -203,19 +200,21 @@ fn checks_of(entry: &Entry<'_>, hosts: &[Host], checks: &mut Checks, notes: &mut
     first.unwrap_or_default()
 }
 
+/// Who is told. All nodes tell the same: what the first host says of a virtual router or a group counts.
 fn targets(hosts: &[Host], entries: &[Entry<'_>], groups: &[Group], notes: &mut Notes) -> Targets {
     let mut targets = Targets::default();
-    for (at, host) in hosts.iter().enumerate() {
-        for entry in entries {
-            if let Some((_, instance)) = entry.members.iter().find(|(own, _)| *own == at) {
-                targets.add(&entry.name, &instance.name.place, &instance.reports, at, host, notes);
-            }
-        }
-        for group in &host.read.groups {
-            if let Some(known) = groups.iter().find(|known| known.original == group.name.value) {
-                targets.add(&known.name, &group.name.place, &group.reports, at, host, notes);
-            }
-        }
+    for entry in entries {
+        let sayings = entry.members.iter().map(|(at, it)| Saying {
+            host: &hosts[*at],
+            place: &it.name.place,
+            reports: &it.reports,
+        });
+        targets.add(&entry.name, sayings, notes);
+    }
+    for known in groups {
+        let said = hosts.iter().filter_map(|host| Some((host, groups::named(host, &known.original)?)));
+        let sayings = said.map(|(host, group)| Saying { host, place: &group.name.place, reports: &group.reports });
+        targets.add(&known.name, sayings, notes);
     }
     targets
 }
@@ -240,18 +239,28 @@ fn cluster_table(hosts: &[Host], common: Keys, notes: &mut Notes) -> Table {
     Table { heading: "[cluster]", comments: Vec::new(), keys }
 }
 
-fn process_table(hosts: &[Host]) -> Option<Table> {
-    let globals = || hosts.iter().map(|host| &host.read.globals);
+fn process_table(hosts: &[Host], notes: &mut Notes) -> Option<Table> {
+    let each =
+        |key, of: fn(&Globals) -> Option<At<String>>| (key, hosts.iter().map(move |host| of(&host.read.globals)));
+    let settings = [
+        each("realtime_priority", |it| it.realtime_priority.as_ref().map(|it| it.with(it.value.to_string()))),
+        each("lock_memory", |it| it.lock_memory.clone().map(|place| At { value: "true".to_owned(), place })),
+        each("cpus", |it| it.cpus.as_ref().map(|it| it.with(list(&it.value)))),
+    ];
     let mut keys = Keys::new();
-    keys.extend(
-        globals().find_map(|it| it.realtime_priority.as_ref()).map(|it| ("realtime_priority", it.value.to_string())),
-    );
-    keys.extend(globals().any(|it| it.lock_memory.is_some()).then(|| ("lock_memory", "true".to_owned())));
-    if let Some(cpus) = globals().find_map(|it| it.cpus.as_ref()) {
-        let cpus: Vec<_> = cpus.value.iter().map(ToString::to_string).collect();
-        keys.push(("cpus", format!("[{}]", cpus.join(", "))));
+    for (key, values) in settings {
+        let values: Vec<_> = values.collect();
+        let Some(first) = values.iter().flatten().next() else { continue };
+        if values.iter().any(|other| other.as_ref().map(|other| &other.value) != Some(&first.value)) {
+            notes.changed(&first.place, format!("not all hosts have this {key}, and all nodes of vipd do"), "nothing");
+        }
+        keys.push((key, first.value.clone()));
     }
     (!keys.is_empty()).then(|| Table { heading: "[process]", comments: Vec::new(), keys })
+}
+
+fn list(numbers: &[u16]) -> String {
+    format!("[{}]", numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
 fn group_table(group: &Group) -> Table {

@@ -83,7 +83,8 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     let (mailbox, mut inbox) = mailbox()?;
     let ifindex = node.ifindex()?;
     let announcer = Arc::new(Announcer::open(ifindex)?);
-    let (_place, place) = watch::channel(Place { ifindex, mac: node.mac(), link_local: None, announcer });
+    let (_place, place) =
+        watch::channel(Place { ifindex, mac: node.mac(), link_local: None, announcer: Some(announcer) });
     let (_disturb, disturbances) = watch::channel(Removals::default());
     let (orders, followed) = watch::channel(holdings(&["10.77.0.101/24", "10.77.0.102/24"], "10.77.0.50")?);
     let (wish, wishes) = watch::channel(Wish::Release);

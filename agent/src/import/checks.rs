@@ -100,7 +100,16 @@ fn weight_of(
     if weight.points == 0 || group.is_none_or(|group| group.weights_count) {
         return Some(weight);
     }
-    if track.kind == Kind::Script {
+    if track.kind == Kind::Process {
+        let what = format!(
+            "the weight of {} moves all members of the group, and with keepalived the instance alone",
+            track.name
+        );
+        notes.changed(&track.place, what, "nothing, or track it in every member");
+        return Some(weight);
+    }
+    let is_dropped = track.kind == Kind::Script || (track.kind == Kind::File && weight.points.abs() != 1);
+    if is_dropped {
         let what = format!("{} has a weight, so that keepalived does not track it in a sync group", track.name);
         notes.changed(
             &track.place,

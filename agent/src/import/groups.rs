@@ -24,13 +24,18 @@ pub(super) fn of<'h>(host: &'h Host, instance: &Instance) -> Option<&'h SyncGrou
     host.read.groups.iter().find(|group| group.members.iter().any(|member| member.value == instance.name.value))
 }
 
+/// The group of `host` that keepalived calls `name`.
+pub(super) fn named<'h>(host: &'h Host, name: &str) -> Option<&'h SyncGroup> {
+    host.read.groups.iter().find(|group| group.name.value == name)
+}
+
 /// The groups of all hosts.
 pub(super) fn groups(hosts: &[Host], entries: &[Entry<'_>], checks: &mut Checks, notes: &mut Notes) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (at, host) in hosts.iter().enumerate() {
         let mut taken = Vec::new();
         for group in &host.read.groups {
-            let members = members(group, at, entries, &mut taken, notes);
+            let members = members(group, at, host, entries, &mut taken, notes);
             if members.is_empty() {
                 continue;
             }
@@ -57,6 +62,7 @@ pub(super) fn groups(hosts: &[Host], entries: &[Entry<'_>], checks: &mut Checks,
 fn members(
     group: &SyncGroup,
     at: usize,
+    host: &Host,
     entries: &[Entry<'_>],
     taken: &mut Vec<String>,
     notes: &mut Notes,
@@ -74,6 +80,13 @@ fn members(
             Some(entry) => {
                 taken.push(entry.name.clone());
                 members.push(entry.name.clone());
+            }
+            None if host.read.elsewhere.contains(&member.value) => {
+                let what = format!(
+                    "{} is on another interface, and its group {} would fall apart: an agent has the groups of its own file",
+                    member.value, group.name.value
+                );
+                notes.lost(&member.place, what, "take it out of the group, or put all members on one interface");
             }
             None => {
                 let what = format!("there is no instance {:?} for the group {}", member.value, group.name.value);

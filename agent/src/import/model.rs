@@ -15,6 +15,8 @@ use super::note::{At, Place};
 pub(super) struct Keepalived {
     pub(super) globals: Globals,
     pub(super) instances: Vec<Instance>,
+    /// Names of instances on other interfaces than the one that is asked for.
+    pub(super) elsewhere: Vec<String>,
     pub(super) groups: Vec<SyncGroup>,
     pub(super) trackers: Trackers,
     /// Whether there is something that only keepalived can go on doing: virtual servers.
@@ -26,7 +28,6 @@ pub(super) struct Keepalived {
 pub(super) struct Globals {
     pub(super) router_id: Option<At<String>>,
     pub(super) version: Option<u8>,
-    pub(super) default_interface: Option<At<String>>,
     pub(super) strict: Option<Place>,
     pub(super) checksum_as_v2: Option<Place>,
     pub(super) refresh: Option<At<u64>>,

@@ -24,6 +24,13 @@ pub(super) struct At<T> {
     pub(super) place: Place,
 }
 
+impl<T> At<T> {
+    /// Another value in the same place.
+    pub(super) fn with<U>(&self, value: U) -> At<U> {
+        At { value, place: self.place.clone() }
+    }
+}
+
 /// What becomes of something that is not taken over as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {

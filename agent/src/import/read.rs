@@ -35,9 +35,11 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "include_check",
 ];
 
-/// The configuration that `statements` are.
-pub(super) fn configuration(statements: &[Statement], notes: &mut Notes) -> Keepalived {
-    let mut read = Keepalived::default();
+/// The configuration that `statements` are; instances on other interfaces than `interface`, where one is given, are left out.
+pub(super) fn configuration(statements: &[Statement], interface: Option<&str>, notes: &mut Notes) -> Keepalived {
+    let mut read = Keepalived { elsewhere: elsewhere(statements, interface), ..Keepalived::default() };
+    let is_elsewhere =
+        |name: Option<&str>, read: &Keepalived| read.elsewhere.iter().any(|other| Some(other.as_str()) == name);
     for statement in statements.iter().filter(|statement| statement.keyword() == "global_defs") {
         globals::read(&mut read.globals, &statement.block, notes);
     }
@@ -45,8 +47,14 @@ pub(super) fn configuration(statements: &[Statement], notes: &mut Notes) -> Keep
         let place = &statement.place;
         match statement.keyword() {
             "global_defs" => {}
+            "vrrp_instance" if is_elsewhere(statement.word(1), &read) => {}
             "vrrp_instance" => read.instances.extend(instance::read(statement, &read.globals, notes)),
-            "vrrp_sync_group" => read.groups.extend(group::read(statement, notes)),
+            "vrrp_sync_group" => {
+                let is_here = group::members(statement).iter().any(|it| !is_elsewhere(Some(&it.value), &read));
+                if is_here || read.elsewhere.is_empty() {
+                    read.groups.extend(group::read(statement, notes));
+                }
+            }
             "vrrp_script" => tracker::script(statement, &mut read.trackers, notes),
             "track_file" | "vrrp_track_file" => tracker::file(statement, &mut read.trackers, notes),
             "vrrp_track_process" => tracker::process(statement, &mut read.trackers, notes),
@@ -79,9 +87,10 @@ pub(super) fn configuration(statements: &[Statement], notes: &mut Notes) -> Keep
         }
     }
     if read.instances.is_empty() {
-        let what = match &read.virtual_servers {
-            Some(_) => "there is no vrrp_instance, only virtual servers, which are not taken over",
-            None => "there is no vrrp_instance",
+        let what = match (&read.virtual_servers, interface) {
+            (Some(_), _) => "there is no vrrp_instance, only virtual servers, which are not taken over".to_owned(),
+            (None, Some(interface)) => format!("there is no vrrp_instance on {interface}"),
+            (None, None) => "there is no vrrp_instance".to_owned(),
         };
         let remedy = "import a file with one; for IPVS keepalived has to stay";
         match &read.virtual_servers {
@@ -92,12 +101,28 @@ pub(super) fn configuration(statements: &[Statement], notes: &mut Notes) -> Keep
     read
 }
 
-/// Notes that a word is not keepalived's.
+/// The names of the instances that are on other interfaces than `interface`.
+fn elsewhere(statements: &[Statement], interface: Option<&str>) -> Vec<String> {
+    let Some(interface) = interface else { return Vec::new() };
+    let is_other = |instance: &&Statement| {
+        let own = instance.block.iter().rev().find(|line| line.keyword() == "interface");
+        instance.keyword() == "vrrp_instance" && own.and_then(|line| line.word(1)).is_some_and(|own| own != interface)
+    };
+    let others = statements.iter().filter(is_other);
+    others.filter_map(|instance| instance.word(1).map(str::to_owned)).collect()
+}
+
+/// Notes that a word is not keepalived's. What is in a block of such a name may be anything.
 fn unknown(statement: &Statement, notes: &mut Notes) {
     let what = match statement.keyword() {
         "" => "a block without a keyword".to_owned(),
         keyword => format!("{keyword:?} is no keyword here"),
     };
+    if !statement.block.is_empty() {
+        let what = format!("{what}, and nothing that stands in its block is imported");
+        notes.lost(&statement.place, what, "check how it is written, and the braces before it");
+        return;
+    }
     notes.add(Class::Unknown, &statement.place, what, "keepalived skips it as well; check how it is written");
 }
 

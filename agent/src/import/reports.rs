@@ -18,48 +18,84 @@ struct Target {
     about: Option<Vec<String>>,
 }
 
+/// What a host says of whom to tell about a virtual router or a group.
+pub(super) struct Saying<'h> {
+    pub(super) host: &'h Host,
+    pub(super) place: &'h Place,
+    pub(super) reports: &'h Reports,
+}
+
+impl Saying<'_> {
+    /// The programs and their keys.
+    fn programs(&self) -> Vec<(&Program, Keys)> {
+        let programs = self.reports.programs.iter().filter(|program| !program.command.is_empty());
+        programs.map(|program| (program, keys(program, self.host))).collect()
+    }
+
+    fn is_mailed(&self) -> bool {
+        self.reports.mail.unwrap_or(self.host.read.globals.mail.by_default.is_some())
+    }
+
+    /// The keys for mail, if there is any.
+    fn mail(&self) -> Option<Keys> {
+        if self.is_mailed() { mail(self.host) } else { None }
+    }
+}
+
 /// Collects targets; one that is the same for several virtual routers is one.
 #[derive(Default)]
 pub(super) struct Targets {
     targets: Vec<Target>,
-    mailed: Vec<(usize, String, Place)>,
+    /// Who gets mail, added behind the programs.
+    mailed: Vec<(String, Keys)>,
 }
 
 impl Targets {
-    /// Adds what `name`, a virtual router or a group, tells on the host `at`.
-    pub(super) fn add(
-        &mut self,
-        name: &str,
-        place: &Place,
-        reports: &Reports,
-        at: usize,
-        host: &Host,
-        notes: &mut Notes,
-    ) {
-        for program in &reports.programs {
-            self.program(name, program, host, notes);
+    /// Adds what is told about `name`, a virtual router or a group.
+    pub(super) fn add<'h>(&mut self, name: &str, sayings: impl Iterator<Item = Saying<'h>>, notes: &mut Notes) {
+        let sayings: Vec<_> = sayings.collect();
+        let Some((first, others)) = sayings.split_first() else { return };
+        for (program, keys) in first.programs() {
+            self.program(name, program, keys, first.host, notes);
         }
-        if reports.mail.unwrap_or(host.read.globals.mail.by_default.is_some()) {
-            self.mailed.push((at, name.to_owned(), place.clone()));
+        if first.is_mailed() {
+            mail_notes(first, notes);
+            self.mailed.extend(first.mail().map(|keys| (name.to_owned(), keys)));
+        }
+        let sorted = |saying: &Saying<'_>| {
+            let mut keys: Vec<_> = saying.programs().into_iter().map(|(_, keys)| keys).collect();
+            keys.sort();
+            keys
+        };
+        for other in others {
+            if sorted(other) != sorted(first) {
+                let place = other.reports.programs.first().map_or(other.place, |program| &program.place);
+                let what = format!(
+                    "{name} tells other programs here than at {}, and all nodes of vipd run the same",
+                    first.place
+                );
+                notes.lost(place, what, "make it the same on every host; the latter is imported");
+            }
+            if other.mail() != first.mail() {
+                let what = format!("{name}: mail is sent otherwise here than at {}", first.place);
+                notes.changed(
+                    other.place,
+                    what,
+                    "nothing, if the latter will do for all hosts: each message names its node",
+                );
+            }
         }
     }
 
-    fn program(&mut self, name: &str, program: &Program, host: &Host, notes: &mut Notes) {
-        if program.command.is_empty() {
-            return;
-        }
+    fn program(&mut self, name: &str, program: &Program, keys: Keys, host: &Host, notes: &mut Notes) {
         if program.on.is_some() {
             let what =
                 "programs for one state get keepalived's four arguments too: INSTANCE or GROUP, name, state, priority";
             notes.changed(&program.place, what, "see that the program bears them");
         }
-        let who = program.user.as_ref().or(host.read.globals.script_user.as_ref());
-        if who.is_none() {
+        if program.user.is_none() && host.read.globals.script_user.is_none() {
             no_user(&program.place, notes);
         }
-        let mut keys = vec![("exec", array(runnable(&program.command)))];
-        keys.extend(program.on.map(|on| ("on", array([on]))));
-        keys.extend(user(who));
         let stem = program.command[0].rsplit('/').next().unwrap_or_default().to_owned();
         self.target(if stem.trim().is_empty() { "program".to_owned() } else { stem }, keys, name);
     }
@@ -75,12 +111,9 @@ impl Targets {
     }
 
     /// The tables; `all` are the names of all virtual routers and groups.
-    pub(super) fn into_tables(mut self, all: &[String], hosts: &[Host], notes: &mut Notes) -> Vec<Table> {
-        let mailed = std::mem::take(&mut self.mailed);
-        for (at, name, place) in mailed {
-            if let Some(keys) = mail(&hosts[at], &place, notes) {
-                self.target("mail".to_owned(), keys, &name);
-            }
+    pub(super) fn into_tables(mut self, all: &[String], hosts: &[Host]) -> Vec<Table> {
+        for (name, keys) in std::mem::take(&mut self.mailed) {
+            self.target("mail".to_owned(), keys, &name);
         }
         for fifo in hosts.iter().flat_map(|host| &host.read.globals.fifos) {
             let keys = vec![("fifo", quoted(&fifo.value))];
@@ -105,23 +138,26 @@ impl Targets {
     }
 }
 
+/// The keys for a program.
+fn keys(program: &Program, host: &Host) -> Keys {
+    let mut keys = vec![("exec", array(runnable(&program.command)))];
+    keys.extend(program.on.map(|on| ("on", array([on]))));
+    keys.extend(user(program.user.as_ref().or(host.read.globals.script_user.as_ref())));
+    keys
+}
+
+fn is_mailbox(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
+}
+
 /// The keys for mail; `None` where it is not said to whom, or by whom.
-fn mail(host: &Host, place: &Place, notes: &mut Notes) -> Option<Keys> {
+fn mail(host: &Host) -> Option<Keys> {
     let mail = &host.read.globals.mail;
-    let is_mailbox = |text: &str| text.parse::<Mailbox>().is_ok();
-    let (to, not): (Vec<_>, Vec<_>) = mail.to.iter().partition(|to| is_mailbox(&to.value));
-    for to in not {
-        let what = format!("{:?} is no e-mail address, and gets no mail", to.value);
-        notes.changed(&to.place, what, "write it as name@domain");
-    }
-    let from = mail.from.as_ref().filter(|from| is_mailbox(&from.value));
-    let (Some(from), Some(server), false) = (from, &mail.server, to.is_empty()) else {
-        let what = "smtp_alert without notification_email, notification_email_from or smtp_server: no mail is sent";
-        notes.changed(place, what, "add a [[notify]] with mail, from and server");
-        return None;
-    };
+    let to: Vec<_> = mail.to.iter().map(|to| &to.value).filter(|to| is_mailbox(to)).collect();
+    let from = mail.from.as_ref().filter(|from| is_mailbox(&from.value))?;
+    let server = mail.server.as_ref().filter(|_| !to.is_empty())?;
     let mut keys = vec![
-        ("mail", array(to.iter().map(|to| &to.value))),
+        ("mail", array(to)),
         ("from", quoted(&from.value)),
         ("server", quoted(&server.value)),
         ("tls", quoted("off")),
@@ -129,10 +165,23 @@ fn mail(host: &Host, place: &Place, notes: &mut Notes) -> Option<Keys> {
     if mail.without_faults {
         keys.push(("on", array(["Active", "Backup", "Initialize", "Stopped", "Deleted"])));
     }
-    notes.changed(
-        &server.place,
-        "mail has another subject and text, and tells of changes within 2 s together",
-        "nothing",
-    );
     Some(keys)
+}
+
+fn mail_notes(saying: &Saying<'_>, notes: &mut Notes) {
+    let settings = &saying.host.read.globals.mail;
+    for to in settings.to.iter().filter(|to| !is_mailbox(&to.value)) {
+        let what = format!("{:?} is no e-mail address, and gets no mail", to.value);
+        notes.changed(&to.place, what, "write it as name@domain");
+    }
+    match (&settings.server, saying.mail()) {
+        (Some(server), Some(_)) => {
+            let what = "mail has another subject and text, and tells of changes within 2 s together";
+            notes.changed(&server.place, what, "nothing");
+        }
+        _ => {
+            let what = "smtp_alert without notification_email, notification_email_from or smtp_server: no mail is sent";
+            notes.changed(saying.place, what, "add a [[notify]] with mail, from and server");
+        }
+    }
 }

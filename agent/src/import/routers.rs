@@ -55,8 +55,13 @@ pub(super) fn routers(
     }
     keys.push(members.clone());
     let comments = vec![format!("{}", lead.name.place)];
-    let router =
-        Router { name: entry.name.clone(), comments, keys, manner: manner(entry, notes), checks: checks.to_vec() };
+    let router = Router {
+        name: entry.name.clone(),
+        comments,
+        keys,
+        manner: manner(entry, known, notes),
+        checks: checks.to_vec(),
+    };
     let companion = companion(entry, &other, members, groups, notes);
     std::iter::once(router).chain(companion).collect()
 }
@@ -103,7 +108,7 @@ fn companion(
 /// `nodes` where the priorities are those that vipd gives by itself, else `priorities`.
 fn priorities(entry: &Entry<'_>, known: &[Node]) -> (&'static str, String) {
     let mut members: Vec<(&str, u8)> =
-        entry.members.iter().map(|(host, it)| (known[*host].name.as_str(), it.priority.value)).collect();
+        entry.members.iter().map(|(host, it)| (known[*host].name.as_str(), priority(it, &known[*host]))).collect();
     members.sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
     let peers: Vec<IpAddr> = entry.members.iter().flat_map(|(_, it)| it.peers.iter().map(|peer| peer.value)).collect();
     let is_peer = |node: &&Node| !node.has_file && node.addresses.iter().any(|address| peers.contains(address));
@@ -118,8 +123,14 @@ fn priorities(entry: &Entry<'_>, known: &[Node]) -> (&'static str, String) {
     }
 }
 
+/// The priority of `instance` on `node`: that of an owner only where the addresses are its own.
+fn priority(instance: &Instance, node: &Node) -> u8 {
+    let owns = instance.addresses.iter().all(|address| node.addresses.contains(&address.value.addr()));
+    if owns { instance.priority.value } else { instance.priority.value.min(Priority::OWNER.get() - 1) }
+}
+
 /// How an entry works, and notes of what cannot be said so.
-fn manner(entry: &Entry<'_>, notes: &mut Notes) -> Keys {
+fn manner(entry: &Entry<'_>, known: &[Node], notes: &mut Notes) -> Keys {
     let lead = entry.lead();
     if let Some(password) = &lead.password
         && first_eight(&password.value).is_none()
@@ -131,14 +142,20 @@ fn manner(entry: &Entry<'_>, notes: &mut Notes) -> Keys {
         let place = lead.refresh.as_ref().map_or(&lead.name.place, |refresh| &refresh.place);
         notes.changed(place, "addresses are announced each hour at least", "nothing");
     }
-    if let Some(owner) = entry.members.iter().find(|(_, it)| it.priority.value == Priority::OWNER.get()) {
-        let what =
-            format!("{} is for the owner of the addresses (255): vipd neither adds nor removes them there", entry.name);
-        notes.changed(
-            &owner.1.priority.place,
-            what,
-            "see that they are on its interface always, or give it 254 at most",
-        );
+    let owners = entry.members.iter().filter(|(_, it)| it.priority.value == Priority::OWNER.get());
+    for (host, owner) in owners {
+        let (name, place) = (&entry.name, &owner.priority.place);
+        if priority(owner, &known[*host]) == Priority::OWNER.get() {
+            let what =
+                format!("{name} is for the owner of the addresses (255): vipd neither adds nor removes them there");
+            notes.changed(place, what, "see that they are on its interface always, or give it 254 at most");
+        } else {
+            let what = format!(
+                "{name} has the priority of an owner (255), and its addresses are not {}'s own: it becomes 254",
+                known[*host].name
+            );
+            notes.changed(place, what, "nothing, unless another host has 254 as well");
+        }
     }
     manner_of(entry)
 }

@@ -54,7 +54,7 @@ pub(super) fn parse(lines: &[Line], notes: &mut Notes) -> Vec<Statement> {
                 Token::Close => {
                     conclude(&mut open, std::mem::take(&mut words), &line.place);
                     if open.len() == 1 {
-                        notes.ignored(&line.place, "this } closes nothing", "check the braces before it");
+                        notes.lost(&line.place, "this } closes nothing", "check the braces before it");
                     } else {
                         close(&mut open);
                     }
@@ -66,7 +66,7 @@ pub(super) fn parse(lines: &[Line], notes: &mut Notes) -> Vec<Statement> {
     while open.len() > 1 {
         let place = open.iter().rev().nth(1).and_then(|outer| outer.last()).map(|statement| statement.place.clone());
         if let Some(place) = place {
-            notes.ignored(&place, "this block is never closed", "add the } that is missing");
+            notes.lost(&place, "this block is never closed", "add the } that is missing");
         }
         close(&mut open);
     }
@@ -76,7 +76,7 @@ pub(super) fn parse(lines: &[Line], notes: &mut Notes) -> Vec<Statement> {
 /// Opens a block: of `words`, or of the statement before where it stands on a line of its own.
 fn begin(open: &mut Vec<Vec<Statement>>, words: Vec<Word>, place: &Place, notes: &mut Notes) {
     if open.len() > DEPTH_MAX {
-        notes.ignored(place, "blocks are nested deeper than keepalived knows them", "check the braces before it");
+        notes.lost(place, "blocks are nested deeper than keepalived knows them", "check the braces before it");
         return;
     }
     let Some(innermost) = open.last_mut() else { return };

@@ -58,7 +58,10 @@ pub(super) struct Draft<'s> {
     pub(super) needs_peer: Option<Place>,
     pub(super) checks_source: bool,
     pub(super) peers: Vec<At<std::net::IpAddr>>,
+    /// The least of what peers have.
     pub(super) min_ttl: Option<At<u8>>,
+    /// A peer from which any TTL is taken.
+    pub(super) any_ttl: Option<Place>,
     pub(super) unicast_ttl: Option<At<u8>>,
     pub(super) password: Option<At<Zeroizing<String>>>,
     /// Whether `auth_type PASS` has it sent.
@@ -162,10 +165,11 @@ impl<'s> Draft<'s> {
                 self.unicast.get_or_insert_with(|| place.clone());
                 for peer in &line.block {
                     self.peers.extend(address::host(peer.keyword(), &peer.place, notes));
+                    let mut least = None;
                     for words in peer.arguments().chunks(2) {
                         match (words, words.get(1).and_then(|ttl| ttl.parse().ok())) {
                             (["min_ttl", _], Some(value)) => {
-                                self.min_ttl = Some(At { value, place: peer.place.clone() });
+                                least = Some(At { value, place: peer.place.clone() });
                             }
                             (["max_ttl", _], _) => {
                                 notes.ignored(&peer.place, "max_ttl: no TTL is too great for vipd", "nothing");
@@ -173,6 +177,13 @@ impl<'s> Draft<'s> {
                             _ => notes.ignored(&peer.place, "this is no TTL", "check how it is written"),
                         }
                         self.checks_source = true;
+                    }
+                    match least.filter(|least: &At<u8>| least.value > 0) {
+                        Some(least) if self.min_ttl.as_ref().is_none_or(|other| least.value < other.value) => {
+                            self.min_ttl = Some(least);
+                        }
+                        Some(_) => {}
+                        None => drop(self.any_ttl.get_or_insert_with(|| peer.place.clone())),
                     }
                 }
             }

@@ -127,7 +127,10 @@ fn protocol(globals: &mut Globals, statement: &Statement, notes: &mut Notes) -> 
     match statement.keyword() {
         "router_id" => globals.router_id = value::text(statement, notes),
         "vrrp_version" => globals.version = value::number(statement, &(2..=3), notes).map(|version| version.value),
-        "default_interface" => globals.default_interface = value::text(statement, notes),
+        "default_interface" => {
+            let what = "default_interface is for static addresses and routes, which are not vipd's";
+            notes.ignored(&statement.place, what, "nothing: an instance needs its own in keepalived too");
+        }
         "vrrp_strict" => globals.strict = Some(place.clone()),
         "v3_checksum_as_v2" => globals.checksum_as_v2 = Some(place.clone()),
         "vrrp_garp_master_refresh" => globals.refresh = value::number(statement, &(0..=u64::from(u32::MAX)), notes),

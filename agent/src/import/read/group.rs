@@ -7,17 +7,21 @@ use crate::import::{
     tree::Statement,
 };
 
+/// The members that a group lists.
+pub(super) fn members(statement: &Statement) -> Vec<At<String>> {
+    let lists = statement.block.iter().filter(|line| line.keyword() == "group");
+    let listed = lists.flat_map(Statement::listed);
+    listed.map(|(name, place)| At { value: name.to_owned(), place: place.clone() }).collect()
+}
+
 /// Reads a group; `None` where keepalived has none either.
 pub(super) fn read(statement: &Statement, notes: &mut Notes) -> Option<SyncGroup> {
     let name = value::text(statement, notes)?;
-    let mut group =
-        SyncGroup { name, members: Vec::new(), weights_count: false, tracks: Vec::new(), reports: Reports::default() };
+    let members = members(statement);
+    let mut group = SyncGroup { name, members, weights_count: false, tracks: Vec::new(), reports: Reports::default() };
     for line in &statement.block {
         match line.keyword() {
-            "group" => {
-                let at = |(name, place): (&str, &_)| At { value: name.to_owned(), place: Clone::clone(place) };
-                group.members.extend(line.listed().map(at));
-            }
+            "group" => {}
             "track_interface" => group.tracks.extend(value::tracks(Kind::Interface, line, notes)),
             "track_script" => group.tracks.extend(value::tracks(Kind::Script, line, notes)),
             "track_file" => group.tracks.extend(value::tracks(Kind::File, line, notes)),

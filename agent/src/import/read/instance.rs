@@ -12,6 +12,8 @@ use crate::import::{
     tree::Statement,
 };
 
+/// How many addresses the count of an advert can say.
+const LISTED_MAX: usize = 255;
 /// The longest interval that version 3 can say, in hundredths of a second.
 const CENTISECONDS_MAX: u64 = 4095;
 
@@ -23,7 +25,7 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
         let what = format!("{} is left out: it has {why}", name.value);
         notes.lost(&name.place, what, "add it, or remove the instance: keepalived does not run it either");
     };
-    let interface = draft.interface.clone().or_else(|| globals.default_interface.clone());
+    let interface = draft.interface.clone();
     let held = addresses(&draft.addresses, interface.as_ref(), notes);
     let (Some(vrid), Some(interface)) = (draft.vrid.clone(), interface) else {
         not_run("no virtual_router_id, or no interface", notes);
@@ -50,14 +52,16 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
     let interval = interval(&draft, version.value, &statement.place, notes);
     let priority = priority(&draft, &statement.place, notes);
     let preempt = preempt(&draft, priority.value, strict.is_some(), &statement.place, notes);
-    let accept = accept(&draft, strict.as_ref(), &statement.place, notes);
+    let accept = accept(&draft, version.value, strict.as_ref(), &statement.place, notes);
+    let down_timer_adverts = down_timer_adverts(&draft, globals, strict.is_some(), notes);
+    let (of_family, surplus) = divided(of_family, notes);
     unicast(&mut draft, family, &name, notes);
     let password = password(&mut draft, version.value, strict.as_ref(), notes);
     let read = |line: &&Statement, notes: &mut Notes| route::route(line, Some(&interface.value), notes);
     Some(Instance {
         routes: draft.routes.iter().filter_map(|line| read(line, notes)).collect(),
         rules: draft.rules.iter().filter_map(|line| route::rule(line, notes)).collect(),
-        extra_addresses: addresses(&draft.excluded, Some(&interface), notes),
+        extra_addresses: surplus.into_iter().chain(addresses(&draft.excluded, Some(&interface), notes)).collect(),
         name,
         interface,
         vrid,
@@ -74,7 +78,7 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
         hmac: draft.hmac,
         accept,
         virtual_mac: draft.virtual_mac,
-        down_timer_adverts: draft.down_timer_adverts.or_else(|| globals.down_timer_adverts.clone()),
+        down_timer_adverts,
         refresh: draft.refresh.or_else(|| globals.refresh.clone()),
         checksum_as_v2: draft.checksum_as_v2.or_else(|| globals.checksum_as_v2.clone()),
         tracks: draft.tracks,
@@ -161,8 +165,8 @@ fn preempt(draft: &Draft<'_>, priority: u8, strict: bool, place: &Place, notes: 
     let at = |value| At { value, place: given.clone() };
     let why_not = match (&draft.is_master, priority, &draft.nopreempt) {
         (_, 255, Some(_)) => Some("an owner always preempts"),
-        (Some(_), _, _) => Some("it does not go with state MASTER"),
-        (None, _, None) if strict => Some("strict mode has no preempt_delay"),
+        (_, _, None) if strict => Some("strict mode has no preempt_delay"),
+        (Some(_), _, _) if !strict => Some("it does not go with state MASTER"),
         _ => None,
     };
     if let Some(why) = why_not {
@@ -180,9 +184,10 @@ fn preempt(draft: &Draft<'_>, priority: u8, strict: bool, place: &Place, notes: 
     }
 }
 
-/// Strict mode drops what is sent to the addresses, unless `accept` stands beside it.
-fn accept(draft: &Draft<'_>, strict: Option<&Place>, place: &Place, notes: &mut Notes) -> At<bool> {
-    match (&draft.accept, strict) {
+/// Strict mode drops what is sent to the addresses, unless `accept` stands beside it, which version 2 does not have.
+fn accept(draft: &Draft<'_>, version: u8, strict: Option<&Place>, place: &Place, notes: &mut Notes) -> At<bool> {
+    let given = draft.accept.as_ref().filter(|accept| strict.is_none() || version == 3 || !accept.value);
+    match (given, strict) {
         (Some(accept), _) => accept.clone(),
         (None, Some(strict)) => {
             let what = "strict mode: who does not own the addresses drops what is sent to them, and so does accept = false here";
@@ -191,6 +196,26 @@ fn accept(draft: &Draft<'_>, strict: Option<&Place>, place: &Place, notes: &mut 
         }
         (None, None) => At { value: true, place: place.clone() },
     }
+}
+
+/// Adverts that may be missed; in strict mode three.
+fn down_timer_adverts(draft: &Draft<'_>, globals: &Globals, strict: bool, notes: &mut Notes) -> Option<At<u8>> {
+    let given = draft.down_timer_adverts.as_ref().or(globals.down_timer_adverts.as_ref())?;
+    if strict {
+        notes.ignored(&given.place, "down_timer_adverts is 3 in strict mode", "keepalived resets it too");
+        return None;
+    }
+    Some(given.clone())
+}
+
+/// What adverts can list, and the rest.
+fn divided(mut addresses: Vec<At<IpNet>>, notes: &mut Notes) -> (Vec<At<IpNet>>, Vec<At<IpNet>>) {
+    let rest = addresses.split_off(addresses.len().min(LISTED_MAX));
+    if let Some(first) = rest.first() {
+        let what = format!("an advert lists {LISTED_MAX} addresses: the others become extra_addresses");
+        notes.changed(&first.place, what, "nothing: keepalived does not list them either");
+    }
+    (addresses, rest)
 }
 
 fn unicast(draft: &mut Draft<'_>, family: Family, name: &At<String>, notes: &mut Notes) {
@@ -213,17 +238,23 @@ fn unicast(draft: &mut Draft<'_>, family: Family, name: &At<String>, notes: &mut
         let what = "adverts from other addresses than the nodes' are dropped, which keepalived does with check_unicast_src alone";
         notes.changed(&unicast, what, "see that each node has the address that its adverts come from");
     }
-    let sent = draft.unicast_ttl.clone().map(|ttl| (ttl.value, ttl.place));
-    let sent = sent.or_else(|| (family == Family::Ipv6).then(|| (64, unicast.clone())));
-    if let Some((ttl, place)) = sent.filter(|(ttl, _)| *ttl > 0 && *ttl < 255)
-        && draft.min_ttl.is_none()
-    {
-        let what =
-            format!("keepalived sends unicast adverts with a TTL of {ttl}, so min_ttl accepts them; vipd sends 255");
-        notes.changed(&place, what, "remove min_ttl when the last keepalived is gone");
-        draft.min_ttl = Some(At { value: ttl, place });
+    received(draft, family, notes);
+}
+
+/// The least TTL that is taken. keepalived looks at that of peers with `min_ttl` alone; vipd takes what this host, like the others,
+/// sends on the same link.
+fn received(draft: &mut Draft<'_>, family: Family, notes: &mut Notes) {
+    let Some(any) = draft.any_ttl.clone() else { return };
+    let what = "keepalived looks at no TTL of this peer; vipd drops adverts with less than 255, or than min_ttl";
+    notes.changed(&any, what, "set min_ttl if a router is between the hosts");
+    let given = draft.unicast_ttl.clone().filter(|ttl| ttl.value > 0);
+    let ipv6 = (family == Family::Ipv6).then_some(At { value: 64, place: any });
+    let Some(sent) = given.or(ipv6).filter(|ttl| ttl.value < 255) else { return };
+    if draft.min_ttl.as_ref().is_none_or(|least| sent.value < least.value) {
+        let what = format!("keepalived sends unicast adverts with a TTL of {}, which min_ttl has to allow", sent.value);
+        notes.changed(&sent.place, what, "remove min_ttl when the last keepalived is gone: vipd sends 255");
+        draft.min_ttl = Some(sent);
     }
-    draft.min_ttl = draft.min_ttl.take().filter(|ttl| ttl.value > 0);
 }
 
 fn password(

@@ -152,6 +152,28 @@ fn instances_on_several_interfaces_are_imported_one_by_one() {
     let options = Options { interface: Some("eth1".to_owned()), ..Options::default() };
     let import = super::import(&Memory::of(&[("k.conf", &text)]), &[source("n1", "k.conf")], &options).unwrap();
     assert!(!import.loses() && import.toml.contains("VI_2") && !import.toml.contains("VI_1"), "{}", import.toml);
+
+    // Nothing is said of what is not imported.
+    let strange = text
+        .replace("eth0", "eth0\n oddity")
+        .replace("vrrp_instance VI_1", "vrrp_sync_group G {\n group {\n  VI_1\n }\n}\nvrrp_instance VI_1");
+    let of = |text: &str| super::import(&Memory::of(&[("k.conf", text)]), &[source("n1", "k.conf")], &options).unwrap();
+    let import = of(&strange);
+    assert!(!import.loses() && !import.toml.contains("[[group]]"), "{}", import.toml);
+    assert!(
+        !notes(&import).iter().any(|note| note.contains("oddity") || note.contains("VI_1")),
+        "{:?}",
+        notes(&import)
+    );
+    // A group of which a part is elsewhere would fall apart.
+    let import = of(&strange.replace("  VI_1\n", "  VI_1\n  VI_2\n"));
+    assert!(
+        has(&import, "lost: k.conf:3: VI_1 is on another interface, and its group G would fall apart"),
+        "{:?}",
+        notes(&import)
+    );
+    let import = of(&instance(""));
+    assert!(has(&import, "lost: there is no vrrp_instance on eth1"), "{:?}", notes(&import));
 }
 
 #[test]
@@ -184,4 +206,14 @@ rules = [
         notes(&import)
     );
     check(&import);
+}
+
+#[test]
+fn the_process_of_the_first_host_that_says_something_counts() {
+    let globals = |lines: &str| format!("global_defs {{\n{lines}\n}}\n") + &instance("");
+    let import = several(&[&globals(" vrrp_rt_priority 10"), &globals(" vrrp_rt_priority 20")]);
+    assert!(import.toml.contains("[process]\nrealtime_priority = 10\n"), "{}", import.toml);
+    assert!(has(&import, "changed: n1.conf:2: not all hosts have this realtime_priority"), "{:?}", notes(&import));
+    let import = several(&[&globals(" vrrp_rt_priority 10"), &globals(" vrrp_rt_priority 10")]);
+    assert!(!notes(&import).iter().any(|note| note.contains("not all hosts")), "{:?}", notes(&import));
 }

@@ -10,12 +10,18 @@ const MASTER: &str =
 #[test]
 fn state_master_without_priority_is_an_owner() {
     let import = one(&instance(" state MASTER"));
+    assert!(routers(&import).contains("priorities = { n1 = 254 }\n"), "{}", import.toml);
+    for note in [
+        "changed: k.conf:7: state MASTER without a priority makes this host the owner",
+        "changed: k.conf:7: VI_1 has the priority of an owner (255), and its addresses are not n1's own: it becomes 254",
+    ] {
+        assert!(has(&import, note), "{:?}", notes(&import));
+    }
+    check(&import);
+    let import = one(&instance(" state MASTER").replace("10.0.0.101/24", "10.0.0.1/24"));
     assert!(routers(&import).contains("priorities = { n1 = 255 }\n"), "{}", import.toml);
-    assert!(
-        has(&import, "changed: k.conf:7: state MASTER without a priority makes this host the owner"),
-        "{:?}",
-        notes(&import)
-    );
+    assert!(has(&import, "changed: k.conf:7: VI_1 is for the owner of the addresses (255)"), "{:?}", notes(&import));
+    check(&import);
 
     let import = one(&instance(" state BACKUP"));
     assert!(routers(&import).contains("priorities = { n1 = 100 }\n"), "{}", import.toml);
@@ -225,6 +231,16 @@ fn unicast_needs_peers_and_checks_who_sends() {
 
     let import = one(&instance(" unicast_peer {\n  10.0.0.2 min_ttl 254 max_ttl 255\n }"));
     assert!(import.toml.contains("min_ttl = 254\n"), "{}", import.toml);
+    assert!(!notes(&import).iter().any(|note| note.contains("TTL of this peer")), "{:?}", notes(&import));
+    let import =
+        one(&instance(" unicast_peer {\n  10.0.0.2 min_ttl 254\n  10.0.0.3 min_ttl 250\n  10.0.0.4 min_ttl 252\n }"));
+    assert!(import.toml.contains("min_ttl = 250\n"), "{}", import.toml);
+    let import = one(&instance(" unicast_peer {\n  10.0.0.2 min_ttl 254\n  10.0.0.3\n }\n unicast_ttl 7"));
+    assert!(import.toml.contains("min_ttl = 7\n"), "{}", import.toml);
+    let note = "changed: k.conf:9: keepalived looks at no TTL of this peer; vipd drops adverts with less than 255";
+    assert!(has(&import, note), "{:?}", notes(&import));
+    let note = "changed: k.conf:11: keepalived sends unicast adverts with a TTL of 7";
+    assert!(has(&import, note), "{:?}", notes(&import));
     assert!(!has(&import, "changed: k.conf:7: adverts from other addresses"), "{:?}", notes(&import));
     let import = one(&instance(" unicast_ttl 3\n unicast_peer {\n  10.0.0.2\n }"));
     assert!(import.toml.contains("min_ttl = 3\n"), "{}", import.toml);
@@ -321,10 +337,17 @@ fn strict_mode_drops_what_is_sent_to_the_addresses() {
         "{:?}",
         notes(&import)
     );
-    for lines in [" accept", " strict_mode off"] {
+    for lines in [" version 3\n accept", " accept\n strict_mode off"] {
         let import = one(&(strict.to_owned() + &instance(lines)));
         assert!(!import.toml.contains("accept"), "{}", import.toml);
     }
+    // Version 2 has no Accept_Mode.
+    let import =
+        one(&(strict.to_owned()
+            + &instance(" accept\n state MASTER\n priority 150\n nopreempt\n down_timer_adverts 5")));
+    assert!(import.toml.contains("accept = false\n"), "{}", import.toml);
+    assert!(import.toml.contains("preempt = false\n") && !import.toml.contains("down_timer"), "{}", import.toml);
+    assert!(has(&import, "ignored: k.conf:14: down_timer_adverts is 3 in strict mode"), "{:?}", notes(&import));
 }
 
 #[test]
@@ -392,7 +415,22 @@ fn what_keepalived_does_not_run_is_not_imported_in_silence() {
     assert!(has(&import, "lost: there is no vrrp_instance"), "{:?}", notes(&import));
     let default =
         "global_defs {\n default_interface eth7\n}\n".to_owned() + &instance("").replace("interface eth0", "");
-    assert!(one(&default).toml.contains("interface = \"eth7\"\n"));
+    let import = one(&default);
+    assert!(has(&import, "lost: k.conf:4: VI_1 is left out: it has no virtual_router_id, or no interface"));
+    assert!(has(&import, "ignored: k.conf:2: default_interface is for static addresses"), "{:?}", notes(&import));
+}
+
+#[test]
+fn what_an_advert_cannot_list_is_extra() {
+    let listed = |range: std::ops::Range<u16>| {
+        range.map(|at| format!("  10.1.{}.{}\n", at / 250, at % 250)).collect::<Vec<_>>().concat()
+    };
+    let import = one(&instance("").replace("  10.0.0.101/24\n", &listed(0..257)));
+    let extra = "extra_addresses = [\"10.1.1.5/32\", \"10.1.1.6/32\"]\n";
+    assert!(import.toml.contains(extra), "{}", import.toml);
+    assert!(has(&import, "changed: k.conf:260: an advert lists 255 addresses"), "{:?}", notes(&import));
+    let import = one(&instance("").replace("  10.0.0.101/24\n", &listed(0..255)));
+    assert!(!import.toml.contains("extra_addresses"), "{}", import.toml);
 }
 
 #[test]

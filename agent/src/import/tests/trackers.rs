@@ -97,6 +97,29 @@ fn a_sync_group_ignores_the_weights_of_its_members() {
     assert!(has(&import, "changed: k.conf:21: the weight of eth1 is ignored in a sync group"), "{:?}", notes(&import));
     check(&import);
 
+    // As keepalived 2.2.7 says in its log and in its dump.
+    let others = "track_file f {\n file /run/f\n weight 5\n}\ntrack_file g {\n file /run/g\n}\nvrrp_track_process p {\n process nginx\n weight 7\n}\n";
+    let tracked = " track_file {\n  f\n  g\n }\n track_process {\n  p\n }\n";
+    let import = one(&(others.to_owned() + &text("").replacen(" track_script {\n  s\n }\n", tracked, 1)));
+    let checks = &import.toml[import.toml.find("[[check]]").unwrap()..];
+    let expected = r#"[[check]]
+name = "g"
+file = "/run/g"
+
+[[check]]
+name = "p"
+process = "nginx"
+weight = 7
+"#;
+    assert!(checks.starts_with(expected), "{checks}");
+    for note in [
+        "changed: k.conf:29: f has a weight, so that keepalived does not track it in a sync group",
+        "changed: k.conf:30: the weight of g is ignored in a sync group: its failure means Fault",
+        "changed: k.conf:33: the weight of p moves all members of the group",
+    ] {
+        assert!(has(&import, note), "{:?}", notes(&import));
+    }
+
     let import = one(&text(" sync_group_tracking_weight\n track_script {\n  s weight 9\n }\n"));
     assert!(import.toml.contains("checks = [\"s\"]\n\n[[check]]\nname = \"s\"\n"), "{}", import.toml);
     assert!(import.toml.contains("weight = 9\n") && import.toml.contains("weight = 5\n"), "{}", import.toml);
@@ -187,4 +210,33 @@ fifo = "/run/k.fifo"
     );
     assert!(has(&import, "changed: k.conf:5: \"root\" is no e-mail address"), "{:?}", notes(&import));
     check(&import);
+}
+
+#[test]
+fn hosts_that_tell_others_are_compared() {
+    let globals = |from: &str| {
+        format!(
+            "global_defs {{\n notification_email {{\n  ops@example.org\n }}\n notification_email_from {from}@example.org\n smtp_server \
+             192.0.2.25\n smtp_alert\n}}\n"
+        )
+    };
+    let host = |from: &str, lines: &str| globals(from) + &instance(lines);
+    let import = several(&[&host("n1", " notify /etc/a root"), &host("n2", " notify /etc/a root")]);
+    assert!(!import.loses() && import.toml.matches("[[notify]]").count() == 2, "{}", import.toml);
+    assert!(import.toml.contains("from = \"n1@example.org\"\n"), "{}", import.toml);
+    assert!(
+        has(&import, "changed: n2.conf:9: VI_1: mail is sent otherwise here than at n1.conf:9"),
+        "{:?}",
+        notes(&import)
+    );
+    // (what the second host tells, where the note is)
+    for (other, line) in
+        [(" notify /etc/b root", 15), (" notify /etc/a nobody", 15), (" notify_master /etc/a root", 15), ("", 9)]
+    {
+        let import = several(&[&host("n1", " notify /etc/a root"), &host("n1", other)]);
+        let note = format!("lost: n2.conf:{line}: VI_1 tells other programs here than at n1.conf:9");
+        assert!(has(&import, &note), "{other}: {:?}", notes(&import));
+        assert!(!import.toml.contains("/etc/b") && import.toml.contains("/etc/a"), "{}", import.toml);
+        assert!(!notes(&import).iter().any(|note| note.contains("mail is sent otherwise")), "{:?}", notes(&import));
+    }
 }
