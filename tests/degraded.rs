@@ -80,7 +80,7 @@ fn an_interface_may_come_later() -> Result<()> {
         "[[virtual_router]]\nname = \"late\"\nvrid = 61\ninterface = \"vsw9\"\naddresses = [\"fd79::9/64\"]\nnodes = [\"n1\"]\n",
     );
     let late = Family::Ipv6;
-    cluster.start_all()?;
+    cluster.start(0)?;
     let (agent, host) = (cluster.agent(0)?, &cluster.nodes[0]);
     agent.process.wait_for_output("there is no interface `vsw9`", GENEROUS)?;
     let is_missing = |status: &Status| {
