@@ -38,7 +38,7 @@ use super::{
 };
 use crate::config::notify::{Notify, Way};
 
-/// How long those that run may go on when another program takes over in this process.
+/// How long those that run may go on when another program takes over in this process, or a target changes.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the last events may take to be told when the agent ends.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -355,7 +355,8 @@ impl Notifier {
         let is_kept = |running: &Running| targets.iter().any(|target| *target == *running.target);
         let (kept, changed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running).into_iter().partition(is_kept);
         self.running = changed;
-        let memory: Vec<_> = self.stop(Phase::Abort, ABORT_PATIENCE).await.iter().map(remembered).collect();
+        // What is being told ends, or it would be told twice.
+        let memory: Vec<_> = self.stop(Phase::Settle, SETTLE_PATIENCE).await.iter().map(remembered).collect();
         self.running = kept;
         let is_new = |target: &Notify| !self.running.iter().any(|running| *running.target == *target);
         let order: Vec<_> = targets.iter().map(|target| target.name.clone()).collect();
