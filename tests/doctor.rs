@@ -163,6 +163,7 @@ fn addresses_in_the_files_of_the_network_are_named() -> Result<()> {
             "01.yaml:5",
         ),
         ("systemd/network", "1.network", "[Match]\\nName=vsw0\\n[Network]\\nAddress=10.77.0.101/24", "1.network:4"),
+        ("systemd/network/1.network.d", "vip.conf", "[Network]\\nAddress=10.77.0.101/24", "vip.conf:2"),
     ] {
         let before =
             format!("mount -t tmpfs none /etc; mkdir -p /etc/{folder}; printf '{text}\\n' >/etc/{folder}/{name}");

@@ -1,6 +1,7 @@
 //! Clients that are slow, talk nonsense, or come in great numbers, until they are told that it is over.
 
 use std::{
+    collections::VecDeque,
     hint,
     io::{Read, Write},
     net::{Ipv4Addr, TcpStream},
@@ -9,16 +10,20 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
+
 fn connect() -> Option<TcpStream> {
     TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, 9650).into(), Duration::from_secs(5)).ok()
 }
 
 /// Many connections that say nothing.
 pub(crate) fn crowd(over: &AtomicBool) {
-    let mut held = Vec::new();
+    let mut held = VecDeque::new();
     while !over.load(Ordering::Relaxed) {
         held.extend(connect());
-        held.truncate(if held.len() > 200 { 100 } else { 200 });
+        if held.len() > 200 {
+            held.pop_front();
+        }
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -50,15 +55,18 @@ pub(crate) fn garbage(over: &AtomicBool) {
     }
 }
 
-/// Whoever asks and does not read.
+/// Whoever asks and does not read; the receive buffer is as small as can be, so that the answer does not fit.
 pub(crate) fn deaf(over: &AtomicBool) {
-    let mut held = Vec::new();
+    let mut held = VecDeque::new();
     while !over.load(Ordering::Relaxed) {
         if let Some(mut stream) = connect() {
+            let _ = SockRef::from(&stream).set_recv_buffer_size(1);
             let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-            held.push(stream);
+            held.push_back(stream);
         }
-        held.truncate(20);
+        if held.len() > 40 {
+            held.pop_front();
+        }
         thread::sleep(Duration::from_millis(5));
     }
 }

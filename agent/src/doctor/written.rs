@@ -20,6 +20,8 @@ const PLACES: [(&str, &str); 8] = [
     ("/run/NetworkManager/system-connections", ".nmconnection"),
     ("/etc/sysconfig/network-scripts", ""),
 ];
+/// Where systemd-networkd has `NAME.network.d/*.conf`, which add to its files.
+const NETWORKD: [&str; 2] = ["/etc/systemd/network", "/run/systemd/network"];
 const INTERFACES: &str = "/etc/network/interfaces";
 
 /// A line that gives this host a virtual address.
@@ -34,12 +36,14 @@ pub(super) struct Found {
 /// The lines that give this host one of `addresses`, and the files and folders that this process may not read.
 pub(super) fn find(addresses: &BTreeSet<IpAddr>) -> (Vec<Found>, Vec<PathBuf>) {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
-    let folders = PLACES.into_iter().map(|(folder, _)| Path::new(folder));
+    let places = PLACES.into_iter().map(|(folder, _)| Path::new(folder));
     let is_forbidden =
         |folder: &&Path| fs::read_dir(folder).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-    unread.extend(folders.filter(is_forbidden).map(Path::to_owned));
-    let files = PLACES.into_iter().flat_map(|(folder, end)| files(Path::new(folder), end));
-    for file in files.chain([INTERFACES.into()]) {
+    unread.extend(places.filter(is_forbidden).map(Path::to_owned));
+    let wholes = PLACES.into_iter().flat_map(|(folder, end)| files(Path::new(folder), end));
+    let folders = NETWORKD.into_iter().flat_map(|folder| files(Path::new(folder), ".network.d"));
+    let drop_ins = folders.flat_map(|folder| files(&folder, ".conf"));
+    for file in wholes.chain(drop_ins).chain([INTERFACES.into()]) {
         match fs::read_to_string(&file) {
             Ok(text) => {
                 for (line, text) in (1..).zip(text.lines()) {

@@ -45,14 +45,19 @@ impl Packet {
         if let Some(name) = right.as_str().and_then(|text| text.strip_prefix('@')) {
             right = set(name)?;
         }
-        let has = match self.fact(&fit["left"]) {
-            Fact::Unknown => return None,
-            // A rule about another protocol's header fits no packet without one, whatever its operator.
-            Fact::Absent => return Some(false),
+        // A rule about another protocol's header fits no packet without one, whatever its operator.
+        let is_absent = matches!(self.fact(&fit["left"]), Fact::Absent);
+        if is_absent { Some(false) } else { self.is(&fit["left"], right).map(|is| is == is_wanted) }
+    }
+
+    /// Whether what `left` looks at is `right`, or one of its values; `None`: not known.
+    pub(super) fn is(&self, left: &Value, right: &Value) -> Option<bool> {
+        match self.fact(left) {
+            Fact::Unknown => None,
+            Fact::Absent => Some(false),
             Fact::Words(words) => among(right, &|value| is_word(value, &words)),
             Fact::Address(address) => among(right, &|value| is_address(value, address)),
-        };
-        has.map(|has| has == is_wanted)
+        }
     }
 
     fn fact(&self, left: &Value) -> Fact {

@@ -5,6 +5,9 @@ use vrrp_wire::Family;
 
 use super::expression::Packet;
 
+/// The elements of a set or map that has none: nft does not print them.
+static NO_ELEMENTS: Value = Value::Array(Vec::new());
+
 /// Chains that jump to each other are followed so far; the kernel allows 16.
 const DEPTH_MAX: usize = 16;
 
@@ -46,9 +49,9 @@ enum Verdict<'v> {
     Jump(&'v str),
     Goto(&'v str),
     /// It depends.
-    Map,
+    Unclear,
     /// It goes on.
-    None,
+    Continue,
 }
 
 /// How the walk through a chain ends.
@@ -81,7 +84,7 @@ impl Ruleset {
         fate
     }
 
-    fn all<'v>(&'v self, what: &'v str) -> impl Iterator<Item = &'v Value> {
+    fn all<'v>(&'v self, what: &str) -> impl Iterator<Item = &'v Value> {
         self.0.iter().filter_map(move |entry| entry.get(what))
     }
 
@@ -90,14 +93,15 @@ impl Ruleset {
         for rule in self.all("rule").filter(|rule| rule["chain"] == chain["name"] && is_in_table(rule, chain)) {
             let by = || By::new(&format!("rule {}", rule["handle"]), chain);
             let Some(is_certain) = self.fits(rule, packet) else { continue };
-            let end = match verdict(rule) {
-                Verdict::None => continue,
+            let verdict = self.verdict(rule, packet);
+            let end = match verdict {
+                Verdict::Continue => continue,
                 Verdict::Accept => End::Accept,
                 Verdict::Drop => End::Drop(by()),
                 Verdict::Return => End::Through,
-                Verdict::Map => End::Unclear(by()),
+                Verdict::Unclear => End::Unclear(by()),
                 Verdict::Jump(target) | Verdict::Goto(target) => match self.follow(rule, target, packet, depth) {
-                    End::Through if matches!(verdict(rule), Verdict::Jump(_)) => continue,
+                    End::Through if matches!(verdict, Verdict::Jump(_)) => continue,
                     end @ (End::Through | End::Accept | End::Drop(_) | End::Unclear(_)) => end,
                 },
             };
@@ -125,10 +129,7 @@ impl Ruleset {
 
     /// Whether a rule fits, and whether that is certain; `None`: it does not.
     fn fits(&self, rule: &Value, packet: &Packet) -> Option<bool> {
-        let set = |name: &str| {
-            let set = self.all("set").find(|set| set["name"] == name && is_in_table(set, rule));
-            set.and_then(|set| set.get("elem"))
-        };
+        let set = |name: &str| self.elements("set", name, rule);
         let mut is_certain = true;
         for expression in rule["expr"].as_array().into_iter().flatten() {
             if let Some(fit) = expression.get("match") {
@@ -146,6 +147,51 @@ impl Ruleset {
         }
         Some(is_certain)
     }
+
+    /// What a rule that fits does with the packet.
+    fn verdict<'v>(&'v self, rule: &'v Value, packet: &Packet) -> Verdict<'v> {
+        let statements = rule["expr"].as_array().map_or(&[][..], Vec::as_slice);
+        let decides = |statement: &'v Value| match statement.get("vmap") {
+            Some(map) => Some(self.mapped(map, rule, packet)),
+            None => verdict(statement),
+        };
+        if let Some(verdict) = statements.iter().find_map(decides) {
+            return verdict;
+        }
+        // A target of iptables-nft, REJECT say, for which nftables has no word.
+        let is_foreign = statements.last().is_some_and(|last| last.get("xt").is_some());
+        if is_foreign { Verdict::Unclear } else { Verdict::Continue }
+    }
+
+    /// What a map of verdicts has for the packet.
+    fn mapped<'v>(&'v self, map: &'v Value, rule: &Value, packet: &Packet) -> Verdict<'v> {
+        let named = map["data"].as_str().and_then(|name| name.strip_prefix('@'));
+        let elements = match named {
+            Some(name) => self.elements("map", name, rule),
+            None => map["data"].get("set"),
+        };
+        let Some(elements) = elements.and_then(Value::as_array) else { return Verdict::Unclear };
+        let (mut is_known, mut otherwise) = (true, Verdict::Continue);
+        for element in elements {
+            let verdict = verdict(&element[1]).unwrap_or(Verdict::Unclear);
+            if element[0] == "*" {
+                otherwise = verdict;
+                continue;
+            }
+            match packet.is(&map["key"], &element[0]) {
+                Some(true) => return verdict,
+                Some(false) => {}
+                None => is_known = false,
+            }
+        }
+        if is_known { otherwise } else { Verdict::Unclear }
+    }
+
+    /// The elements of the named set or map (`kind`) in the table of `rule`; `None`: there is none of this name.
+    fn elements<'v>(&'v self, kind: &str, name: &str, rule: &Value) -> Option<&'v Value> {
+        let found = self.all(kind).find(|it| it["name"] == name && is_in_table(it, rule))?;
+        Some(found.get("elem").unwrap_or(&NO_ELEMENTS))
+    }
 }
 
 /// The end of `chain`: its policy decides over what leaves at the end, where it is the first of its hook.
@@ -156,26 +202,19 @@ fn leave(chain: &Value, end: End) -> End {
     }
 }
 
-fn verdict(rule: &Value) -> Verdict<'_> {
-    let expressions = rule["expr"].as_array().map_or(&[][..], Vec::as_slice);
-    for expression in expressions {
-        let target = |key: &str| expression.get(key).and_then(|it| it["target"].as_str());
-        if expression.get("accept").is_some() {
-            return Verdict::Accept;
-        } else if expression.get("drop").is_some() || expression.get("reject").is_some() {
-            return Verdict::Drop;
-        } else if expression.get("return").is_some() {
-            return Verdict::Return;
-        } else if let Some(target) = target("jump") {
-            return Verdict::Jump(target);
-        } else if let Some(target) = target("goto") {
-            return Verdict::Goto(target);
-        } else if expression.get("vmap").is_some() || expression.get("queue").is_some() {
-            return Verdict::Map;
-        }
+/// The verdict that a statement is, if it is one.
+fn verdict(statement: &Value) -> Option<Verdict<'_>> {
+    let (word, value) = statement.as_object()?.iter().next()?;
+    match (word.as_str(), value["target"].as_str()) {
+        ("accept", _) => Some(Verdict::Accept),
+        ("drop" | "reject", _) => Some(Verdict::Drop),
+        ("return", _) => Some(Verdict::Return),
+        ("continue", _) => Some(Verdict::Continue),
+        ("jump", Some(target)) => Some(Verdict::Jump(target)),
+        ("goto", Some(target)) => Some(Verdict::Goto(target)),
+        ("queue", _) => Some(Verdict::Unclear),
+        _ => None,
     }
-    // A target of iptables-nft, REJECT say, for which nftables has no word.
-    if expressions.last().is_some_and(|last| last.get("xt").is_some()) { Verdict::Map } else { Verdict::None }
 }
 
 /// Whether the packet goes through this chain.

@@ -1,6 +1,7 @@
 use super::*;
 
-/// What nft 1.0.6 prints for a table `inet filter` whose chain `input` has this policy and these rules, and a set `good`.
+/// What nft 1.0.6 prints for a table `inet filter` whose chain `input` has this policy and these rules, and sets and maps
+/// beside them.
 fn input(policy: &str, rules: &[&str]) -> Ruleset {
     let mut entries = vec![
         r#"{"metainfo": {"version": "1.0.6", "json_schema_version": 1}}"#.to_owned(),
@@ -9,6 +10,10 @@ fn input(policy: &str, rules: &[&str]) -> Ruleset {
             r#"{{"chain": {{"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "{policy}"}}}}"#
         ),
         r#"{"chain": {"family": "inet", "table": "filter", "name": "more", "handle": 2}}"#.to_owned(),
+        r#"{"set": {"family": "inet", "name": "empty", "table": "filter", "type": "ipv4_addr", "handle": 4}}"#.to_owned(),
+        r#"{"map": {"family": "inet", "name": "protocols", "table": "filter", "type": "inet_proto", "handle": 5, "map": "verdict", "elem": [["tcp", {"accept": null}], ["vrrp", {"drop": null}]]}}"#.to_owned(),
+        r#"{"map": {"family": "inet", "name": "hosts", "table": "filter", "type": "ipv4_addr", "handle": 6, "map": "verdict", "flags": ["interval"], "elem": [[{"range": ["10.0.0.1", "10.0.0.3"]}, {"drop": null}], [{"prefix": {"addr": "10.77.0.0", "len": 24}}, {"accept": null}]]}}"#.to_owned(),
+        r#"{"map": {"family": "inet", "name": "none", "table": "filter", "type": "inet_proto", "handle": 7, "map": "verdict"}}"#.to_owned(),
         r#"{"set": {"family": "inet", "name": "good", "table": "filter", "type": "ipv4_addr", "handle": 3, "elem": ["10.77.0.1", {"prefix": {"addr": "192.0.2.0", "len": 24}}]}}"#.to_owned(),
     ];
     entries.extend(rules.iter().map(|rule| {
@@ -78,6 +83,45 @@ fn a_packet_goes_the_way_that_the_rules_send_it() {
     ] {
         assert_eq!(fate(policy, rules, &advert()), expected, "policy {policy}, {rules:#?}");
     }
+}
+
+const DROP_EMPTY: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@empty"}}, {"drop": null}]"#;
+const DROP_UNKNOWN: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@unknown"}}, {"drop": null}]"#;
+const MORE_DROPS: &str = r#"more [{"drop": null}]"#;
+
+/// `KEY vmap DATA`.
+fn map(key: &str, data: &str) -> String {
+    format!(r#"input [{{"counter": {{"packets": 0, "bytes": 0}}}}, {{"vmap": {{"key": {key}, "data": {data}}}}}]"#)
+}
+
+#[test]
+fn maps_and_sets_are_looked_into() {
+    let protocol = r#"{"payload": {"protocol": "ip", "field": "protocol"}}"#;
+    let source = r#"{"payload": {"protocol": "ip", "field": "saddr"}}"#;
+    let state = r#"{"ct": {"key": "state"}}"#;
+    let mark = r#"{"meta": {"key": "mark"}}"#;
+    let port = r#"{"payload": {"protocol": "tcp", "field": "dport"}}"#;
+    let literal = |elements: &str| format!(r#"{{"set": [{elements}]}}"#);
+    for (rule, expected) in [
+        (DROP_EMPTY.to_owned(), "passes"),
+        (DROP_UNKNOWN.to_owned(), "unclear"),
+        (map(protocol, r#""@protocols""#), "drops"),
+        (map(source, r#""@hosts""#), "passes"),
+        (map(protocol, r#""@none""#), "passes"),
+        (map(protocol, r#""@unknown""#), "unclear"),
+        (map(state, &literal(r#"["established", {"accept": null}], ["new", {"drop": null}]"#)), "drops"),
+        (map(state, &literal(r#"["established", {"drop": null}]"#)), "passes"),
+        (map(protocol, &literal(r#"["vrrp", {"jump": {"target": "more"}}]"#)), "drops"),
+        (map(protocol, &literal(r#"["vrrp", {"continue": null}]"#)), "passes"),
+        (map(protocol, &literal(r#"["*", {"drop": null}], ["vrrp", {"accept": null}]"#)), "passes"),
+        (map(protocol, &literal(r#"["tcp", {"accept": null}], ["*", {"drop": null}]"#)), "drops"),
+        (map(port, &literal(r#"[22, {"drop": null}]"#)), "passes"),
+        (map(mark, &literal(r#"[7, {"drop": null}]"#)), "unclear"),
+    ] {
+        assert_eq!(fate("accept", &[&rule, MORE_DROPS], &advert()), expected, "{rule}");
+    }
+    let stranger = Packet { source: Some([10, 0, 0, 2].into()), ..advert() };
+    assert_eq!(fate("accept", &[&map(source, r#""@hosts""#)], &stranger), "drops");
 }
 
 #[test]
