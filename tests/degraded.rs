@@ -69,16 +69,18 @@ fn an_interface_has_one_agent() -> Result<()> {
     cluster.settle_on(0, 0)
 }
 
-/// One that is missing, at the start, after a reload or a restart, keeps nobody from serving on another, and is served once
-/// it is there.
+/// Those that are missing, at the start, after a reload or a restart, keep nobody from serving on another, and are served
+/// once they are there, each by itself.
 #[test]
 fn an_interface_may_come_later() -> Result<()> {
     let lab = lab!();
     let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
     let without = cluster.config.clone();
-    cluster.config.push_str(
-        "[[virtual_router]]\nname = \"late\"\nvrid = 61\ninterface = \"vsw9\"\naddresses = [\"fd79::9/64\"]\nnodes = [\"n1\"]\n",
-    );
+    for (name, interface, address) in [("late", "vsw9", "fd79::9/64"), ("later", "vsw8", "fd79::8/64")] {
+        cluster.config.push_str(&format!(
+            "[[virtual_router]]\nname = \"{name}\"\nvrid = 61\ninterface = \"{interface}\"\naddresses = [\"{address}\"]\nnodes = [\"n1\"]\n",
+        ));
+    }
     let late = Family::Ipv6;
     cluster.start(0)?;
     let (agent, host) = (cluster.agent(0)?, &cluster.nodes[0]);
@@ -96,15 +98,21 @@ fn an_interface_may_come_later() -> Result<()> {
     agent.run(&["restart"])?;
     agent.wait_for("the missing interface after a restart", is_missing)?;
 
-    host.run("ip", &["link", "add", "vsw9", "type", "veth", "peer", "name", "far"])?;
-    for up in ["vsw9", "far"] {
-        host.run("ip", &["link", "set", up, "up"])?;
+    for (name, interface, address) in [("late", "vsw9", "fd79::9"), ("later", "vsw8", "fd79::8")] {
+        let far = format!("{interface}-far");
+        host.run("ip", &["link", "add", interface, "type", "veth", "peer", "name", &far])?;
+        for up in [interface, &far] {
+            host.run("ip", &["link", "set", up, "up"])?;
+        }
+        let status = agent.wait_for_state(name, late, "Active")?;
+        let heard = status.0["interfaces"].as_array().map_or(&[][..], Vec::as_slice);
+        let heard = heard.iter().find(|it| it["name"] == interface).map(|it| &it["heard"]);
+        ensure!(heard == Some(&serde_json::Value::Bool(true)), "{status:?}");
+        harness::until("the address to be on it", GENEROUS, || {
+            Ok(host.has_address(harness::ip(address))?.then_some(()))
+        })?;
     }
-    let status = agent.wait_for_state("late", late, "Active")?;
-    ensure!(status.0["interfaces"][1]["heard"] == true, "{status:?}");
-    harness::until("the address to be on it", GENEROUS, || {
-        Ok(host.has_address(harness::ip("fd79::9"))?.then_some(()))
-    })?;
+    let status = agent.status()?;
     ensure!(status.state("web-a", Family::Ipv4) == Some("Active"), "{status:?}");
     Ok(())
 }
