@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::{
-    Certificate, Cluster, ClusterConfig, GENEROUS, Host, HttpAnswer, Scrape, Siege, Status, frame::Advert, get, lab, until,
+    Certificate, Cluster, ClusterConfig, GENEROUS, Host, HttpAnswer, Scrape, Siege, Status, frame::Advert, get, lab,
+    until,
 };
 use vipd::client::{Server, Trust};
 use vrrp_wire::Family;

@@ -1,87 +1,187 @@
-//! How long a client on the LAN is without an answer when the port of the Active goes down.
-//!
-//! Two nodes, one virtual router of both families, a probe every millisecond, the faults spread evenly over the
-//! phases of the advertisement interval. The limit that VRRP itself sets is Active_Down_Interval of the second node.
+//! Faults of the Active, as a client and a witness on the LAN notice them: all daemons by turns, trial by trial.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Result, ensure};
-use clap::Args;
-use harness::{Cluster, ClusterConfig, GENEROUS, Lab, print_transcripts};
-use vrrp_wire::Family;
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use harness::Lab;
 
-#[derive(Debug, Args)]
+use crate::{
+    fault::Fault,
+    moment::now,
+    probe::Part,
+    progress::Progress,
+    result::{Results, Row},
+    stage::{PATIENCE, Stage},
+    subject::{Subject, Task},
+};
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// Faults for each interval.
-    #[arg(long, default_value_t = 20)]
-    count: usize,
-    /// Advertisement_Intervals, in milliseconds.
+    /// Trials of each.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) count: u32,
+    /// Advertisement intervals, in milliseconds.
     #[arg(long, value_delimiter = ',', default_value = "1000,100,10")]
-    intervals_ms: Vec<u64>,
+    pub(crate) intervals_ms: Vec<u64>,
+    /// Some of the faults.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) faults: Vec<Fault>,
+    /// Adverts to the group, to the peer, or both by turns.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "multicast,unicast")]
+    pub(crate) transports: Vec<Transport>,
+    /// Some of the daemons.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "vipd,keepalived,frr")]
+    pub(crate) subjects: Vec<Subject>,
 }
 
-/// Prints a line for each interval and family.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    print_transcripts(false);
-    let mut out = io::stdout();
-    writeln!(
-        out,
-        "{:>8} {:>6} {:>5} {:>9} {:>9} {:>9} {:>9} {:>12}",
-        "INTERVAL", "", "COUNT", "MIN", "MEDIAN", "MAX", "LIMIT", "LIMIT+30 ms"
-    )?;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    Multicast,
+    Unicast,
+}
+
+impl Options {
+    fn faults(&self) -> Vec<Fault> {
+        if self.faults.is_empty() { Fault::value_variants().to_vec() } else { self.faults.clone() }
+    }
+
+    /// How many trials there will be.
+    pub(crate) fn trials(&self) -> u32 {
+        let of = |transport: Transport, fault: Fault| {
+            self.subjects.iter().filter(|&&subject| takes_part(subject, transport) && fault.suits(subject)).count()
+        };
+        let faults = self.faults();
+        let sum: usize =
+            self.transports.iter().flat_map(|&transport| faults.iter().map(move |&fault| of(transport, fault))).sum();
+        let intervals = u32::try_from(self.intervals_ms.len()).unwrap_or(u32::MAX);
+        u32::try_from(sum).unwrap_or(u32::MAX) * self.count * intervals
+    }
+}
+
+fn takes_part(subject: Subject, transport: Transport) -> bool {
+    subject != Subject::Frr || transport == Transport::Multicast
+}
+
+/// Adds what it measures to `results`, and shows it meanwhile.
+pub(crate) fn run(options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
+    ensure!(options.count > 0, "--count must be 1 or more");
     for &interval_ms in &options.intervals_ms {
-        let outages = measure(interval_ms, options.count)?;
-        // Priority 150: Skew_Time is 106/256 of the interval.
-        let limit = Duration::from_millis(interval_ms) * (3 * 256 + 106) / 256;
-        for (family, mut outages) in [Family::Ipv4, Family::Ipv6].into_iter().zip(outages) {
-            outages.sort();
-            let within = outages.iter().filter(|&&outage| outage <= limit + Duration::from_millis(30)).count();
-            let [min, median, max] = [0, outages.len() / 2, outages.len() - 1].map(|at| milliseconds(outages[at]));
-            writeln!(
-                out,
-                "{interval_ms:>5} ms {family:>6} {:>5} {min:>9.1} {median:>9.1} {max:>9.1} {:>9.1} {within:>6} of {}",
-                outages.len(),
-                milliseconds(limit),
-                outages.len()
-            )?;
+        for &transport in &options.transports {
+            cell(options, interval_ms, transport, results, progress)?;
         }
     }
     Ok(())
 }
 
-/// Outages over IPv4 and over IPv6, `count` of each.
-fn measure(interval_ms: u64, count: usize) -> Result<[Vec<Duration>; 2]> {
-    ensure!(count > 0, "--count must be 1 or more");
-    let interval = format!("{interval_ms}ms");
+/// All faults at one interval over one transport.
+fn cell(
+    options: &Options,
+    interval_ms: u64,
+    transport: Transport,
+    results: &mut Results,
+    progress: &mut Progress,
+) -> Result<()> {
     let lab = Lab::new()?;
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: &interval, ..ClusterConfig::default() })?;
-    cluster.start_all()?;
-    let mut outages = [Vec::new(), Vec::new()];
-    for trial in 0..count {
-        cluster.settle_on(0, 0)?;
-        let probes = cluster.probe(0)?;
-        // Phases spread evenly over an interval; the rest of a trial takes a time that shares nothing with it.
-        let phase = Duration::from_millis(interval_ms) * u32::try_from(trial)? / u32::try_from(count)?;
-        thread::sleep(Duration::from_millis(200) + phase);
-        let start = Instant::now();
-        cluster.lan.cut("n1")?;
-        cluster.settle_on(0, 1)?;
-        for (probe, outages) in probes.iter().zip(&mut outages) {
-            probe.wait_answered(GENEROUS)?;
-            outages.push(probe.outage_since(start));
-        }
-        drop(probes);
-        cluster.lan.mend("n1")?;
-        let _ = write!(io::stderr(), "\r{interval_ms} ms: {} of {count}", trial + 1);
+    let interval = Duration::from_millis(interval_ms);
+    let mut stages = BTreeMap::new();
+    for &subject in options.subjects.iter().filter(|&&subject| takes_part(subject, transport)) {
+        let task = Task::pair(interval, transport == Transport::Unicast);
+        stages.insert(subject, Stage::set(&lab, subject, task, 2).with_context(|| subject.to_string())?);
     }
-    let _ = writeln!(io::stderr());
-    Ok(outages)
+    for fault in options.faults() {
+        let before = results.rows.len();
+        for trial in 0..options.count {
+            // Phases spread evenly over an interval.
+            let phase = interval * trial / options.count;
+            for (&subject, stage) in stages.iter_mut().filter(|(subject, _)| fault.suits(**subject)) {
+                progress.step(&format!("{fault}, {interval_ms} ms, {subject}"));
+                let what = || format!("{fault} at {interval_ms} ms, trial {trial} of {subject}");
+                let figures = attempt(stage, fault, phase).with_context(what)?;
+                for (family, measure, unit, value) in figures {
+                    let row = Row {
+                        scenario: fault.to_string(),
+                        subject: subject.to_string(),
+                        interval_ms,
+                        transport: if transport == Transport::Unicast { "unicast" } else { "multicast" }.to_owned(),
+                        family: family.to_owned(),
+                        measure: measure.to_owned(),
+                        unit: unit.to_owned(),
+                        values: Vec::new(),
+                    };
+                    results.row(&row).values.push(value);
+                }
+            }
+        }
+        progress.clear();
+        show(&results.rows[before..])?;
+    }
+    Ok(())
 }
 
-fn milliseconds(span: Duration) -> f64 {
-    span.as_secs_f64() * 1_000.0
+/// One figure: of which family, what, and in which unit.
+type Figure = (&'static str, &'static str, &'static str, f64);
+
+/// Has a fault happen, watches until it has had its effect, and undoes it.
+fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figure>> {
+    stage.settle().context("before it")?;
+    fault.prepare(stage)?;
+    let asking = stage.targets.clone();
+    stage.client.wait_steady(&asking, Duration::from_millis(200), PATIENCE)?;
+    thread::sleep(phase);
+    stage.client.forget(now().saturating_sub(Duration::from_millis(200)));
+    stage.witness.forget(now().saturating_sub(Duration::from_millis(200)));
+    let start = now();
+    fault.strike(stage)?;
+    // Until everybody must have noticed, and on.
+    let span = stage.task.interval * 4 + Duration::from_millis(1_500);
+    thread::sleep(span);
+    stage.client.wait_steady(&asking, Duration::from_millis(500), PATIENCE)?;
+    let record = stage.record(start);
+    let changes = stage.holders.since(start);
+    let mut figures = Vec::new();
+    for (&target, family) in asking.iter().zip(["IPv4", "IPv6"]) {
+        let (client, witness) = (record.client(target), record.witness(target));
+        figures.push((family, "outage", "ms", crate::moment::milliseconds(client.outage())));
+        let contested = witness.contested(Part::Witness.interval());
+        figures.push((family, "two answer", "ms", crate::moment::milliseconds(contested)));
+        figures.push((family, "changes of who answers", "", number(client.changes())));
+        figures.push((family, "announcements", "", number(client.announcements())));
+        let moves = changes.iter().filter(|change| change.address == target).count();
+        figures.push((family, "addresses put on or taken off", "", number(moves)));
+    }
+    fault.mend(stage)?;
+    Ok(figures)
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Prints the outages of rows that are new.
+fn show(rows: &[Row]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    for row in rows.iter().filter(|row| ["outage", "two answer"].contains(&row.measure.as_str())) {
+        let Some(spread) = row.spread() else { continue };
+        writeln!(
+            out,
+            "{:<17} {:>5} ms {:<9} {:<4} {:<10} {:<10} {:>9.1} {:>9.1} {:>9.1} ms  ({})",
+            row.scenario,
+            row.interval_ms,
+            row.transport,
+            row.family,
+            row.subject,
+            row.measure,
+            spread.min,
+            spread.median,
+            spread.max,
+            spread.count
+        )?;
+    }
+    Ok(())
 }

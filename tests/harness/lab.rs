@@ -115,7 +115,7 @@ impl Drop for Lab {
 }
 
 /// Writes a file of the calling thread's lab.
-pub(crate) fn write(name: &str, text: &str) -> Result<PathBuf> {
+pub fn write(name: &str, text: &str) -> Result<PathBuf> {
     let path = Path::new(FILES).join(name);
     fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
     Ok(path)

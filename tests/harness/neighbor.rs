@@ -66,10 +66,26 @@ pub fn advertisement(sender: Station, target: Ipv6Addr) -> Vec<u8> {
 /// An echo request. RFC 792, RFC 4443 §4.1.
 #[must_use]
 pub fn echo(sender: Station, target: Station, identifier: u16, sequence: u16) -> Vec<u8> {
-    let kind = if target.address.is_ipv4() { 8 } else { 128 };
+    icmp(sender, target, echo_message(target.address.is_ipv6(), identifier, sequence))
+}
+
+/// The message of an echo request over IPv4 or IPv6, without its checksum.
+fn echo_message(is_ipv6: bool, identifier: u16, sequence: u16) -> Vec<u8> {
+    let kind = if is_ipv6 { 128 } else { 8 };
     let mut message = vec![kind, 0, 0, 0];
     message.extend([identifier.to_be_bytes(), sequence.to_be_bytes()].concat());
-    icmp(sender, target, message)
+    message
+}
+
+/// The message of an echo request as it is given to a raw socket of ICMP or ICMPv6; of the latter the kernel makes the checksum.
+#[must_use]
+pub fn echo_request(is_ipv6: bool, identifier: u16, sequence: u16) -> Vec<u8> {
+    let mut message = echo_message(is_ipv6, identifier, sequence);
+    if !is_ipv6 {
+        let sum = checksum(&[&message]);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    message
 }
 
 /// A UDP datagram without checksum over IPv4. RFC 768.

@@ -28,6 +28,11 @@ pub(crate) fn open(namespace: &Namespace, interface: &str, receive: Receive) -> 
         .with_context(|| format!("failed to open a packet socket on `{interface}`"))
 }
 
+/// Opens a non-blocking socket for all frames of an interface of the calling thread's namespace.
+pub fn listen_here(interface: &str) -> Result<OwnedFd> {
+    open_here(interface, Receive::All).with_context(|| format!("failed to open a packet socket on `{interface}`"))
+}
+
 fn open_here(interface: &str, receive: Receive) -> Result<OwnedFd> {
     // No protocol yet: the socket would receive from every interface until it is bound.
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;

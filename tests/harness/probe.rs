@@ -88,7 +88,8 @@ impl Probe {
     #[must_use]
     pub fn outage_since(&self, start: Instant) -> Duration {
         let answers = self.shared.answers();
-        longest_gap(&answers, start, Instant::now())
+        let Some(zero) = answers.first().map(|answer| answer.sent_at.min(start)) else { return start.elapsed() };
+        longest_gap(answers.iter().map(|answer| answer.answered_at - zero), start - zero, zero.elapsed())
     }
 }
 
@@ -101,12 +102,13 @@ impl Drop for Probe {
     }
 }
 
-fn longest_gap(answers: &[Answer], start: Instant, end: Instant) -> Duration {
-    let first = answers.partition_point(|answer| answer.answered_at <= start);
-    let mut last = if first == 0 { start } else { answers[first - 1].answered_at };
-    let mut longest = Duration::ZERO;
-    for arrival in answers[first..].iter().map(|answer| answer.answered_at).chain([end]) {
-        longest = longest.max(arrival.saturating_duration_since(last));
+/// The longest time between two `arrivals`, counted from the last one before `start` and to `end`.
+pub fn longest_gap(arrivals: impl Iterator<Item = Duration>, start: Duration, end: Duration) -> Duration {
+    let (mut last, mut longest) = (start, Duration::ZERO);
+    for arrival in arrivals.filter(|arrival| *arrival <= end).chain([end]) {
+        if arrival > start {
+            longest = longest.max(arrival.saturating_sub(last));
+        }
         last = arrival;
     }
     longest
@@ -217,17 +219,14 @@ mod tests {
 
     #[test]
     fn an_outage_lasts_from_answer_to_answer() {
-        let zero = Instant::now();
-        let at = |ms| zero + Duration::from_millis(ms);
-        let answer = |ms| Answer { sequence: 0, sent_at: at(ms), answered_at: at(ms) };
-        let answers = [answer(0), answer(40), answer(41), answer(90), answer(91)];
+        let answers = [0, 40, 41, 90, 91].map(Duration::from_millis);
         // (start, end, longest time without an answer)
         let cases = [(0, 91, 49), (45, 91, 49), (89, 91, 49), (90, 91, 1), (91, 91, 0), (91, 191, 100), (30, 41, 40)];
         for (start, end, longest) in cases {
-            let known = answers.partition_point(|answer| answer.answered_at <= at(end));
-            let found = longest_gap(&answers[..known], at(start), at(end));
-            assert_eq!(found, Duration::from_millis(longest), "from {start} to {end}");
+            let [start, end, longest] = [start, end, longest].map(Duration::from_millis);
+            assert_eq!(longest_gap(answers.into_iter(), start, end), longest, "from {start:?} to {end:?}");
         }
-        assert_eq!(longest_gap(&[], at(0), at(7)), Duration::from_millis(7));
+        let end = Duration::from_millis(7);
+        assert_eq!(longest_gap([].into_iter(), Duration::ZERO, end), end);
     }
 }

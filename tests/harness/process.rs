@@ -161,7 +161,9 @@ impl Process {
         Ok(status)
     }
 
-    pub(crate) fn pid(&self) -> Pid {
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 }

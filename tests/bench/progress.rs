@@ -1,0 +1,47 @@
+//! How far a run is, on the terminal.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+#[derive(Debug)]
+pub(crate) struct Progress {
+    begun: Instant,
+    done: u32,
+    steps: u32,
+}
+
+impl Progress {
+    pub(crate) fn new(steps: u32) -> Self {
+        Self { begun: Instant::now(), done: 0, steps }
+    }
+
+    /// Shows what comes next, and how long all will take if the rest is like what was.
+    pub(crate) fn step(&mut self, what: &str) {
+        let rest = if self.done == 0 {
+            String::new()
+        } else {
+            let rest = self.begun.elapsed() / self.done * self.steps.saturating_sub(self.done);
+            format!(", {} left", minutes(rest))
+        };
+        self.done += 1;
+        if io::stderr().is_terminal() {
+            let _ = write!(io::stderr(), "\r\x1b[K{} of {}{rest}: {what}", self.done, self.steps);
+        }
+    }
+
+    /// Gives the line free.
+    pub(crate) fn clear(&self) {
+        if io::stderr().is_terminal() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        } else {
+            let _ = writeln!(io::stderr(), "{} of {} after {}", self.done, self.steps, minutes(self.begun.elapsed()));
+        }
+    }
+}
+
+fn minutes(span: Duration) -> String {
+    let seconds = span.as_secs();
+    format!("{}:{:02} min", seconds / 60, seconds % 60)
+}

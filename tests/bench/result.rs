@@ -1,0 +1,111 @@
+//! What was measured, for files and for people.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::moment::milliseconds;
+
+/// All figures of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// When it began, in seconds since 1970.
+    pub(crate) begun: u64,
+    pub(crate) machine: Vec<(String, String)>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The figures of one measure under one set of conditions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// What happens: a fault, a flood, a number of virtual routers.
+    pub(crate) scenario: String,
+    /// To whom.
+    pub(crate) subject: String,
+    /// Advertisement interval in milliseconds; 0 where there is none.
+    pub(crate) interval_ms: u64,
+    /// `multicast` or `unicast`.
+    pub(crate) transport: String,
+    /// `IPv4`, `IPv6`, or both.
+    pub(crate) family: String,
+    /// What is measured.
+    pub(crate) measure: String,
+    pub(crate) unit: String,
+    pub(crate) values: Vec<f64>,
+}
+
+impl Row {
+    /// Takes in one more figure.
+    pub(crate) fn add(&mut self, span: Duration) {
+        self.values.push(milliseconds(span));
+    }
+
+    pub(crate) fn spread(&self) -> Option<Spread> {
+        Spread::of(&self.values)
+    }
+
+    /// Whether both are of the same conditions and the same measure, whoever the subject.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        let conditions = |it: &Self| {
+            (it.scenario.clone(), it.interval_ms, it.transport.clone(), it.family.clone(), it.measure.clone())
+        };
+        conditions(self) == conditions(other)
+    }
+}
+
+/// How figures are spread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) count: usize,
+    pub(crate) min: f64,
+    pub(crate) median: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// `None` where there are no figures. Of an even number the median is the greater one of the two in the middle.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (&min, &max) = (sorted.first()?, sorted.last()?);
+        Some(Self { count: sorted.len(), min, median: sorted[sorted.len() / 2], max })
+    }
+}
+
+impl Results {
+    pub(crate) fn load(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("`{}` has no results", file.display()))
+    }
+
+    pub(crate) fn save(&self, file: &Path) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
+        }
+        fs::write(file, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("failed to write `{}`", file.display()))
+    }
+
+    /// The row of the same conditions and measure, made if there is none yet.
+    pub(crate) fn row(&mut self, like: &Row) -> &mut Row {
+        let at = self.rows.iter().position(|row| row.is_beside(like) && row.subject == like.subject);
+        let at = at.unwrap_or_else(|| {
+            self.rows.push(like.clone());
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_told_by_their_median_and_their_ends() {
+        let expected = Spread { count: 4, min: 1.0, median: 3.0, max: 9.0 };
+        assert_eq!(Spread::of(&[3.0, 9.0, 1.0, 2.0]), Some(expected));
+        assert_eq!(Spread::of(&[]), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! Two nodes on a LAN that serve a task, a client, a witness, an attacker, and what they see.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use harness::{Host, HostOptions, Lab, Lan, until};
+use vrrp_wire::MacAddr;
+
+use crate::{
+    client::Client,
+    holders::Holders,
+    moment::now,
+    probe::Part,
+    sighting::{Sighting, View},
+    subject::{Daemon, Subject, Task},
+};
+
+/// Longer than anything takes: clients of a peer wait for the expiry of their neighbour entries.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Stage {
+    pub(crate) subject: Subject,
+    pub(crate) task: Task,
+    pub(crate) lan: Lan,
+    pub(crate) nodes: Vec<Host>,
+    pub(crate) attacker: Host,
+    pub(crate) daemons: [Option<Daemon>; 2],
+    pub(crate) client: Client,
+    pub(crate) witness: Client,
+    pub(crate) holders: Holders,
+    /// What is asked for.
+    pub(crate) targets: Vec<IpAddr>,
+}
+
+impl Stage {
+    /// Starts everything, and waits until the first node serves. At most `asked` addresses are asked for.
+    pub(crate) fn set(lab: &Lab, subject: Subject, task: Task, asked: usize) -> Result<Self> {
+        let mut lan = lab.lan()?;
+        let mut host = |name: &str, number: u8| {
+            let own = own(number).map(|own| format!("{own}/{}", if own.is_ipv4() { 16 } else { 64 }));
+            let options =
+                HostOptions { mac: MacAddr([2, 0, 0, 0, 0, number]), addresses: &own.each_ref().map(|own| &**own) };
+            lan.host(name, &options)
+        };
+        let nodes = vec![host("n1", 1)?, host("n2", 2)?];
+        let (client, witness, attacker) = (host("client", 50)?, host("witness", 60)?, host("attacker", 66)?);
+        for host in [&client, &witness] {
+            host.run("ip", &["route", "add", "10.78.0.0/16", "dev", Host::INTERFACE])?;
+        }
+        let holders = Holders::follow(&nodes)?;
+        let daemons = [0, 1].map(|node| Daemon::start(subject, &nodes[node], node, &task));
+        let [first, second] = daemons;
+        let daemons = [Some(first?), Some(second?)];
+        let mut targets = task.targets();
+        targets.truncate(asked);
+        let client = Client::start(&client, Part::Client, own(50), &targets)?;
+        let witness = Client::start(&witness, Part::Witness, own(60), &targets)?;
+        let mut stage = Self { subject, task, lan, nodes, attacker, daemons, client, witness, holders, targets };
+        stage.settle()?;
+        Ok(stage)
+    }
+
+    /// Waits until the first node holds everything alone, and has for some intervals.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.wait_for_holders(&[0])?;
+        let span = (self.task.interval * 5).max(Duration::from_millis(300));
+        self.client.wait_steady(&self.targets, span, PATIENCE).context("after settling")?;
+        Ok(())
+    }
+
+    /// Waits until `nodes`, and no others, hold all addresses.
+    pub(crate) fn wait_for_holders(&self, nodes: &[usize]) -> Result<()> {
+        let expected: BTreeSet<_> = nodes.iter().map(|&node| self.nodes[node].name().to_owned()).collect();
+        let targets = self.task.targets();
+        until(&format!("{} with {expected:?} as holders", self.subject), PATIENCE, || {
+            let holders = self.lan.holders_of(&targets)?;
+            let are_all = holders.into_iter().all(|of| of.into_iter().collect::<BTreeSet<_>>() == expected);
+            Ok(are_all.then_some(()))
+        })
+    }
+
+    /// The daemon of a node, which runs.
+    pub(crate) fn daemon(&self, node: usize) -> Result<&Daemon> {
+        self.daemons[node].as_ref().with_context(|| format!("{} does not run", self.subject))
+    }
+
+    /// The daemon of a node, to be ended.
+    pub(crate) fn take(&mut self, node: usize) -> Result<Daemon> {
+        self.daemons[node].take().with_context(|| format!("{} does not run", self.subject))
+    }
+
+    /// Starts the daemon of a node.
+    pub(crate) fn start(&mut self, node: usize) -> Result<()> {
+        self.daemons[node] = Some(Daemon::start(self.subject, &self.nodes[node], node, &self.task)?);
+        Ok(())
+    }
+
+    /// What client and witness have seen since `start`.
+    pub(crate) fn record(&self, start: Duration) -> Record {
+        let end = now();
+        Record { client: self.client.sightings(), witness: self.witness.sightings(), start, end }
+    }
+}
+
+/// The addresses of a host of the LAN.
+fn own(number: u8) -> [IpAddr; 2] {
+    [[10, 77, 0, number].into(), [0xfd77, 0, 0, 0, 0, 0, 0, u16::from(hexadecimal(number))].into()]
+}
+
+/// `fd77::50` is 50 to the eye.
+const fn hexadecimal(number: u8) -> u8 {
+    number / 10 * 16 + number % 10
+}
+
+/// What was seen in a span of time.
+pub(crate) struct Record {
+    client: Vec<Sighting>,
+    witness: Vec<Sighting>,
+    start: Duration,
+    end: Duration,
+}
+
+impl Record {
+    pub(crate) fn client(&self, address: IpAddr) -> View<'_> {
+        View::new(&self.client, address, self.start, self.end)
+    }
+
+    pub(crate) fn witness(&self, address: IpAddr) -> View<'_> {
+        View::new(&self.witness, address, self.start, self.end)
+    }
+}
