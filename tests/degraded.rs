@@ -1,6 +1,6 @@
 //! What works when something is missing, and what is said about it.
 
-use std::{os::unix::process::CommandExt, process::Output};
+use std::{fmt::Write, os::unix::process::CommandExt, process::Output};
 
 use anyhow::{Context, Result, ensure};
 use harness::{
@@ -77,9 +77,10 @@ fn an_interface_may_come_later() -> Result<()> {
     let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
     let without = cluster.config.clone();
     for (name, interface, address) in [("late", "vsw9", "fd79::9/64"), ("later", "vsw8", "fd79::8/64")] {
-        cluster.config.push_str(&format!(
+        write!(
+            cluster.config,
             "[[virtual_router]]\nname = \"{name}\"\nvrid = 61\ninterface = \"{interface}\"\naddresses = [\"{address}\"]\nnodes = [\"n1\"]\n",
-        ));
+        )?;
     }
     let late = Family::Ipv6;
     cluster.start(0)?;

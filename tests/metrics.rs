@@ -205,7 +205,7 @@ fn who_may_read_can_change() -> Result<()> {
     let whole = fs::read(&certificate_file)?;
     fs::write(&certificate_file, "no certificate\n")?;
     ensure!(get(client, &server, "/metrics", &[right]).is_err(), "it has a certificate");
-    let told = agent.wait_for("the failure to be told", |status| is_told(status))?;
+    let told = agent.wait_for("the failure to be told", is_told)?;
     ensure!(told.0["alarms"].to_string().contains("mend `certificate_file` and `key_file` in [metrics]"), "{told:?}");
     fs::write(&certificate_file, whole)?;
     ensure!(get(client, &server, "/metrics", &[right])?.status == 200, "a certificate that was mended counts");
@@ -266,7 +266,7 @@ fn a_port_in_use_is_waited_for() -> Result<()> {
     cluster.start(0)?;
     let agent = cluster.agent(0)?;
     agent.wait_for_state(ROUTER, Family::Ipv4, "Active")?;
-    let told = agent.wait_for("the failure to be told", |status| is_told(status))?;
+    let told = agent.wait_for("the failure to be told", is_told)?;
     ensure!(told.0["alarms"].to_string().contains("metrics are not served at 127.0.0.1:9650"), "{told:?}");
     drop(other);
     agent.wait_for("the failure to be over", |status| !is_told(status))?;

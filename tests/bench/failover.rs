@@ -1,19 +1,14 @@
 //! Faults of the Active, as a client and a witness on the LAN notice them: all daemons by turns, trial by trial.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, thread, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use harness::Lab;
 
 use crate::{
     fault::Fault,
-    moment::now,
+    moment::{milliseconds, now},
     probe::Part,
     progress::Progress,
     result::{Results, Row},
@@ -22,10 +17,8 @@ use crate::{
 };
 
 #[derive(Clone, Debug, Args)]
+#[group(id = "failover")]
 pub(crate) struct Options {
-    /// Trials of each.
-    #[arg(long, default_value_t = 10)]
-    pub(crate) count: u32,
     /// Advertisement intervals, in milliseconds.
     #[arg(long, value_delimiter = ',', default_value = "1000,100,10")]
     pub(crate) intervals_ms: Vec<u64>,
@@ -52,7 +45,7 @@ impl Options {
     }
 
     /// How many trials there will be.
-    pub(crate) fn trials(&self) -> u32 {
+    pub(crate) fn trials(&self, count: u32) -> u32 {
         let of = |transport: Transport, fault: Fault| {
             self.subjects.iter().filter(|&&subject| takes_part(subject, transport) && fault.suits(subject)).count()
         };
@@ -60,7 +53,14 @@ impl Options {
         let sum: usize =
             self.transports.iter().flat_map(|&transport| faults.iter().map(move |&fault| of(transport, fault))).sum();
         let intervals = u32::try_from(self.intervals_ms.len()).unwrap_or(u32::MAX);
-        u32::try_from(sum).unwrap_or(u32::MAX) * self.count * intervals
+        u32::try_from(sum).unwrap_or(u32::MAX) * count * intervals
+    }
+}
+
+const fn name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Multicast => "multicast",
+        Transport::Unicast => "unicast",
     }
 }
 
@@ -69,11 +69,10 @@ fn takes_part(subject: Subject, transport: Transport) -> bool {
 }
 
 /// Adds what it measures to `results`, and shows it meanwhile.
-pub(crate) fn run(options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
-    ensure!(options.count > 0, "--count must be 1 or more");
+pub(crate) fn run(options: &Options, count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
     for &interval_ms in &options.intervals_ms {
         for &transport in &options.transports {
-            cell(options, interval_ms, transport, results, progress)?;
+            cell(options, count, interval_ms, transport, results, progress)?;
         }
     }
     Ok(())
@@ -82,6 +81,7 @@ pub(crate) fn run(options: &Options, results: &mut Results, progress: &mut Progr
 /// All faults at one interval over one transport.
 fn cell(
     options: &Options,
+    count: u32,
     interval_ms: u64,
     transport: Transport,
     results: &mut Results,
@@ -96,30 +96,25 @@ fn cell(
     }
     for fault in options.faults() {
         let before = results.rows.len();
-        for trial in 0..options.count {
+        for trial in 0..count {
             // Phases spread evenly over an interval.
-            let phase = interval * trial / options.count;
+            let phase = interval * trial / count;
             for (&subject, stage) in stages.iter_mut().filter(|(subject, _)| fault.suits(**subject)) {
                 progress.step(&format!("{fault}, {interval_ms} ms, {subject}"));
                 let what = || format!("{fault} at {interval_ms} ms, trial {trial} of {subject}");
                 let figures = attempt(stage, fault, phase).with_context(what)?;
                 for (family, measure, unit, value) in figures {
                     let row = Row {
-                        scenario: fault.to_string(),
-                        subject: subject.to_string(),
                         interval_ms,
-                        transport: if transport == Transport::Unicast { "unicast" } else { "multicast" }.to_owned(),
+                        transport: name(transport).to_owned(),
                         family: family.to_owned(),
-                        measure: measure.to_owned(),
-                        unit: unit.to_owned(),
-                        values: Vec::new(),
+                        ..Row::new(&fault.to_string(), &subject.to_string(), measure, unit)
                     };
                     results.row(&row).values.push(value);
                 }
             }
         }
-        progress.clear();
-        show(&results.rows[before..])?;
+        progress.show(&results.rows[before..])?;
     }
     Ok(())
 }
@@ -147,9 +142,9 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
     let mut figures = Vec::new();
     for (&target, family) in asking.iter().zip(["IPv4", "IPv6"]) {
         let (client, witness) = (record.client(target), record.witness(target));
-        figures.push((family, "outage", "ms", crate::moment::milliseconds(client.outage())));
+        figures.push((family, "outage", "ms", milliseconds(client.outage())));
         let contested = witness.contested(Part::Witness.interval());
-        figures.push((family, "two answer", "ms", crate::moment::milliseconds(contested)));
+        figures.push((family, "two answer", "ms", milliseconds(contested)));
         figures.push((family, "changes of who answers", "", number(client.changes())));
         figures.push((family, "announcements", "", number(client.announcements())));
         let moves = changes.iter().filter(|change| change.address == target).count();
@@ -161,27 +156,4 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
 
 fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// Prints the outages of rows that are new.
-fn show(rows: &[Row]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    for row in rows.iter().filter(|row| ["outage", "two answer"].contains(&row.measure.as_str())) {
-        let Some(spread) = row.spread() else { continue };
-        writeln!(
-            out,
-            "{:<17} {:>5} ms {:<9} {:<4} {:<10} {:<10} {:>9.1} {:>9.1} {:>9.1} ms  ({})",
-            row.scenario,
-            row.interval_ms,
-            row.transport,
-            row.family,
-            row.subject,
-            row.measure,
-            spread.min,
-            spread.median,
-            spread.max,
-            spread.count
-        )?;
-    }
-    Ok(())
 }

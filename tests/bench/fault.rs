@@ -79,7 +79,15 @@ impl Fault {
                 thread::sleep(PARTITION);
                 Ok(())
             }
-            _ => Ok(()),
+            Self::Idle
+            | Self::LinkDown
+            | Self::PowerLoss
+            | Self::CleanStop
+            | Self::Restart
+            | Self::Reload
+            | Self::Kill
+            | Self::Hang
+            | Self::Partition => Ok(()),
         }
     }
 

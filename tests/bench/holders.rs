@@ -78,10 +78,11 @@ fn follow(
         let listen = async {
             while let Some((message, _)) = news.next().await {
                 let at = now();
-                let (message, is_held) = match message.payload {
-                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => (message, true),
-                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(message)) => (message, false),
-                    _ => continue,
+                let NetlinkPayload::InnerMessage(message) = message.payload else { continue };
+                let is_held = matches!(message, RouteNetlinkMessage::NewAddress(_));
+                let (RouteNetlinkMessage::NewAddress(message) | RouteNetlinkMessage::DelAddress(message)) = message
+                else {
+                    continue;
                 };
                 if let Some(address) = address(&message) {
                     lock(changes).push(Change { at, node, address, is_held });

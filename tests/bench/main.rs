@@ -2,19 +2,26 @@
 
 mod checks;
 mod client;
+mod cost;
 mod failover;
 mod fault;
+mod flood;
+mod goal;
 mod guard;
 mod holders;
 mod machine;
 mod many;
 mod moment;
+mod plot;
 mod probe;
 mod progress;
+mod report;
 mod result;
+mod scale;
 mod sighting;
 mod stage;
 mod subject;
+mod throughput;
 
 use std::{
     path::PathBuf,
@@ -22,7 +29,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use harness::print_transcripts;
 
 use self::{progress::Progress, result::Results};
@@ -45,6 +52,8 @@ enum What {
     Guard(guard::Options),
     /// Measures what hundreds of virtual routers cost, and whether they stay in their states.
     Many(many::Options),
+    /// Writes the report of a run.
+    Report(report::Options),
     /// Asks for addresses and prints who answers: a part of a measurement.
     #[command(hide = true)]
     Probe(probe::Options),
@@ -55,8 +64,48 @@ struct Run {
     /// Where all figures go, as JSON.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
+    /// Some of the parts.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "failover,attacks,scale,throughput")]
+    parts: Vec<Part>,
+    /// Trials of each.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
     #[command(flatten)]
     failover: failover::Options,
+    #[command(flatten)]
+    scale: scale::Options,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Faults of the Active.
+    Failover,
+    /// Adverts that are forged, and floods of them.
+    Attacks,
+    /// Many virtual routers, and many addresses.
+    Scale,
+    /// TCP past the guard.
+    Throughput,
+}
+
+impl Run {
+    fn trials(&self, part: Part) -> u32 {
+        match part {
+            Part::Failover => self.failover.trials(self.count),
+            Part::Attacks => flood::trials(self.count),
+            Part::Scale => self.scale.trials(self.count),
+            Part::Throughput => throughput::trials(self.count),
+        }
+    }
+
+    fn measure(&self, part: Part, results: &mut Results, progress: &mut Progress) -> Result<()> {
+        match part {
+            Part::Failover => failover::run(&self.failover, self.count, results, progress),
+            Part::Attacks => flood::run(self.count, results, progress),
+            Part::Scale => scale::run(&self.scale, self.count, results, progress),
+            Part::Throughput => throughput::run(self.count, results, progress),
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -65,6 +114,7 @@ fn main() -> Result<()> {
         Some(What::Checks(options)) => checks::run(options),
         Some(What::Guard(options)) => guard::run(options),
         Some(What::Many(options)) => many::run(options),
+        Some(What::Report(options)) => report::run(options),
         Some(What::Probe(options)) => probe::run(options),
         None => run(&arguments.run),
     }
@@ -74,8 +124,8 @@ fn run(options: &Run) -> Result<()> {
     print_transcripts(false);
     let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let mut results = Results { begun, machine: machine::describe(), rows: Vec::new() };
-    let mut progress = Progress::new(options.failover.trials());
-    let outcome = failover::run(&options.failover, &mut results, &mut progress);
+    let mut progress = Progress::new(options.parts.iter().map(|&part| options.trials(part)).sum());
+    let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut results, &mut progress));
     // Also what was measured before something failed.
     results.save(&options.results)?;
     outcome

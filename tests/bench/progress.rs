@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::result::{Row, Spread};
+
 #[derive(Debug)]
 pub(crate) struct Progress {
     begun: Instant,
@@ -31,13 +33,24 @@ impl Progress {
         }
     }
 
-    /// Gives the line free.
-    pub(crate) fn clear(&self) {
+    /// Prints rows that are done.
+    pub(crate) fn show(&self, rows: &[Row]) -> io::Result<()> {
         if io::stderr().is_terminal() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
+            write!(io::stderr(), "\r\x1b[K")?;
         } else {
-            let _ = writeln!(io::stderr(), "{} of {} after {}", self.done, self.steps, minutes(self.begun.elapsed()));
+            writeln!(io::stderr(), "{} of {} after {}", self.done, self.steps, minutes(self.begun.elapsed()))?;
         }
+        let mut out = io::stdout().lock();
+        for row in rows {
+            let Some(Spread { count, min, median, max }) = row.spread() else { continue };
+            let Row { scenario, subject, interval_ms, transport, family, measure, unit, .. } = row;
+            writeln!(
+                out,
+                "{scenario:<28} {interval_ms:>5} ms {transport:<9} {family:<4} {subject:<12} {measure:<32} \
+                 {min:>9.1} {median:>9.1} {max:>9.1} {unit:<6} ({count})"
+            )?;
+        }
+        Ok(())
     }
 }
 

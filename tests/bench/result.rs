@@ -1,11 +1,9 @@
 //! What was measured, for files and for people.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-
-use crate::moment::milliseconds;
 
 /// All figures of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,9 +34,18 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Takes in one more figure.
-    pub(crate) fn add(&mut self, span: Duration) {
-        self.values.push(milliseconds(span));
+    /// Without figures yet, over IPv4 and multicast.
+    pub(crate) fn new(scenario: &str, subject: &str, measure: &str, unit: &str) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            subject: subject.to_owned(),
+            interval_ms: 0,
+            transport: "multicast".to_owned(),
+            family: "IPv4".to_owned(),
+            measure: measure.to_owned(),
+            unit: unit.to_owned(),
+            values: Vec::new(),
+        }
     }
 
     pub(crate) fn spread(&self) -> Option<Spread> {

@@ -8,6 +8,7 @@ use vrrp_wire::MacAddr;
 
 use crate::{
     client::Client,
+    cost::{self, Cost},
     holders::Holders,
     moment::now,
     probe::Part,
@@ -77,6 +78,20 @@ impl Stage {
             let are_all = holders.into_iter().all(|of| of.into_iter().collect::<BTreeSet<_>>() == expected);
             Ok(are_all.then_some(()))
         })
+    }
+
+    /// Waits until the second node holds all addresses, whatever the first one has, which is cut off.
+    pub(crate) fn wait_for_second(&self) -> Result<()> {
+        let targets = self.task.targets();
+        until(&format!("n2 of {} to hold everything", self.subject), PATIENCE, || {
+            let holders = self.lan.holders_of(&targets)?;
+            Ok(holders.iter().all(|of| of.iter().any(|name| name == "n2")).then_some(()))
+        })
+    }
+
+    /// What the daemon of a node has used so far.
+    pub(crate) fn cost(&self, node: usize) -> Result<Cost> {
+        cost::of(&self.daemon(node)?.pids())
     }
 
     /// The daemon of a node, which runs.

@@ -35,6 +35,8 @@ impl fmt::Display for Subject {
 pub(crate) struct Task {
     pub(crate) interval: Duration,
     pub(crate) is_unicast: bool,
+    /// Of vipd, by the key in `/run/lab/key`.
+    pub(crate) is_signed: bool,
     pub(crate) families: Vec<Family>,
     /// Virtual routers of each family.
     pub(crate) routers: u8,
@@ -48,7 +50,14 @@ const LISTED_MAX: u16 = 20;
 impl Task {
     /// One virtual router of both families.
     pub(crate) fn pair(interval: Duration, is_unicast: bool) -> Self {
-        Self { interval, is_unicast, families: vec![Family::Ipv4, Family::Ipv6], routers: 1, addresses: 1 }
+        Self {
+            interval,
+            is_unicast,
+            is_signed: false,
+            families: vec![Family::Ipv4, Family::Ipv6],
+            routers: 1,
+            addresses: 1,
+        }
     }
 
     /// All virtual addresses, by family, virtual router and number.
@@ -77,6 +86,10 @@ impl Task {
         );
         if self.is_unicast {
             writeln!(text, "transport = \"unicast\"")?;
+        }
+        if self.is_signed {
+            writeln!(text, "[auth]\nmode = \"enforce\"\nactive_key = 1\nclock_grace = \"0s\"")?;
+            writeln!(text, "keys = [{{ id = 1, file = \"/run/lab/key\" }}]")?;
         }
         for node in 1..=2 {
             writeln!(text, "[[node]]\nname = \"n{node}\"\naddress = \"10.77.0.{node}\"\naddress6 = \"fd77::{node}\"")?;
@@ -164,7 +177,11 @@ impl Daemon {
     /// Starts it on node 0 or 1, and returns when it takes part or will soon.
     pub(crate) fn start(subject: Subject, host: &Host, node: usize, task: &Task) -> Result<Self> {
         match subject {
-            Subject::Vipd => Ok(Self::Vipd(host.agent_again(&format!("{}-bench", host.name()), &task.vipd()?, &[])?)),
+            Subject::Vipd => {
+                // Both may run in one lab.
+                let instance = format!("{}-{}", host.name(), if task.is_signed { "signed" } else { "plain" });
+                Ok(Self::Vipd(host.agent_again(&instance, &task.vipd()?, &[])?))
+            }
             Subject::Keepalived => start_keepalived(host, &task.keepalived(node)?).map(Self::Keepalived),
             Subject::Frr => start_frr(host, node, task).map(Box::new).map(Self::Frr),
         }
@@ -223,9 +240,12 @@ impl Daemon {
         }
     }
 
-    /// The daemon, from which all of its processes come.
-    pub(crate) fn pid(&self) -> i32 {
-        self.process().pid().as_raw()
+    /// The processes from which all others of the daemon come.
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        match self {
+            Self::Vipd(_) | Self::Keepalived(_) => vec![self.process().pid().as_raw()],
+            Self::Frr(frr) => frr.pids(),
+        }
     }
 }
 

@@ -197,6 +197,12 @@ impl Frr {
         Ok(states)
     }
 
+    /// Its processes.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        [&self.process, &self.zebra].map(|process| process.pid().as_raw()).to_vec()
+    }
+
     /// Ends it as a loss of power does, which leaves no interfaces.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()?;

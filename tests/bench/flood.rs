@@ -1,0 +1,198 @@
+//! Adverts that nobody should believe: a few that are well made, and as many as one core can send.
+
+use std::{
+    collections::BTreeMap,
+    fmt, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use harness::{
+    Host, Injector, Lab,
+    frame::{Advert, Checksum},
+};
+use vrrp_wire::{Family, MacAddr};
+
+use crate::{
+    moment::{milliseconds, now},
+    progress::Progress,
+    result::{Results, Row},
+    stage::{PATIENCE, Stage},
+    subject::{Subject, Task},
+};
+
+/// How long an attack lasts.
+const SPAN: Duration = Duration::from_secs(5);
+/// Between two forged adverts.
+const PAUSE: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
+/// An ethertype for experiments. IEEE 802.
+const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Attack {
+    /// As fast as possible: frames that are no adverts, which show what the LAN itself can carry.
+    Control,
+    /// As fast as possible: a peer's adverts with a wrong checksum.
+    WrongChecksum,
+    /// As fast as possible: a peer's adverts of low priority.
+    LowPriority,
+    /// Priority 255 from the attacker's own address.
+    OwnAddress,
+    /// Priority 255 with the peer's address, from a MAC address of the attacker's.
+    PeerAddress,
+    /// Priority 255 with address and MAC address of the peer.
+    Peer,
+    /// Priority 0 with address and MAC address of the Active.
+    Goodbye,
+}
+
+impl fmt::Display for Attack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "flood of other frames",
+            Self::WrongChecksum => "flood, wrong checksum",
+            Self::LowPriority => "flood, low priority",
+            Self::OwnAddress => "priority 255, own address",
+            Self::PeerAddress => "priority 255, peer's address",
+            Self::Peer => "priority 255, peer's address and MAC",
+            Self::Goodbye => "priority 0, Active's address and MAC",
+        })
+    }
+}
+
+impl Attack {
+    const fn is_flood(self) -> bool {
+        matches!(self, Self::Control | Self::WrongChecksum | Self::LowPriority)
+    }
+
+    /// Whether it is worth trying on somebody who signs.
+    const fn is_for_signed(self) -> bool {
+        matches!(self, Self::Peer | Self::Goodbye)
+    }
+
+    fn frame(self, stage: &Stage) -> Vec<u8> {
+        let (active, peer) = (stage.nodes[0].mac(), stage.nodes[1].mac());
+        let (mac, source, priority) = match self {
+            Self::Control | Self::WrongChecksum => (peer, [10, 77, 0, 2], 150),
+            Self::LowPriority => (peer, [10, 77, 0, 2], 1),
+            Self::OwnAddress => (stage.attacker.mac(), [10, 77, 0, 66], 255),
+            Self::PeerAddress => (MacAddr([2, 0, 0, 0, 0, 0x77]), [10, 77, 0, 2], 255),
+            Self::Peer => (peer, [10, 77, 0, 2], 255),
+            Self::Goodbye => (active, [10, 77, 0, 1], 0),
+        };
+        let mut advert = Advert::new(mac, source.into(), 1, priority, &stage.targets[..1]);
+        advert.interval_cs = 10;
+        if self == Self::WrongChecksum {
+            advert.checksum = Checksum::Is(0xdead);
+        }
+        if self.is_flood() {
+            // A switch would otherwise believe that the peer is where the attacker is.
+            advert.source_mac = stage.attacker.mac();
+        }
+        let mut frame = advert.frame();
+        if self == Self::Control {
+            frame[12..14].copy_from_slice(&EXPERIMENT);
+        }
+        frame
+    }
+}
+
+/// Whom, how it is called, and whether it signs.
+const SUBJECTS: [(Subject, &str, bool); 4] = [
+    (Subject::Vipd, "vipd", false),
+    (Subject::Vipd, "vipd, signed", true),
+    (Subject::Keepalived, "keepalived", false),
+    (Subject::Frr, "FRR", false),
+];
+
+fn suits(attack: Attack, subject: Subject, is_signed: bool) -> bool {
+    // FRR's Backups answer while the bridge floods, so that gaps say nothing of it.
+    (!is_signed || attack.is_for_signed())
+        && (subject != Subject::Frr || attack.is_flood() && attack != Attack::Control)
+}
+
+/// How many trials there will be.
+pub(crate) fn trials(count: u32) -> u32 {
+    let of = |attack: &Attack| SUBJECTS.iter().filter(|&&(subject, _, signed)| suits(*attack, subject, signed)).count();
+    u32::try_from(Attack::value_variants().iter().map(of).sum::<usize>()).unwrap_or(u32::MAX) * count
+}
+
+/// Adds what it measures to `results`, and shows it meanwhile.
+pub(crate) fn run(count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
+    let lab = Lab::new()?;
+    lab.secret("key", "what all nodes know, and nobody else\n")?;
+    let mut stages = BTreeMap::new();
+    for (subject, name, is_signed) in SUBJECTS {
+        let task = Task { families: vec![Family::Ipv4], is_signed, ..Task::pair(INTERVAL, false) };
+        stages.insert(name, Stage::set(&lab, subject, task, 1).with_context(|| name)?);
+    }
+    for &attack in Attack::value_variants() {
+        let before = results.rows.len();
+        for trial in 0..count {
+            for (subject, name, is_signed) in
+                SUBJECTS.into_iter().filter(|&(subject, _, is_signed)| suits(attack, subject, is_signed))
+            {
+                progress.step(&format!("{attack}, {name}"));
+                let stage = stages.get_mut(name).with_context(|| format!("no stage of {subject}, {is_signed}"))?;
+                let figures = attempt(stage, attack).with_context(|| format!("{attack}, trial {trial} of {name}"))?;
+                for (measure, unit, value) in figures {
+                    let row = Row { interval_ms: 100, ..Row::new(&attack.to_string(), name, measure, unit) };
+                    results.row(&row).values.push(value);
+                }
+            }
+        }
+        progress.show(&results.rows[before..])?;
+    }
+    Ok(())
+}
+
+type Figure = (&'static str, &'static str, f64);
+
+fn attempt(stage: &mut Stage, attack: Attack) -> Result<Vec<Figure>> {
+    stage.settle()?;
+    let frame = attack.frame(stage);
+    stage.client.forget(now().saturating_sub(Duration::from_millis(200)));
+    stage.witness.forget(now().saturating_sub(Duration::from_millis(200)));
+    let (start, before) = (now(), [stage.cost(0)?, stage.cost(1)?]);
+    let sent = if attack.is_flood() { flood(&stage.attacker, &frame)? } else { forge(&stage.attacker, &frame)? };
+    let (span, after) = (now().saturating_sub(start), [stage.cost(0)?, stage.cost(1)?]);
+    let targets = stage.targets.clone();
+    thread::sleep(INTERVAL * 10);
+    stage.client.wait_steady(&targets, Duration::from_millis(500), PATIENCE)?;
+    let record = stage.record(start);
+    let (client, witness) = (record.client(targets[0]), record.witness(targets[0]));
+    let changes = stage.holders.since(start);
+    let takeovers = changes.iter().filter(|it| it.node == 1 && it.is_held && targets.contains(&it.address)).count();
+    let mut figures = vec![
+        ("outage", "ms", milliseconds(client.outage())),
+        ("two answer", "ms", milliseconds(witness.contested(crate::probe::Part::Witness.interval()))),
+        ("false takeovers", "", f64::from(u32::try_from(takeovers)?)),
+    ];
+    if attack.is_flood() {
+        figures.push(("frames per second", "kpps", f64::from(sent) / span.as_secs_f64() / 1_000.0));
+        for (node, measure) in ["CPU, Active", "CPU, Backup"].into_iter().enumerate() {
+            let used = after[node].cpu_since(&before[node]);
+            figures.push((measure, "%", used.div_duration_f64(span) * 100.0));
+        }
+    }
+    Ok(figures)
+}
+
+/// As fast as one core can; returns how many frames were sent.
+fn flood(attacker: &Host, frame: &[u8]) -> Result<u32> {
+    let sent = Injector::new(attacker)?.flood_until(Instant::now() + SPAN, &[frame.to_vec()])?;
+    Ok(u32::try_from(sent)?)
+}
+
+fn forge(attacker: &Host, frame: &[u8]) -> Result<u32> {
+    let (injector, end) = (Injector::new(attacker)?, Instant::now() + SPAN);
+    let mut sent = 0;
+    while Instant::now() < end {
+        injector.send(frame)?;
+        sent += 1;
+        thread::sleep(PAUSE);
+    }
+    Ok(sent)
+}

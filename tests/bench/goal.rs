@@ -1,0 +1,163 @@
+//! What vipd is to reach, and whether it does.
+
+use crate::result::{Results, Row, Spread};
+
+/// A limit on a measure of vipd.
+#[derive(Clone, Debug)]
+pub(crate) struct Goal {
+    scenario: &'static str,
+    interval_ms: u64,
+    measure: &'static str,
+    limit: Limit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Limit {
+    /// Of the median.
+    AtMost(f64),
+    /// Of the median.
+    AtLeast(f64),
+    /// Of all figures.
+    Never(f64),
+    /// Of the median, which is no more than keepalived's either, but for so much by chance.
+    Line(f64, f64),
+}
+
+/// A goal, and what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) what: String,
+    pub(crate) limit: String,
+    /// Of keepalived, then of vipd: the worst of all transports and families.
+    pub(crate) figures: [String; 2],
+    pub(crate) is_met: bool,
+}
+
+/// What may part medians of figures that are spread evenly over an interval, as a share of the interval.
+const CHANCE: f64 = 0.1;
+
+/// All goals.
+fn goals() -> Vec<Goal> {
+    let goal = |scenario, interval_ms, measure, limit| Goal { scenario, interval_ms, measure, limit };
+    let mut goals = Vec::new();
+    for (interval_ms, interval) in [(1_000, 1_000.0), (100, 100.0), (10, 10.0)] {
+        // Priority 150: Skew_Time is 106/256 of the interval. RFC 9568 §6.1.
+        let skew = interval * 106.0 / 256.0;
+        let line = Limit::Line(2.0 * interval + skew, 3.0 * interval + skew + 3.0);
+        for fault in ["link down", "power loss"] {
+            goals.push(goal(fault, interval_ms, "outage", line));
+        }
+        goals.push(goal("clean stop", interval_ms, "outage", Limit::AtMost(15.0)));
+        goals.push(goal("start", interval_ms, "outage", Limit::AtMost(15.0)));
+        goals.push(goal("restart", interval_ms, "outage", Limit::AtMost(5.0)));
+        goals.push(goal("restart", interval_ms, "changes of who answers", Limit::Never(0.0)));
+        goals.push(goal("SIGKILL", interval_ms, "two answer", Limit::AtMost(0.0)));
+        goals.push(goal("SIGKILL", interval_ms, "outage", Limit::AtMost(50.0)));
+        goals.push(goal("SIGSTOP", interval_ms, "two answer", Limit::AtMost(50.0)));
+        goals.push(goal("heal", interval_ms, "outage", Limit::Never(200.0)));
+    }
+    for flood in ["flood, wrong checksum", "flood, low priority"] {
+        goals.push(goal(flood, 100, "frames per second", Limit::AtLeast(400.0)));
+        goals.push(goal(flood, 100, "CPU, Active", Limit::AtMost(1.0)));
+        goals.push(goal(flood, 100, "CPU, Backup", Limit::AtMost(1.0)));
+        goals.push(goal(flood, 100, "false takeovers", Limit::Never(0.0)));
+    }
+    goals.push(goal("200 virtual routers", 100, "CPU, Active", Limit::AtMost(5.0)));
+    goals.push(goal("200 virtual routers", 100, "CPU, Backup", Limit::AtMost(2.0)));
+    goals.push(goal("200 virtual routers", 100, "memory, Active", Limit::AtMost(12.0)));
+    goals.push(goal("200 virtual routers", 1_000, "first to last address held", Limit::AtMost(20.0)));
+    goals.push(goal("500 addresses", 1_000, "first to last address held", Limit::AtMost(10.0)));
+    goals.push(goal("500 addresses", 1_000, "first to last address announced", Limit::AtMost(10.0)));
+    goals
+}
+
+/// What became of the goals that have been measured.
+pub(crate) fn outcomes(results: &Results) -> Vec<Outcome> {
+    goals().iter().filter_map(|goal| goal.outcome(results)).collect()
+}
+
+impl Goal {
+    fn outcome(&self, results: &Results) -> Option<Outcome> {
+        let rows = |subject: &str| -> Vec<&Row> {
+            let is_meant = |row: &&Row| {
+                (row.scenario.as_str(), row.interval_ms, row.measure.as_str(), row.subject.as_str())
+                    == (self.scenario, self.interval_ms, self.measure, subject)
+            };
+            results.rows.iter().filter(is_meant).collect()
+        };
+        let (own, peers) = (rows("vipd"), rows("keepalived"));
+        let is_met = own.iter().all(|row| {
+            let peer = peers.iter().find(|peer| peer.is_beside(row)).and_then(|peer| peer.spread());
+            row.spread().is_some_and(|spread| self.limit.holds(spread, peer, self.interval_ms))
+        });
+        let figures = [peers, own.clone()].map(|rows| self.limit.worst(&rows));
+        let unit = &own.first()?.unit;
+        let what = format!("{}, {} ms: {}", self.scenario, self.interval_ms, self.measure);
+        Some(Outcome { what, limit: self.limit.shown(unit), figures, is_met })
+    }
+}
+
+impl Limit {
+    fn holds(self, of: Spread, peer: Option<Spread>, interval_ms: u64) -> bool {
+        match self {
+            Self::AtMost(most) => of.median <= most,
+            Self::AtLeast(least) => of.median >= least,
+            Self::Never(most) => of.max <= most,
+            Self::Line(low, high) => {
+                let chance = CHANCE * u32::try_from(interval_ms).map_or(0.0, f64::from);
+                (low..=high).contains(&of.median) && peer.is_none_or(|peer| of.median <= peer.median + chance)
+            }
+        }
+    }
+
+    fn shown(self, unit: &str) -> String {
+        let shown = match self {
+            Self::AtMost(most) => format!("median at most {most:.0} {unit}"),
+            Self::AtLeast(least) => format!("median at least {least:.0} {unit}"),
+            Self::Never(most) => format!("never more than {most:.0} {unit}"),
+            Self::Line(low, high) => format!("median from {low:.0} to {high:.0} {unit}, and keepalived's at most"),
+        };
+        shown.trim_end().to_owned()
+    }
+
+    /// The worst of what the limit is about.
+    fn worst(self, rows: &[&Row]) -> String {
+        let spreads = rows.iter().filter_map(|row| row.spread());
+        let figures: Vec<_> =
+            spreads.map(|it| if matches!(self, Self::Never(_)) { it.max } else { it.median }).collect();
+        let worst = match self {
+            Self::AtLeast(_) => figures.into_iter().reduce(f64::min),
+            Self::AtMost(_) | Self::Never(_) | Self::Line(..) => figures.into_iter().reduce(f64::max),
+        };
+        worst.map_or_else(String::new, |worst| format!("{worst:.1}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results(figures: &[(&str, &[f64])]) -> Results {
+        let row = |&(subject, values): &(&str, &[f64])| Row {
+            interval_ms: 100,
+            values: values.to_vec(),
+            ..Row::new("link down", subject, "outage", "ms")
+        };
+        Results { begun: 0, machine: Vec::new(), rows: figures.iter().map(row).collect() }
+    }
+
+    #[test]
+    fn a_goal_is_met_inside_the_line_and_beside_the_peer() {
+        for (own, peer, expected) in [
+            (&[250.0, 290.0, 330.0][..], &[300.0][..], true),
+            (&[250.0, 346.0, 347.0], &[345.0], false),
+            (&[230.0, 240.0, 330.0], &[300.0], false),
+            (&[320.0], &[300.0], false),
+        ] {
+            let outcomes = outcomes(&results(&[("vipd", own), ("keepalived", peer)]));
+            assert_eq!(outcomes.len(), 1);
+            assert_eq!(outcomes[0].is_met, expected, "{:?}", outcomes[0]);
+        }
+        assert!(outcomes(&results(&[("keepalived", &[1.0])])).is_empty());
+    }
+}

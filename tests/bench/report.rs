@@ -1,0 +1,140 @@
+//! The report of a run: Markdown and drawings.
+
+use std::{fmt::Write, fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    goal::{self, Outcome},
+    plot,
+    result::{Results, Row, Spread},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// What a run has left.
+    results: PathBuf,
+    /// Where `benchmarks.md` and `images` go.
+    #[arg(long, default_value = "docs")]
+    output: PathBuf,
+}
+
+/// Medians that differ by no more are level: a twentieth, or one of their unit.
+const LEVEL: (f64, f64) = (0.05, 1.0);
+
+const METHOD: &str = include_str!("method.md");
+
+/// Writes the report.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let results = Results::load(&options.results)?;
+    let images = options.output.join("images");
+    fs::create_dir_all(&images).with_context(|| format!("failed to make `{}`", images.display()))?;
+    let drawings = plot::draw(&results, &images)?;
+    let file = options.output.join("benchmarks.md");
+    fs::write(&file, text(&results, &drawings)?).with_context(|| format!("failed to write `{}`", file.display()))
+}
+
+fn text(results: &Results, drawings: &[(String, String)]) -> Result<String> {
+    let mut text = METHOD.to_owned();
+    writeln!(text, "\n## Machine\n\n| | |\n| --- | --- |")?;
+    for (name, value) in &results.machine {
+        writeln!(text, "| {name} | {value} |")?;
+    }
+    writeln!(text, "\n## Goals\n\nThe worst of both families and both transports.\n")?;
+    writeln!(text, "| what | goal | keepalived | vipd | |\n| --- | --- | ---: | ---: | --- |")?;
+    for Outcome { what, limit, figures: [peer, own], is_met } in goal::outcomes(results) {
+        writeln!(text, "| {what} | {limit} | {peer} | {own} | {} |", if is_met { "met" } else { "**missed**" })?;
+    }
+    for (title, file) in drawings {
+        writeln!(text, "\n![{title}](images/{file})")?;
+    }
+    writeln!(
+        text,
+        "\n## All figures\n\nMinimum / median / maximum (count). The ratio is that of vipd's median to keepalived's."
+    )?;
+    let mut scenarios: Vec<_> = results.rows.iter().map(|row| row.scenario.as_str()).collect();
+    scenarios.dedup();
+    for scenario in scenarios {
+        writeln!(text, "\n### {}{}\n", scenario[..1].to_uppercase(), &scenario[1..])?;
+        scenario_table(results, scenario, &mut text)?;
+    }
+    Ok(text)
+}
+
+fn scenario_table(results: &Results, scenario: &str, text: &mut String) -> Result<()> {
+    let rows: Vec<_> = results.rows.iter().filter(|row| row.scenario == scenario).collect();
+    let mut subjects: Vec<_> = Vec::new();
+    for row in &rows {
+        if !subjects.contains(&row.subject.as_str()) {
+            subjects.push(&row.subject);
+        }
+    }
+    let rule = " ---: |".repeat(subjects.len());
+    writeln!(text, "| interval | | | measure | {} | ratio | vipd is |", subjects.join(" | "))?;
+    writeln!(text, "| ---: | --- | --- | --- |{rule} ---: | --- |")?;
+    let mut shown: Vec<&Row> = Vec::new();
+    for row in rows.iter().copied() {
+        if shown.iter().any(|other| other.is_beside(row)) {
+            continue;
+        }
+        shown.push(row);
+        let of = |subject: &str| rows.iter().find(|it| it.is_beside(row) && it.subject == subject);
+        let cells: Vec<_> =
+            subjects.iter().map(|subject| of(subject).map_or_else(String::new, |row| cell(row))).collect();
+        let (ratio, verdict) = compare(of("vipd").copied(), of("keepalived").copied());
+        let interval = if row.interval_ms == 0 { String::new() } else { format!("{} ms", row.interval_ms) };
+        writeln!(
+            text,
+            "| {interval} | {} | {} | {} | {} | {ratio} | {verdict} |",
+            row.transport,
+            row.family,
+            row.measure,
+            cells.join(" | ")
+        )?;
+    }
+    Ok(())
+}
+
+fn cell(row: &Row) -> String {
+    row.spread().map_or_else(String::new, |Spread { count, min, median, max }| {
+        format!("{min:.1} / {median:.1} / {max:.1} {} ({count})", row.unit).replace("  ", " ")
+    })
+}
+
+/// The ratio of medians, and who is ahead.
+fn compare(own: Option<&Row>, peer: Option<&Row>) -> (String, &'static str) {
+    let Some((own, peer)) = own.zip(peer) else { return (String::new(), "") };
+    let Some((ours, theirs)) = own.spread().zip(peer.spread()) else { return (String::new(), "") };
+    let (ours, theirs) = (ours.median, theirs.median);
+    let ratio = if theirs == 0.0 { String::new() } else { format!("{:.2}", ours / theirs) };
+    let is_level = (ours - theirs).abs() <= (LEVEL.0 * ours.max(theirs)).max(LEVEL.1);
+    let is_more_better = ["throughput", "frames per second"].contains(&own.measure.as_str());
+    let verdict = match (is_level, (ours > theirs) == is_more_better) {
+        (true, _) => "level",
+        (false, true) => "ahead",
+        (false, false) => "behind",
+    };
+    (ratio, verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_ahead_is_said_by_medians() {
+        let row = |measure, value| Row { values: vec![value], ..Row::new("x", "y", measure, "ms") };
+        for (measure, own, peer, expected) in [
+            ("outage", 3.0, 43.0, ("0.07", "ahead")),
+            ("outage", 290.0, 280.0, ("1.04", "level")),
+            ("outage", 0.5, 1.4, ("0.36", "level")),
+            ("outage", 60.0, 30.0, ("2.00", "behind")),
+            ("throughput", 60.0, 30.0, ("2.00", "ahead")),
+            ("two answer", 0.0, 0.0, ("", "level")),
+        ] {
+            let compared = compare(Some(&row(measure, own)), Some(&row(measure, peer)));
+            assert_eq!((compared.0.as_str(), compared.1), expected, "{measure} {own} {peer}");
+        }
+    }
+}

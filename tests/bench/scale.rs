@@ -1,0 +1,149 @@
+//! What many virtual routers, or many addresses, cost at rest, and how far apart they are when their node is lost.
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use harness::{GENEROUS, Lab, until};
+use vrrp_wire::Family;
+
+use crate::{
+    moment::{milliseconds, now},
+    progress::Progress,
+    result::{Results, Row},
+    stage::Stage,
+    subject::{Subject, Task},
+};
+
+#[derive(Clone, Debug, Args)]
+#[group(id = "scale")]
+pub(crate) struct Options {
+    /// Numbers of virtual routers, each with an interval: `200@100` for 200 of them, 100 ms.
+    #[arg(long, value_delimiter = ',', default_value = "1@100,50@100,200@100,200@1000")]
+    pub(crate) routers: Vec<Size>,
+    /// Addresses of one virtual router, with an interval.
+    #[arg(long, value_delimiter = ',', default_value = "500@1000")]
+    pub(crate) addresses: Vec<Size>,
+    /// How long daemons are watched at rest, in seconds.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rest_s: u64,
+}
+
+/// How many, and the advertisement interval in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    count: u16,
+    interval_ms: u64,
+}
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts =
+            text.split_once('@').and_then(|(count, interval)| Some((count.parse().ok()?, interval.parse().ok()?)));
+        let (count, interval_ms) = parts.ok_or_else(|| format!("write `{text}` as 200@100"))?;
+        Ok(Self { count, interval_ms })
+    }
+}
+
+/// The daemons that this is about: FRR's sockets make it quadratic, and it does not settle with 200.
+const SUBJECTS: [Subject; 2] = [Subject::Vipd, Subject::Keepalived];
+
+impl Options {
+    pub(crate) fn trials(&self, count: u32) -> u32 {
+        u32::try_from((self.routers.len() + self.addresses.len()) * SUBJECTS.len()).unwrap_or(u32::MAX) * count
+    }
+
+    /// Names and tasks of all sizes.
+    fn tasks(&self) -> Result<Vec<(String, Task)>> {
+        let task = |size: &Size, routers, addresses| Task {
+            interval: Duration::from_millis(size.interval_ms),
+            is_unicast: false,
+            is_signed: false,
+            families: vec![Family::Ipv4],
+            routers,
+            addresses,
+        };
+        let mut tasks = Vec::new();
+        for size in &self.routers {
+            let routers = size.count.try_into().context("at most 255 virtual routers")?;
+            tasks.push((format!("{} virtual routers", size.count), task(size, routers, 1)));
+        }
+        for size in &self.addresses {
+            tasks.push((format!("{} addresses", size.count), task(size, 1, size.count)));
+        }
+        Ok(tasks)
+    }
+}
+
+/// Adds what it measures to `results`, and shows it meanwhile.
+pub(crate) fn run(options: &Options, count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
+    for (scenario, task) in options.tasks()? {
+        let lab = Lab::new()?;
+        let mut stages = BTreeMap::new();
+        for subject in SUBJECTS {
+            let stage =
+                Stage::set(&lab, subject, task.clone(), 1).with_context(|| format!("{scenario} of {subject}"))?;
+            stages.insert(subject, stage);
+        }
+        let before = results.rows.len();
+        for trial in 0..count {
+            for (subject, stage) in &mut stages {
+                progress.step(&format!("{scenario}, {} ms, {subject}", task.interval.as_millis()));
+                let figures = attempt(stage, options.rest_s)
+                    .with_context(|| format!("{scenario}, trial {trial} of {subject}"))?;
+                for (measure, unit, value) in figures {
+                    let row = Row {
+                        interval_ms: u64::try_from(task.interval.as_millis())?,
+                        ..Row::new(&scenario, &subject.to_string(), measure, unit)
+                    };
+                    results.row(&row).values.push(value);
+                }
+            }
+        }
+        progress.show(&results.rows[before..])?;
+    }
+    Ok(())
+}
+
+type Figure = (&'static str, &'static str, f64);
+
+/// Watches both nodes at rest, then cuts the first one off.
+fn attempt(stage: &mut Stage, rest_s: u64) -> Result<Vec<Figure>> {
+    stage.settle()?;
+    // What follows a takeover, second announcements most of all, is no rest.
+    thread::sleep(Duration::from_secs(6));
+    let (begun, before) = (now(), [stage.cost(0)?, stage.cost(1)?]);
+    thread::sleep(Duration::from_secs(rest_s));
+    let (span, after) = (now().saturating_sub(begun), [stage.cost(0)?, stage.cost(1)?]);
+    let mut figures = Vec::new();
+    for (node, measures) in [["CPU, Active", "memory, Active"], ["CPU, Backup", "memory, Backup"]].iter().enumerate() {
+        let used = after[node].cpu_since(&before[node]);
+        figures.push((measures[0], "%", used.div_duration_f64(span) * 100.0));
+        figures.push((measures[1], "MiB", f64::from(after[node].memory_kib) / 1024.0));
+    }
+
+    stage.client.forget(now());
+    let start = now();
+    stage.lan.cut("n1")?;
+    stage.wait_for_second()?;
+    let wanted = stage.task.targets();
+    let put_on: Vec<_> = stage.holders.since(start).into_iter().filter(|it| it.node == 1 && it.is_held).collect();
+    let first = put_on.iter().map(|change| change.at).min().context("nobody has told of an address")?;
+    let last = put_on.iter().map(|change| change.at).max().context("nobody has told of an address")?;
+    let announced = until("all addresses to be announced", GENEROUS, || {
+        let record = stage.record(start);
+        let firsts: Option<Vec<_>> = wanted.iter().map(|&address| record.client(address).announced()).collect();
+        Ok(firsts)
+    })?;
+    let span_of = |moments: &[Duration]| {
+        let (first, last) = (moments.iter().min(), moments.iter().max());
+        first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_sub(*first))
+    };
+    figures.push(("first address held after", "ms", milliseconds(first.saturating_sub(start))));
+    figures.push(("first to last address held", "ms", milliseconds(last.saturating_sub(first))));
+    figures.push(("first to last address announced", "ms", milliseconds(span_of(&announced))));
+    stage.lan.mend("n1")?;
+    Ok(figures)
+}
