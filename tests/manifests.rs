@@ -21,7 +21,6 @@ const COPY: &str = "/run/lab/kubernetes";
 fn copy() -> Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes");
     run(Command::new("cp").arg("--recursive").arg(source).arg(COPY))?;
-    fs::create_dir(format!("{COPY}/example/keys"))?;
     let key = format!("{COPY}/example/keys/key-1");
     run(Command::new(vipd()?).args(["keygen", "--output", &key])).map(drop)
 }

@@ -105,6 +105,8 @@ fn metrics_tell_of_an_election_and_of_an_attack() -> Result<()> {
     ensure!(open.body.ends_with("# EOF\n"), "{}", open.body);
     let page = lab.write("metrics", &local(n1, "/metrics", &[])?.body)?;
     n1.run("sh", &["-c", &format!("promtool check metrics < {}", page.display())])?;
+    let shown = n1.run("curl", &["--silent", "--fail", "http://127.0.0.1:9650/metrics"])?;
+    ensure!(shown.contains("vipd_node_info"), "{shown}");
     for (request, status) in [("/", 404), ("/metrics/x", 404)] {
         ensure!(local(n1, request, &[])?.status == status, "{request}");
     }

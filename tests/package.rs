@@ -93,6 +93,7 @@ fn a_cluster_is_installed_upgraded_and_removed_with_the_package() -> Result<()> 
     let (cluster, machines) = cluster(&lab, &old)?;
     let [first, second, _] = machines.as_slice() else { unreachable!("three machines") };
     cluster.settle_on(0, 0)?;
+    ensure!(first.run("stat", &["--format=%a", "/etc/vipd/keys"])?.trim() == "700", "keys lie open");
     tells_systemd_how_it_is(first)?;
     has_pages_and_completions(first)?;
 

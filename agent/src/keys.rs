@@ -28,6 +28,9 @@ const FILE_LEN_MAX: usize = 1024;
 /// What stands before hexadecimal digits.
 const HEX: &[u8] = b"hex:";
 
+/// Where systemd has the credentials of services while they run.
+const CREDENTIALS: &str = "/run/credentials";
+
 type Secret = Zeroizing<Vec<u8>>;
 
 /// Something about a key file. Prints as what follows the file's name.
@@ -78,11 +81,22 @@ impl Problem {
         !matches!(self, Self::GroupReadable(_))
     }
 
+    /// Whether the file is a credential of a service that does not run now: outside of it nothing can be said.
+    #[must_use]
+    pub fn waits_for_service(&self, file: &Path) -> bool {
+        let is_missing = matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound);
+        is_missing && file.starts_with(CREDENTIALS) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none()
+    }
+
     /// What to do about it.
     #[must_use]
-    pub fn remedy(&self, file: &Path) -> String {
-        let file = file.display();
+    pub fn remedy(&self, path: &Path) -> String {
+        let file = path.display();
         match self {
+            Self::Unreadable(_) if self.waits_for_service(path) => {
+                "systemd puts it there when it starts the service: `LoadCredential=` of its unit says from where"
+                    .to_owned()
+            }
             Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
                 format!("make it with `vipd keygen --output {file}` on one node, and copy it to the others")
             }

@@ -86,7 +86,6 @@ pub(crate) const ACCOUNTS: &[(&str, Account)] = &[
         "systemctl kill",
         Account::Nobody("systemd in a container with hybrid control groups kills the main process alone"),
     ),
-    ("mkdir -p -m 700 /etc/vipd/keys", ANSWERS),
     ("sysctl net.ipv4.conf", ANSWERS),
     ("apt install chrony", Account::Nobody("the clock of the host")),
     ("ifup", VSWITCH),

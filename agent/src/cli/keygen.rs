@@ -2,9 +2,9 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{self, Path},
     process::ExitCode,
 };
@@ -44,9 +44,13 @@ fn line(secret: &[u8; SECRET_LEN]) -> Zeroizing<String> {
     line
 }
 
-/// Puts `line` into a file that was not there before and that only its owner can read.
+/// Puts `line` into a file that was not there before and that only its owner can read; directories on the way to it are made like that.
 pub(super) fn write_new(file: &Path, line: &str) -> anyhow::Result<()> {
     let name = file.display();
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("failed to make `{}`", folder.display()))?;
+    }
     let mut opened = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(anyhow!("`{name}` exists, and a key is never overwritten: name another file"));

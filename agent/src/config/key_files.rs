@@ -12,7 +12,7 @@ pub(super) fn check(file: &File, report: &mut Report<'_>) {
     for file in keys.into_iter().flatten().filter_map(|key| key.file.given()) {
         for problem in keys::examine(&file.value) {
             let fault = Fault::new(format!("\"{}\" {problem}", file.value.display()), problem.remedy(&file.value));
-            if problem.is_serious() {
+            if problem.is_serious() && !problem.waits_for_service(&file.value) {
                 report.error(&file.place, fault);
             } else {
                 report.warning(&file.place, fault);

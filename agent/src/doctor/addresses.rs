@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use vrrp_wire::Priority;
 
 use super::{
-    agent::Agent,
+    agent::{Agent, command},
     host::{Address, Host, Link},
     kernel,
     kind::Kind,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::{Config, VirtualRouter},
+    instance::Instance,
     perform::sysctl::Setting,
 };
 
@@ -26,7 +27,7 @@ const MARKS: (u32, u32) = (5, 18);
 const KEEPALIVED: u8 = 18;
 
 /// Looks for each virtual address on this host.
-pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Config) {
+pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Config, instance: &Instance) {
     let mut area = report.area("virtual addresses");
     let knows_marks = kernel::release().1 >= MARKS;
     // An owner has its addresses by the configuration of the network.
@@ -39,7 +40,8 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
                     look_at_kube_ipvs(&mut area, router, address);
                 } else if held.is_ours && matches!(agent, Agent::Absent) {
                     let what = format!("`{}` has {address} of a run that has ended", link.name);
-                    area.find(Kind::VirtualAddressLeft, what, "`vipd release`, or start the agent again");
+                    let release = command("release", instance);
+                    area.find(Kind::VirtualAddressLeft, what, format!("{release}, or start the agent again"));
                 } else if !held.is_ours && (knows_marks || !is_active) {
                     find_foreign(&mut area, link, held);
                 }

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    os::unix::net::UnixStream,
     path::Path,
 };
 
@@ -38,10 +37,13 @@ impl Agent {
     /// Asks.
     pub(super) fn ask(instance: &Instance) -> Self {
         let socket = instance.socket();
-        match UnixStream::connect(&socket) {
+        match control::connect(&socket) {
             Ok(_) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 return Self::Absent;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Self::Hanging("it lets nobody in any more".to_owned());
             }
             Err(error) => return Self::Unknown(format!("`{}`: {error}", socket.display())),
         }
@@ -218,7 +220,7 @@ fn is_of(row: &SpeakerRow, family: Family, peer: &Peer) -> bool {
 }
 
 /// What is typed to have the agent of `instance` asked.
-fn command(name: &str, instance: &Instance) -> String {
+pub(super) fn command(name: &str, instance: &Instance) -> String {
     let words: Vec<_> = ["vipd", name].into_iter().chain(instance.arguments()).collect();
     format!("`{}`", words.join(" "))
 }

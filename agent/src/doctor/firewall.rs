@@ -95,6 +95,7 @@ fn advert(interface: &str, router: &VirtualRouter, is_sent: bool) -> Packet {
         source,
         destination: if is_multicast { Some(group) } else { receiver },
         is_multicast,
+        is_tracked: true,
     }
 }
 

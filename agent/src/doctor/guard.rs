@@ -10,10 +10,11 @@ use super::{
 use crate::{
     config::{Attach, Config},
     datapath::prospect::Prospect,
+    instance::Instance,
 };
 
 /// Looks at each interface of the configuration.
-pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Config) {
+pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Config, instance: &Instance) {
     for name in by_interface(config).into_keys() {
         let Some(link) = host.link(name) else { continue };
         let mut area = report.area(format!("guard on {name}"));
@@ -27,7 +28,7 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
         }
         let status = agent.snapshot().and_then(|snapshot| snapshot.interfaces.iter().find(|it| it.name == name));
         if let Some((status, why)) = status.and_then(|status| Some((status, status.attach_reason.as_ref()?))) {
-            let remedy = "mend what is named, then restart the agent: `systemctl restart vipd`";
+            let remedy = format!("mend what is named, then restart the agent: `systemctl restart {instance}`");
             area.find(Kind::GuardDegraded, format!("adverts are judged by {}: {why}", status.attach), remedy);
         }
         area.conclude(match status {

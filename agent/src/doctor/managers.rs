@@ -52,10 +52,12 @@ pub(super) fn look(report: &mut Report, host: &Host, config: &Config) {
 }
 
 fn look_at_networkd(area: &mut Area<'_>, link: &Link) {
-    let state = fs::read_to_string(format!("/run/systemd/netif/links/{}", link.ifindex)).unwrap_or_default();
-    let Some(file) = value(&state, "NETWORK_FILE").map(PathBuf::from).or_else(|| network_file(&link.name)) else {
-        return;
+    let file = match fs::read_to_string(format!("/run/systemd/netif/links/{}", link.ifindex)) {
+        Ok(state) => value(&state, "NETWORK_FILE").map(PathBuf::from),
+        // It has not seen the interface yet.
+        Err(_) => network_file(&link.name),
     };
+    let Some(file) = file else { return };
     let text = fs::read_to_string(&file).unwrap_or_default() + "\n" + &drop_ins(&file);
     let keeps = |value: String| ["yes", "true", "static"].contains(&value.as_str());
     if value(&text, "KeepConfiguration").is_some_and(keeps) || value(&text, "Unmanaged").as_deref() == Some("yes") {
@@ -63,8 +65,11 @@ fn look_at_networkd(area: &mut Area<'_>, link: &Link) {
     }
     let what =
         format!("systemd-networkd configures `{}` by `{}`, without KeepConfiguration", link.name, file.display());
-    let remedy =
-        format!("write KeepConfiguration=static into [Network] of `{}`, then: networkctl reload", file.display());
+    // The file itself may be made by another program, netplan say, or be part of a package.
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let remedy = format!(
+        "write [Network] and KeepConfiguration=static into `/etc/systemd/network/{name}.d/vipd.conf`, then: networkctl reload"
+    );
     area.find(Kind::NetworkdDropsAddresses, what, remedy);
 }
 
@@ -136,7 +141,9 @@ fn look_at_network_manager(area: &mut Area<'_>, link: &Link) {
         let name = &link.name;
         let what = format!("NetworkManager runs and manages `{name}`");
         let remedy = format!(
-            "write [keyfile] unmanaged-devices=interface-name:{name} into /etc/NetworkManager/conf.d/vipd.conf, then: nmcli general reload"
+            "have something else configure `{name}` and its own addresses, also at boot; only then, and with another way to this host, \
+             write [keyfile] unmanaged-devices=interface-name:{name} into /etc/NetworkManager/conf.d/vipd.conf and restart \
+             NetworkManager, which takes off what it has configured there"
         );
         area.find(Kind::NetworkManagerManages, what, remedy);
     }

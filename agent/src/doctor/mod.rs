@@ -44,9 +44,9 @@ pub fn examine(path: &Path, identity: &Identity, instance: &Instance) -> Report 
             if let Some(config) = config {
                 interface::look(&mut report, &host, config);
                 settings::look(&mut report, &host, &agent, config);
-                guard::look(&mut report, &host, &agent, config);
-                multicast::look(&mut report, &host, &agent, config);
-                addresses::look(&mut report, &host, &agent, config);
+                guard::look(&mut report, &host, &agent, config, instance);
+                multicast::look(&mut report, &host, &agent, config, instance);
+                addresses::look(&mut report, &host, &agent, config, instance);
                 managers::look(&mut report, &host, config);
                 clock::look(&mut report, &host, config);
             }

@@ -12,14 +12,17 @@ use super::{
     kind::Kind,
     report::{Area, Report},
 };
-use crate::config::{Config, Transport, VirtualRouter};
+use crate::{
+    config::{Config, Transport, VirtualRouter},
+    instance::Instance,
+};
 
 /// The groups of VRRP: 224.0.0.18 and ff02::12. RFC 9568 §5.1.1.2, §5.1.2.2.
 const GROUP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 const GROUP_IPV6: &str = "ff020000000000000000000000000012";
 
 /// Looks at each interface that multicast adverts go over.
-pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Config) {
+pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Config, instance: &Instance) {
     for (name, routers) in by_interface(config) {
         let Some(link) = host.link(name) else { continue };
         let mut area = report.area(format!("multicast on {name}"));
@@ -53,7 +56,7 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
                     "the agent takes part over {}, and nobody here has joined {group} on `{name}`",
                     router.family
                 );
-                area.find(Kind::GroupNotJoined, what, "restart the agent: `systemctl restart vipd`");
+                area.find(Kind::GroupNotJoined, what, format!("restart the agent: `systemctl restart {instance}`"));
             }
         }
         joined.dedup();
@@ -98,7 +101,8 @@ fn is_member_ipv4(table: &str, interface: &str) -> bool {
     for line in table.lines().skip(1) {
         let mut words = line.split_whitespace();
         if !line.starts_with(char::is_whitespace) {
-            is_there = words.nth(1) == Some(interface);
+            // The colon follows at once where the name is long.
+            is_there = words.nth(1).map(|name| name.trim_end_matches(':')) == Some(interface);
         } else if is_there && words.next() == Some(&group) {
             return true;
         }
@@ -124,6 +128,9 @@ mod tests {
              1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\
              2\tvsw0      :     2      V3\n\t\t\t\t120000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n";
         assert!(is_member_ipv4(igmp, "vsw0"));
+        let long = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
+             3\tenp0s31f6.4000:     1      V3\n\t\t\t\t120000E0     1 0:00000000\t\t0\n";
+        assert!(is_member_ipv4(long, "enp0s31f6.4000"));
         assert!(!is_member_ipv4(igmp, "lo") && !is_member_ipv4(igmp, "eth0"));
         let igmp6 = "1    lo              ff020000000000000000000000000001     1 0000000C 0\n\
              2    vsw0            ff020000000000000000000000000012     1 00000004 0\n";

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use vrrp_wire::Family;
+
 use super::{
     host::{Host, Program},
     kind::Kind,
@@ -66,12 +68,17 @@ pub(super) fn look(report: &mut Report, host: &Host, config: Option<&Config>) {
 struct Served {
     interface: String,
     vrid: u8,
+    /// `None` where it has no addresses yet.
+    family: Option<Family>,
 }
 
 impl Served {
     fn is_in(&self, config: &Config) -> bool {
         let mut routers = config.virtual_routers.iter();
-        routers.any(|router| (router.vrid.get(), &router.interface) == (self.vrid, &self.interface))
+        routers.any(|router| {
+            (router.vrid.get(), &router.interface) == (self.vrid, &self.interface)
+                && self.family.is_none_or(|family| family == router.family)
+        })
     }
 }
 
@@ -93,14 +100,23 @@ fn instances(program: &Program) -> Vec<Served> {
     served(&fs::read_to_string(file(program)).unwrap_or_default())
 }
 
-/// The virtual routers of each `vrrp_instance`: of its keywords only the two that tell whether it is one of ours.
+/// The virtual routers of each `vrrp_instance`: of its keywords only those that tell whether it is one of ours.
 fn served(text: &str) -> Vec<Served> {
     let mut served: Vec<Served> = Vec::new();
+    let mut is_addresses = false;
     for line in text.lines() {
         let line = line.split(['#', '!']).next().unwrap_or_default();
         let mut words = line.split_whitespace();
         match (words.next(), words.next()) {
             (Some("vrrp_instance"), Some(_)) => served.push(Served::default()),
+            (Some("virtual_ipaddress"), _) => is_addresses = true,
+            // The first address decides over the family.
+            (Some(address), _) if is_addresses && address != "{" => {
+                is_addresses = false;
+                if let Some(last) = served.last_mut().filter(|_| address != "}") {
+                    last.family = Some(if address.contains(':') { Family::Ipv6 } else { Family::Ipv4 });
+                }
+            }
             (Some("interface"), Some(name)) => {
                 if let Some(last) = served.last_mut() {
                     name.clone_into(&mut last.interface);
@@ -126,8 +142,10 @@ mod tests {
     fn the_instances_of_keepalived_are_known_by_interface_and_vrid() {
         let text = "global_defs {\n  router_id n1\n}\nvrrp_instance web { # first\n    state MASTER\n    interface vsw0\n    \
              virtual_router_id 51 ! an old comment\n    virtual_ipaddress {\n        10.77.0.101/24\n    }\n}\n\
-             vrrp_instance other {\n    interface eth0\n    virtual_router_id 7\n}\n";
-        let expected = [("vsw0", 51), ("eth0", 7)].map(|(name, vrid)| Served { interface: name.to_owned(), vrid });
+             vrrp_instance other {\n    interface eth0\n    virtual_router_id 7\n}\n\
+             vrrp_instance six {\n    virtual_ipaddress\n    {\n        fe80::1/64\n        fd77::1/64\n    }\n}\n";
+        let expected = [("vsw0", 51, Some(Family::Ipv4)), ("eth0", 7, None), ("", 0, Some(Family::Ipv6))]
+            .map(|(name, vrid, family)| Served { interface: name.to_owned(), vrid, family });
         assert_eq!(served(text), expected);
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     os::{
         fd::OwnedFd,
         unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixListener,
@@ -314,11 +315,19 @@ fn unexpected(answer: Answer) -> anyhow::Error {
     }
 }
 
+/// A connection to an agent. Where nobody is let in, because the agent hangs, the error is [`io::ErrorKind::WouldBlock`] after a while.
+pub fn connect(path: &Path) -> io::Result<BlockingStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Of sockets of this family the time to connect, too.
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
 fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
-    let mut stream = BlockingStream::connect(path)
+    let mut stream = connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
     stream.set_read_timeout(Some(request.patience() + GRACE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).context("failed to ask the agent")?;
@@ -336,6 +345,24 @@ pub fn read_answer(stream: impl Read) -> anyhow::Result<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As when the agent hangs and nobody is let in any more.
+    #[test]
+    fn who_is_not_let_in_does_not_wait_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let mut let_in = Vec::new();
+        let refused = loop {
+            match connect(&path) {
+                Ok(stream) => let_in.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock, "{} were let in", let_in.len());
+    }
 
     #[test]
     fn a_request_has_the_fields_that_it_should_and_no_others() {

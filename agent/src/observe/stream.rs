@@ -168,7 +168,7 @@ pub fn follow(path: &Path, since: Option<u64>, mut show: impl FnMut(&Line) -> an
 }
 
 fn connect(path: &Path, since: Since) -> anyhow::Result<BlockingStream> {
-    let mut stream = BlockingStream::connect(path)
+    let mut stream = super::control::connect(path)
         .with_context(|| format!("no agent answers at `{}`; is vipd running, and are you root?", path.display()))?;
     let mut line = serde_json::to_vec(&Request::Events { since })?;
     line.push(b'\n');

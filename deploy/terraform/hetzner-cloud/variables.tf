@@ -45,7 +45,7 @@ variable "network_zone" {
 variable "server_type" {
   description = "What each server is."
   type        = string
-  default     = "cx22"
+  default     = "cx23"
 }
 
 variable "private_interface" {

@@ -21,6 +21,8 @@ pub(super) struct Packet {
     pub(super) source: Option<IpAddr>,
     pub(super) destination: Option<IpAddr>,
     pub(super) is_multicast: bool,
+    /// Whether the table of connections certainly has it.
+    pub(super) is_tracked: bool,
 }
 
 /// What a packet has where an expression looks.
@@ -78,7 +80,7 @@ impl Packet {
         }
         if left["ct"]["key"] == "state" {
             // Nobody answers a group, so a connection to it is new for ever.
-            return if self.is_multicast { words(&["new"]) } else { Fact::Unknown };
+            return if self.is_multicast && self.is_tracked { words(&["new"]) } else { Fact::Unknown };
         }
         let payload = &left["payload"];
         let (Some(protocol), Some(field)) = (payload["protocol"].as_str(), payload["field"].as_str()) else {

@@ -72,9 +72,14 @@ impl Ruleset {
 
     /// What becomes of `packet` in all chains that hang on `hooks`.
     pub(super) fn fate(&self, hooks: &[&str], packet: &Packet) -> Fate {
+        let packet = &Packet { is_tracked: !self.lets_some_untracked(), ..packet.clone() };
         let mut fate = Fate::Passes;
         for chain in self.all("chain").filter(|chain| is_on_way(chain, hooks, packet)) {
             match self.walk(chain, packet, 0) {
+                // nft 1.0 does not say which interface such a chain is on.
+                End::Drop(by) if chain["family"] == "inet" && chain["hook"] == "ingress" && chain["dev"].is_null() => {
+                    fate = Fate::Unclear(by);
+                }
                 // One chain is enough.
                 End::Drop(by) => return Fate::Drops(by),
                 End::Unclear(by) => fate = Fate::Unclear(by),
@@ -82,6 +87,12 @@ impl Ruleset {
             }
         }
         fate
+    }
+
+    /// Whether a rule, on the way or not, keeps packets from the table of connections.
+    fn lets_some_untracked(&self) -> bool {
+        let statements = self.all("rule").filter_map(|rule| rule["expr"].as_array()).flatten();
+        statements.into_iter().any(|statement| statement.get("notrack").is_some())
     }
 
     fn all<'v>(&'v self, what: &str) -> impl Iterator<Item = &'v Value> {
@@ -140,9 +151,11 @@ impl Ruleset {
                 }
             } else {
                 // What iptables-nft cannot say in the words of nftables, and what counts packets.
-                is_certain &= !["xt", "limit", "quota", "ct count", "fib", "socket"]
+                is_certain &= !["xt", "limit", "quota", "ct count", "fib", "socket", "meter"]
                     .iter()
                     .any(|it| expression.get(it).is_some());
+                // What is put into a set may have a limit of its own.
+                is_certain &= expression["set"]["stmt"].is_null();
             }
         }
         Some(is_certain)
@@ -220,7 +233,7 @@ fn verdict(statement: &Value) -> Option<Verdict<'_>> {
 /// Whether the packet goes through this chain.
 fn is_on_way(chain: &Value, hooks: &[&str], packet: &Packet) -> bool {
     let is_family = match chain["family"].as_str() {
-        Some("inet") => true,
+        Some("inet") => chain["dev"].is_null() || is_device(&chain["dev"], &packet.interface),
         Some("ip") => packet.family == Family::Ipv4,
         Some("ip6") => packet.family == Family::Ipv6,
         Some("netdev") => is_device(&chain["dev"], &packet.interface),

@@ -34,6 +34,7 @@ fn advert() -> Packet {
         source: Some([10, 77, 0, 1].into()),
         destination: Some([224, 0, 0, 18].into()),
         is_multicast: true,
+        is_tracked: true,
     }
 }
 
@@ -122,6 +123,35 @@ fn maps_and_sets_are_looked_into() {
     }
     let stranger = Packet { source: Some([10, 0, 0, 2].into()), ..advert() };
     assert_eq!(fate("accept", &[&map(source, r#""@hosts""#)], &stranger), "drops");
+}
+
+/// `update @m { ip daddr limit rate over 1000/second } drop`.
+const LIMITED_BY_SET: &str = r#"input [{"set": {"op": "update", "elem": {"payload": {"protocol": "ip", "field": "daddr"}}, "set": "@m", "stmt": [{"limit": {"rate": 1000, "burst": 5, "per": "second", "inv": true}}]}}, {"drop": null}]"#;
+/// `meter x { ip daddr limit rate over 1000/second } drop`.
+const LIMITED_BY_METER: &str = r#"input [{"meter": {"key": {"payload": {"protocol": "ip", "field": "daddr"}}, "stmt": {"limit": {"rate": 1000, "burst": 5, "per": "second", "inv": true}}, "name": "x"}}, {"drop": null}]"#;
+const ACCEPT_UNTRACKED: &str =
+    r#"input [{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "untracked"}}, {"accept": null}]"#;
+const NOTRACK: &str = r#"more [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "protocol"}}, "right": 112}}, {"notrack": null}]"#;
+
+#[test]
+fn what_counts_packets_leaves_them_open() {
+    assert_eq!(fate("accept", &[LIMITED_BY_SET], &advert()), "unclear");
+    assert_eq!(fate("accept", &[LIMITED_BY_METER], &advert()), "unclear");
+    assert_eq!(fate("drop", &[ACCEPT_UNTRACKED], &advert()), "drops");
+    assert_eq!(fate("drop", &[ACCEPT_UNTRACKED, NOTRACK], &advert()), "unclear");
+}
+
+#[test]
+fn a_chain_of_another_interface_is_not_asked() {
+    let chain = |device: &str| {
+        let text = format!(
+            r#"{{"nftables": [{{"chain": {{"family": "inet", "table": "a", "name": "ing", "handle": 1, {device} "type": "filter", "hook": "ingress", "prio": 0, "policy": "drop"}}}}]}}"#
+        );
+        Ruleset::parse(text.as_bytes()).unwrap().fate(&["ingress", "input"], &advert())
+    };
+    assert_eq!(chain(r#""dev": "eth9","#), Fate::Passes);
+    assert!(matches!(chain(r#""dev": "vsw0","#), Fate::Drops(_)));
+    assert!(matches!(chain(""), Fate::Unclear(_)));
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! Metrics of the node.
 
+use std::fs;
+
 use super::{About::Node, Family, Kind, Sample, Value, labelled, one, states, truth};
 use crate::observe::{AlarmKind, Snapshot};
+
+/// `USER_HZ`, a constant of the kernel's interface.
+const TICKS: u64 = 100;
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -17,6 +22,13 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Which node of which cluster this is: to be joined to other metrics of the instance.",
         labels: &["cluster", "node"],
         about: Node(|it| vec![Sample { labels: vec![it.cluster.clone(), it.node.clone()], value: Value::Count(1) }]),
+    },
+    Family {
+        name: "vipd_process_start_time_seconds",
+        kind: Kind::Gauge,
+        help: "When the process of the agent began, in seconds since 1970; `vipd restart` keeps it.",
+        labels: &[],
+        about: Node(|_| began().map_or_else(Vec::new, one)),
     },
     Family {
         name: "vipd_configuration_info",
@@ -114,4 +126,14 @@ fn alarms(snapshot: &Snapshot) -> Vec<Sample> {
         (kind.to_string(), Value::Count(count))
     });
     labelled(counted.iter().map(|(kind, count)| (kind.as_str(), count.clone())))
+}
+
+/// When this process began. proc(5).
+fn began() -> Option<Value> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may have spaces; the 22nd field is the 20th after it, in ticks since the start of the system.
+    let ticks: u64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    let system = fs::read_to_string("/proc/stat").ok()?;
+    let booted: u64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
+    Some(Value::Count(booted + ticks / TICKS))
 }
