@@ -66,6 +66,7 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("groff", "groff-base", "tests have it read the manual pages"),
     ("bpftool", "bpftool", "tests and demo show maps by it"),
     ("jq", "jq", "recipes of the page on bpftool use it"),
+    ("curl", "curl", "a recipe of the README uses it"),
     ("nft", "nftables", "to lose frames in a lab by hand"),
     ("tcpdump", "tcpdump", "to read along in a lab by hand"),
     ("ip", "iproute2", "tests and demo build their network with it"),

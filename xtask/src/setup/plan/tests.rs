@@ -35,7 +35,7 @@ fn a_fresh_debian_gets_toolchain_linker_and_tools() {
         [
             "apt-get update",
             "apt-get install --yes --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev \
-             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq nftables tcpdump iproute2 \
+             libpolly-22-dev keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq curl nftables tcpdump iproute2 \
              systemd-container podman runc puppet-agent puppet-lint python3-venv buildah",
             "LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked --no-default-features \
              --features llvm-22",
@@ -120,6 +120,7 @@ fn packages_of_one_reason_are_one_step() {
         "groff-base",
         "bpftool",
         "jq",
+        "curl",
         "nftables",
         "tcpdump",
         "iproute2",
@@ -144,8 +145,8 @@ fn a_complete_machine_needs_nothing() {
     assert_eq!(plan.commands(&complete()), [""; 0]);
     assert_eq!(
         plan.there.len(),
-        25,
-        "three of the toolchain, nineteen tools, Python's, two for packages: {:?}",
+        26,
+        "three of the toolchain, twenty tools, Python's, two for packages: {:?}",
         plan.there
     );
 }
@@ -185,21 +186,21 @@ fn elsewhere_the_commands_are_those_of_the_place() {
     let cases = [
         (
             "fedora",
-            "sudo dnf install keepalived frr exim nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq nftables tcpdump iproute systemd-container \
+            "sudo dnf install keepalived frr exim nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq curl nftables tcpdump iproute systemd-container \
              podman runc puppet puppet-lint buildah",
         ),
         (
             "arch",
-            "sudo pacman -S keepalived frr exim nginx prometheus prometheus-alertmanager kubectl groff bpf jq nftables tcpdump iproute2 systemd podman runc puppet puppet-lint buildah",
+            "sudo pacman -S keepalived frr exim nginx prometheus prometheus-alertmanager kubectl groff bpf jq curl nftables tcpdump iproute2 systemd podman runc puppet puppet-lint buildah",
         ),
         (
             "opensuse-leap",
-            "sudo zypper install keepalived frr exim nginx prometheus prometheus-alertmanager kubernetes-client groff bpftool jq nftables tcpdump iproute2 systemd-container \
+            "sudo zypper install keepalived frr exim nginx prometheus prometheus-alertmanager kubernetes-client groff bpftool jq curl nftables tcpdump iproute2 systemd-container \
              podman runc puppet puppet-lint buildah",
         ),
         (
             "nixos",
-            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq nftables tcpdump iproute2 systemd-container \
+            "# and, by this system's package manager: keepalived frr exim4-daemon-light nginx prometheus prometheus-alertmanager kubernetes-client groff-base bpftool jq curl nftables tcpdump iproute2 systemd-container \
              podman runc puppet-agent puppet-lint buildah",
         ),
     ];
