@@ -452,13 +452,16 @@ fn better_than(priority: Priority, others: impl Iterator<Item = Priority>) -> u3
     u32::try_from(better.saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
-/// Moments of an interval at which adverts are sent. Those of one moment leave together.
-const SLOTS: u32 = 32;
+/// Moments of an interval at which adverts are sent. Those of one moment leave together: so few that 255 virtual routers of both
+/// families do not overflow the ring buffer of a Backup.
+const SLOTS: u32 = 4;
+/// The longest time between two such moments: who is Backup for many takes them all over within a few of these.
+const SLOT_MAX: Duration = Duration::from_millis(3);
 
 /// How far into the interval the adverts of a virtual router are sent, the same on every node: the order among nodes stays
 /// that of their priorities.
 fn spread(interval: Duration, vrid: Vrid) -> Duration {
-    interval * (u32::from(vrid.get()) % SLOTS) / SLOTS
+    (interval / SLOTS).min(SLOT_MAX) * (u32::from(vrid.get()) % SLOTS)
 }
 
 /// The MAC address that is announced for the virtual addresses.
@@ -503,12 +506,12 @@ mod tests {
         }
     }
 
-    /// No virtual router waits a whole interval longer, and one of 32 waits no longer at all.
+    /// No virtual router waits a whole interval longer, and one of four waits no longer at all.
     /// Rows: +C2
     #[test]
     fn the_first_wait_is_longer_by_a_part_of_the_interval() {
         for (vrid, interval_ms, spread_us) in
-            [(1, 1_000, 31_250), (31, 1_000, 968_750), (32, 1_000, 0), (51, 100, 59_375), (255, 1_000, 968_750)]
+            [(1, 1_000, 3_000), (31, 1_000, 9_000), (32, 1_000, 0), (51, 100, 9_000), (1, 10, 2_500), (255, 10, 7_500)]
         {
             let spread = spread(Duration::from_millis(interval_ms), Vrid::new(vrid).unwrap());
             assert_eq!(spread, Duration::from_micros(spread_us), "VRID {vrid}");

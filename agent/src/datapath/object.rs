@@ -92,11 +92,11 @@ pub fn rehearse(pin_dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let pins = Pins::open(pin_dir)?;
-    let fresh = EbpfLoader::new().load(&object()).context(REFUSED)?;
+    let fresh = loader().load(&object()).context(REFUSED)?;
     if pins.earlier(&fresh) != Earlier::Fit {
         return Ok(());
     }
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     pins.offer(&mut loader);
     let mut object = Object::new(loader.load(&object()).context(REFUSED)?);
     pins.forget_rehearsed();
@@ -110,6 +110,14 @@ pub fn rehearse(pin_dir: &Path) -> anyhow::Result<()> {
 
 const REFUSED: &str = "the kernel refused a map of the guard";
 
+/// A loader that does without the kernel's own type information: the programs go by no structure of the kernel's, and reading it takes
+/// megabytes that are never given back.
+fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
 /// Tells the object of one program file from that of another.
 fn fingerprint() -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -119,12 +127,12 @@ fn fingerprint() -> u64 {
 
 /// Makes the maps, or opens those of an earlier run; says where they are pinned, and whether they are an earlier run's.
 pub(super) fn load_maps(pin_dir: Option<&Path>) -> anyhow::Result<(Ebpf, Option<Pins>, bool)> {
-    let fresh = EbpfLoader::new().load(&object()).context(REFUSED)?;
+    let fresh = loader().load(&object()).context(REFUSED)?;
     let Some(pins) = pin_dir.and_then(open) else { return Ok((fresh, None, false)) };
     match pins.earlier(&fresh) {
         Earlier::Fit => {
             drop(fresh);
-            let mut loader = EbpfLoader::new();
+            let mut loader = loader();
             pins.offer(&mut loader);
             info!("going on with the maps of an earlier run");
             return Ok((loader.load(&object()).context(REFUSED)?, Some(pins), true));
