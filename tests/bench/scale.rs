@@ -127,7 +127,7 @@ fn attempt(stage: &mut Stage, rest_s: u64) -> Result<Vec<Figure>> {
     stage.client.forget(now());
     let start = now();
     stage.lan.cut("n1")?;
-    stage.wait_for_second()?;
+    stage.wait_for_second(start)?;
     let wanted = stage.task.targets();
     let put_on: Vec<_> = stage.holders.since(start).into_iter().filter(|it| it.node == 1 && it.is_held).collect();
     let first = put_on.iter().map(|change| change.at).min().context("nobody has told of an address")?;

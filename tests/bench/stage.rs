@@ -80,12 +80,15 @@ impl Stage {
         })
     }
 
-    /// Waits until the second node holds all addresses, whatever the first one has, which is cut off.
-    pub(crate) fn wait_for_second(&self) -> Result<()> {
-        let targets = self.task.targets();
+    /// Waits until the second node has got all addresses since `start`, by what its kernel tells: who asks takes time and locks from those
+    /// that are measured.
+    pub(crate) fn wait_for_second(&self, start: Duration) -> Result<()> {
+        let wanted: BTreeSet<_> = self.task.targets().into_iter().collect();
         until(&format!("n2 of {} to hold everything", self.subject), PATIENCE, || {
-            let holders = self.lan.holders_of(&targets)?;
-            Ok(holders.iter().all(|of| of.iter().any(|name| name == "n2")).then_some(()))
+            let changes = self.holders.since(start);
+            let held: BTreeSet<_> =
+                changes.iter().filter(|it| it.node == 1 && it.is_held).map(|it| it.address).collect();
+            Ok(held.is_superset(&wanted).then_some(()))
         })
     }
 
