@@ -66,7 +66,8 @@ pub(crate) struct Options {
 /// Asks until nobody reads any more.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let listener = listen_here(Host::INTERFACE)?;
-    SockRef::from(&listener).attach_filter(&filter())?;
+    SockRef::from(&listener)
+        .attach_filter(&FILTER.map(|(code, yes, no, operand)| SockFilter::new(code, yes, no, operand)))?;
     let asker = match options.part {
         Part::Client => Asker::echo(&options.targets)?,
         Part::Witness => Asker::resolve(options),
@@ -92,25 +93,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// ARP, ICMP and ICMPv6: a flood of anything else shall not reach this process.
-fn filter() -> [SockFilter; 10] {
-    let load_half = |offset| SockFilter::new(0x28, 0, 0, offset);
-    let load_byte = |offset| SockFilter::new(0x30, 0, 0, offset);
-    let is = |value, yes, no| SockFilter::new(0x15, yes, no, value);
-    let answer = |length| SockFilter::new(0x06, 0, 0, length);
-    [
-        load_half(12),
-        is(0x0806, 6, 0),
-        is(0x0800, 0, 2),
-        load_byte(23),
-        is(1, 3, 4),
-        is(0x86dd, 0, 3),
-        load_byte(20),
-        is(58, 0, 1),
-        answer(0xffff),
-        answer(0),
-    ]
-}
+/// ARP, ICMP and ICMPv6: a flood of anything else shall not reach this process. Classic BPF: code, jumps if true and if false, operand.
+const FILTER: [(u16, u8, u8, u32); 10] = [
+    (LOAD_HALF, 0, 0, 12),
+    (IS_EQUAL, 6, 0, 0x0806),
+    (IS_EQUAL, 0, 2, 0x0800),
+    (LOAD_BYTE, 0, 0, 23),
+    (IS_EQUAL, 3, 4, 1),
+    (IS_EQUAL, 0, 3, 0x86dd),
+    (LOAD_BYTE, 0, 0, 20),
+    (IS_EQUAL, 0, 1, 58),
+    (RETURN, 0, 0, 0xffff),
+    (RETURN, 0, 0, 0),
+];
+const LOAD_HALF: u16 = 0x28;
+const LOAD_BYTE: u16 = 0x30;
+const IS_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
 
 fn identifier() -> Result<u16> {
     // By which answers are told from those to another process.
@@ -227,23 +226,16 @@ mod tests {
 
     /// Runs a classic BPF program as the kernel does.
     fn passes(frame: &[u8]) -> bool {
-        let program: Vec<_> = filter().iter().map(|it| format!("{it:?}")).collect();
-        assert_eq!(program.len(), 10);
-        let field = |text: &str, name: &str| -> u32 {
-            let rest = text.split(&format!("{name}: ")).nth(1).unwrap();
-            rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
-        };
+        let byte = |offset: u32| u32::from(frame.get(offset as usize).copied().unwrap_or(0));
         let (mut at, mut accumulator) = (0, 0);
         loop {
-            let text = &program[at];
-            let [code, yes, no, k] = ["code", "jt", "jf", "k"].map(|name| field(text, name));
-            let byte = |offset: u32| u32::from(frame.get(offset as usize).copied().unwrap_or(0));
+            let (code, yes, no, operand) = FILTER[at];
             at += 1;
             match code {
-                0x28 => accumulator = byte(k) << 8 | byte(k + 1),
-                0x30 => accumulator = byte(k),
-                0x15 => at += if accumulator == k { yes as usize } else { no as usize },
-                0x06 => return k != 0,
+                LOAD_HALF => accumulator = byte(operand) << 8 | byte(operand + 1),
+                LOAD_BYTE => accumulator = byte(operand),
+                IS_EQUAL => at += usize::from(if accumulator == operand { yes } else { no }),
+                RETURN => return operand != 0,
                 other => panic!("{other:#x}"),
             }
         }
