@@ -86,6 +86,7 @@ mod tests {
             at(61, 2, None),
             at(62, 2, Some(62)),
             at(70, 2, Some(70)),
+            at(74, 2, Some(74)),
         ];
         let view = View::new(&seen, VIP, Duration::from_millis(25), Duration::from_millis(75));
         assert_eq!(view.outage(), Duration::from_millis(42));

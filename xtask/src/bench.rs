@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: how long a client is without an answer when the port of the Active goes down; with `guard`: what the
-//! guard costs a frame; with `many`: what hundreds of virtual routers cost;
-//! with `checks`: what hundreds of health checks cost.
+//! `cargo xtask bench`: vipd beside keepalived and FRR, by turns, in faults, attacks and at scale; with `report`: the page on such a
+//! run; with `guard`: what the guard costs a frame; with `many`: what hundreds of virtual routers cost; with `checks`: what hundreds of
+//! health checks cost.
 
 use std::process::ExitCode;
 
