@@ -23,6 +23,8 @@ mod records;
 mod spoil;
 #[path = "xdp/verdicts.rs"]
 mod verdicts;
+#[path = "xdp/waking.rs"]
+mod waking;
 
 use std::path::Path;
 

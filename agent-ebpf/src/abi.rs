@@ -153,6 +153,8 @@ pub struct Settings {
     pub padding: u32,
 }
 
+const CENTISECOND_NS: u64 = 10_000_000;
+
 /// The daemon's sign of life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -164,6 +166,13 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
+    /// Whether the daemon has not been awake, and has not read any advert, for longer than so many centiseconds.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_slept(&self, interval_cs: u16, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.beat_ns) > interval_cs as u64 * CENTISECOND_NS
+    }
+
     /// Whether the daemon has been silent for longer than a virtual router bears.
     #[inline(always)]
     #[must_use]
@@ -375,11 +384,20 @@ impl Peer {
         self.failing_since_ns = 0;
     }
 
+    /// Whether an advert says what the last one has said. A goodbye never does.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_said(&self, priority: u8, interval_cs: u16) -> bool {
+        self.last_good_ns != 0
+            && priority != 0
+            && self.last_priority == priority
+            && self.last_interval_cs == interval_cs as u32
+    }
+
     /// Notes a bad advert in the name of this sender. One that comes after several of its intervals is the first again: a
     /// bad frame now and then is no peer that fails.
     #[inline(always)]
     pub const fn note_failure(&mut self, verdict: Verdict, now_ns: u64) {
-        const CENTISECOND_NS: u64 = 10_000_000;
         let interval_cs = if self.last_interval_cs == 0 { 4095 } else { self.last_interval_cs as u64 };
         let is_over = now_ns.saturating_sub(self.last_failure_ns) > 4 * interval_cs * CENTISECOND_NS;
         if self.failing_since_ns == 0 || is_over {

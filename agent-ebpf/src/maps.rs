@@ -3,6 +3,7 @@
 use core::{arch::asm, hint::black_box, mem::MaybeUninit, ops::DerefMut};
 
 use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
@@ -441,9 +442,24 @@ pub(crate) enum NotRecorded {
     Full,
 }
 
+/// Whether the daemon must hear of the advert at once. Who is not Active and hears the same as ever only puts off his timer, and
+/// reads what waits before that ends. Waking him costs the sender's or the receiver's CPU more than all else that is done here.
+#[inline(never)]
+fn is_news(finding: &Finding, now_ns: u64) -> bool {
+    if finding.verdict != Verdict::Admitted || BpfTables.role(&finding.router).is_none_or(|role| role.active != 0) {
+        return true;
+    }
+    let Some((key, _)) = sender(&finding.facts, finding.router, &BpfTables) else { return true };
+    let Some(peer) = PEERS.get_ptr_mut(key) else { return true };
+    // SAFETY: the entry exists; what another CPU writes meanwhile is as good as what was there.
+    let has_said = unsafe { (*peer).has_said(finding.priority, finding.interval_cs) };
+    !has_said || BpfTables.heartbeat().has_slept(finding.interval_cs, now_ns)
+}
+
 /// Hands the advert to the daemon: writes it into the ring buffer's own memory.
 #[inline(always)]
 pub(crate) fn record<P: Packet>(packet: &P, finding: &Finding, now_ns: u64) -> Result<(), NotRecorded> {
+    let is_news = is_news(finding, now_ns);
     let facts = &finding.facts;
     let Some(mut slot) = ADVERTS.reserve_untyped::<AdvertRecord>(0) else { return Err(NotRecorded::Full) };
     let record = slot.as_mut_ptr();
@@ -461,7 +477,8 @@ pub(crate) fn record<P: Packet>(packet: &P, finding: &Finding, now_ns: u64) -> R
         copy(packet, facts.message_offset, facts.message_len, &raw mut (*record).message)
     };
     if copied {
-        slot.submit(0);
+        // Not left to the kernel, which wakes nobody while an advert that was no news waits.
+        slot.submit(u64::from(if is_news { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }));
         Ok(())
     } else {
         slot.discard(0);
