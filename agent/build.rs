@@ -82,7 +82,7 @@ fn build(source: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     cargo
         // In the package's own folder: at the top, build-std would also try the default members.
         .current_dir(source)
-        .args(["build", "--release", "--locked", "--bin", PROGRAM, "--target", TARGET, "--target-dir"])
+        .args(["build", "--profile", "guard", "--locked", "--bin", PROGRAM, "--target", TARGET, "--target-dir"])
         .arg(target_dir)
         .env("RUSTC", &compiler.rustc)
         // aya-ebpf and vipd-guard use inline assembly for BPF, which stable does not offer.
@@ -97,7 +97,7 @@ fn build(source: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     if !status.success() {
         return Err(format!("building {PROGRAM} with {} failed: {status}", compiler.rustc.display()).into());
     }
-    Ok(target_dir.join(TARGET).join("release").join(PROGRAM))
+    Ok(target_dir.join(TARGET).join("guard").join(PROGRAM))
 }
 
 /// Debug information for BTF, and no path of this machine in it.

@@ -27,10 +27,14 @@ fn main() -> ExitCode {
 /// What is logged unless `VIPD_LOG` says otherwise. kube tells of every failed request; checks tell of the first.
 const LOGGED: &str = "info,kube_client=off";
 
+/// Lines of the log that wait at most, for which there is room from the start: more than hundreds of virtual routers write at once.
+const LOG_LINES_MAX: usize = 4_096;
+
 /// Logs to standard error through a queue that drops lines when it is full: whoever reads the log, or no longer does,
 /// must not hold up an election.
 fn start_log() -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).thread_name("log").finish(io::stderr());
+    let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES_MAX);
+    let (writer, guard) = queue.thread_name("log").finish(io::stderr());
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("VIPD_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED)))
         .with_writer(writer)

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context;
 use rtnetlink::Handle;
 use tokio::runtime::{Builder, Runtime};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use vrrp::{
     Centiseconds, Family, Priority, Version,
     auth::{Clock, Key, Sequence, Signer},
@@ -42,6 +42,11 @@ use crate::{
     },
     sequence_file,
 };
+
+/// The greatest index that an interface can have; nobody has so many.
+const NO_INTERFACE: u32 = i32::MAX.cast_unsigned();
+/// Addresses that are asked for in a rehearsal.
+const REHEARSED: usize = 2;
 
 /// Who leaves virtual routers, and what it takes.
 pub struct Handover {
@@ -140,6 +145,24 @@ impl Handover {
             entry.insert(known.map_or_else(new, Ok)?);
         }
         Ok(())
+    }
+
+    /// Goes through a handover without any effect, so that what it takes of the program and of memory has been used once, and
+    /// stays.
+    pub fn rehearse(&mut self) {
+        for bequest in self.bequests.clone() {
+            self.post(&bequest, None, Centiseconds::MIN, &mut Signer::new());
+        }
+        self.outbox = Outbox::default();
+        let nowhere = Ground { ifindex: NO_INTERFACE, is_own: false };
+        let items = self.bequests.iter().flat_map(|bequest| &bequest.items);
+        // Rules, and routes too, are found without their interface.
+        let addresses = items.filter(|item| matches!(item, Item::Address(_))).take(REHEARSED);
+        let orders: Vec<_> = addresses.map(|item| item.take_off(nowhere)).collect();
+        let refused = netlink::carry_out(&orders).map(|refused| refused.len());
+        let (configured, held) = (BTreeSet::new(), Held::default());
+        let swept = self.runtime.block_on(sweep::interface(&self.handle, NO_INTERFACE, &configured, &held));
+        debug!(?refused, ?swept, "ready to hand over");
     }
 
     /// Says goodbye for each of `leaving`, of which `vitals` tell when the agent lived last. Returns the last sequence that

@@ -5,6 +5,7 @@ use std::{collections::HashMap, io, os::fd::AsFd, time::Duration};
 use anyhow::Context;
 use nix::{
     errno::Errno,
+    libc,
     poll::{PollFd, PollFlags, ppoll},
     sys::{
         mman::{MlockAllFlags, mlockall},
@@ -67,12 +68,14 @@ fn outlive(handover: &Handover) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps what this process has now from being swapped out: a host whose memory runs out kills the agent, and must not have to
-/// read the supervisor from a disk then.
+/// Keeps what this process has used so far of its program and its memory, and whatever more it will use of these, from being
+/// given up: a host whose memory runs out kills the agent, and must not have to read the supervisor from a disk then. All that
+/// the program has besides is not worth the memory.
 ///
-/// Not what it will have: where a limit forbids that, it would end with the next allocation.
+/// Not what it will allocate: where a limit forbids that, it would end with the next allocation.
 fn stay_in_memory() {
-    if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT) {
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | on_fault) {
         debug!(%error, "the supervisor's memory may be swapped out");
     }
 }
@@ -180,6 +183,7 @@ impl Watch {
         match Will::read(&path) {
             Ok(will) => {
                 self.handover.adopt(will, key);
+                self.handover.rehearse();
                 stay_in_memory();
             }
             Err(error) => error!(%error, "failed to read `{}`; going by the one before", path.display()),
