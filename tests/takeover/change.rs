@@ -13,7 +13,8 @@ use vipd::{
     link::Removals,
     mailbox::{Inbox, Mail, mailbox},
     perform::{
-        Performer, Place, Wish, announce::Announcer, holdings::Holdings, route::Route, rule::Rule, settings::Settings,
+        Performer, Place, Wish, announce::Announcer, holdings::Holdings, order_queue::OrderQueue, route::Route,
+        rule::Rule, settings::Settings,
     },
     supervisor::vitals::{Standing, Vitals},
 };
@@ -99,6 +100,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         place,
         disturbances,
         handle,
+        orders: OrderQueue::begin()?,
         mailbox,
         standing,
     };

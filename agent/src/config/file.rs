@@ -9,6 +9,7 @@ mod notify;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
     path::PathBuf,
     time::Duration,
 };
@@ -89,6 +90,7 @@ pub(super) struct Manner {
     pub(super) min_ttl: Field<u8>,
     pub(super) virtual_link_local: Field<bool>,
     pub(super) announcement_refresh: Field<Refresh>,
+    pub(super) announcement_rate: Field<Option<NonZeroU32>>,
     pub(super) sync_families: Field<bool>,
     pub(super) gateways: Field<Vec<Located<IpAddr>>>,
 }
@@ -274,6 +276,7 @@ impl Manner {
             min_ttl: table.scalar("min_ttl", value::min_ttl),
             virtual_link_local: table.scalar("virtual_link_local", value::boolean),
             announcement_refresh: table.scalar("announcement_refresh", value::announcement_refresh),
+            announcement_rate: table.scalar("announcement_rate", value::announcement_rate),
             sync_families: table.scalar("sync_families", value::boolean),
             gateways: table.list("gateways", value::host),
         }

@@ -26,6 +26,7 @@ mod tests;
 use std::{
     fmt, fs, io,
     net::IpAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -263,6 +264,9 @@ pub struct VirtualRouter {
     pub checks: Vec<Tracked>,
     /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
     pub announcement_refresh: Option<Duration>,
+    /// Frames of announcements that leave the interface in a second at most, those of all virtual routers with such a limit
+    /// counted together; `None`, the default, for as many as the interface takes.
+    pub announcement_rate: Option<NonZeroU32>,
     /// Hosts of its family that are asked for an answer after a takeover; `None`: the next hops of routes through the interface.
     pub gateways: Option<Vec<IpAddr>>,
     /// Whether adverts must begin with a link-local address; never over IPv4.
@@ -298,6 +302,7 @@ impl VirtualRouter {
             rules: self.rules.clone(),
             owned: self.priority == Priority::OWNER,
             announcement_refresh: self.announcement_refresh,
+            announcement_rate: self.announcement_rate,
             gateways: self.gateways.clone(),
         }
     }

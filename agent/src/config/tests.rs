@@ -129,6 +129,7 @@ fn a_dual_stack_entry_is_two_virtual_routers() {
         routes: Vec::new(),
         rules: Vec::new(),
         checks: Vec::new(),
+        announcement_rate: None,
         announcement_refresh: Some(Duration::from_mins(1)),
         gateways: None,
         link_local_first: false,

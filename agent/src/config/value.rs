@@ -8,6 +8,7 @@ pub(super) mod notify;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
     ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
@@ -29,6 +30,8 @@ use super::{
 
 /// Longest name of a Linux network interface, in bytes.
 const INTERFACE_NAME_MAX: usize = 15;
+/// Frames of announcements in a second that are as good as no limit.
+const RATE_MAX: u32 = 1_000_000;
 
 /// A name of something in the configuration: any text that can be printed, but a blank one.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, Fault> {
@@ -145,6 +148,22 @@ pub(super) fn announcement_refresh(value: &DeValue<'_>) -> Result<Refresh, Fault
         return Err(Fault::new(what, r#"give a time span from 1s to 3600s, or "off""#));
     }
     Ok(Refresh::Every(duration))
+}
+
+/// Frames of announcements that may leave in a second; `None` for as many as the interface takes.
+pub(super) fn announcement_rate(value: &DeValue<'_>) -> Result<Option<NonZeroU32>, Fault> {
+    if value.as_str() == Some("off") {
+        return Ok(None);
+    }
+    let rate = number(value).and_then(NonZeroU32::new);
+    let rate = rate.filter(|rate| rate.get() <= RATE_MAX);
+    let fault = || {
+        Fault::new(
+            format!("{} is no rate", shown(value)),
+            format!("give frames in a second, a whole number from 1 to {RATE_MAX}, or \"off\""),
+        )
+    };
+    rate.map(Some).ok_or_else(fault)
 }
 
 pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, Fault> {

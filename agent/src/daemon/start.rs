@@ -50,6 +50,7 @@ use crate::{
     operator::{Operator, Signals},
     perform::{
         crew::{Crew, Hands},
+        order_queue::OrderQueue,
         outbox::Outbox,
         refusal::Refusal,
         rule::Rule,
@@ -131,7 +132,7 @@ pub(super) async fn prepare(
     let interfaces = attach(&links, &mut desk)?;
     let settings = settings(instance, memory);
     let refusal = Refusal::install(instance.table(), &refused(&config))?;
-    let (mut crew, disturb, hands) = crew(&handle, &mailbox, &settings, &vitals, memory);
+    let (mut crew, disturb, hands) = crew(&handle, &mailbox, &settings, &vitals, memory)?;
     let mut sockets = sockets(memory)?;
     let routers = build_routers(&config, memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
     desk.datapath.drop_leftovers()?;
@@ -198,12 +199,13 @@ fn crew(
     settings: &Arc<Settings>,
     vitals: &Arc<Vitals>,
     memory: &Memory,
-) -> (Crew, watch::Sender<Removals>, Hands) {
+) -> anyhow::Result<(Crew, watch::Sender<Removals>, Hands)> {
     let (disturb, disturbances) = watch::channel(Removals::default());
     let (hired, hands) = mpsc::unbounded_channel();
     let crew = Crew {
         runtime: runtime::Handle::current(),
         netlink: handle.clone(),
+        orders: OrderQueue::begin().context("failed to start the thread that changes the host")?,
         mailbox: mailbox.clone(),
         disturbances,
         settings: Arc::clone(settings),
@@ -211,7 +213,7 @@ fn crew(
         hired,
         count: memory.routers.iter().map(|router| router.slot() + 1).max().unwrap_or(0),
     };
-    (crew, disturb, Hands::new(hands))
+    Ok((crew, disturb, Hands::new(hands)))
 }
 
 fn desk(

@@ -31,6 +31,8 @@ pub(super) struct Globals {
     pub(super) strict: Option<Place>,
     pub(super) checksum_as_v2: Option<Place>,
     pub(super) refresh: Option<At<u64>>,
+    /// Between two gratuitous ARP frames or Neighbor Advertisements, the longer one.
+    pub(super) announcement_spacing: Option<At<Micros>>,
     pub(super) down_timer_adverts: Option<At<u8>>,
     pub(super) startup_delay: Option<At<Micros>>,
     pub(super) script_user: Option<User>,
@@ -87,6 +89,7 @@ pub(super) struct Instance {
     pub(super) virtual_mac: Option<Place>,
     pub(super) down_timer_adverts: Option<At<u8>>,
     pub(super) refresh: Option<At<u64>>,
+    pub(super) announcement_spacing: Option<At<Micros>>,
     pub(super) checksum_as_v2: Option<Place>,
     pub(super) tracks: Vec<Track>,
     pub(super) reports: Reports,

@@ -198,6 +198,10 @@ fn manner_of(entry: &Entry<'_>) -> Keys {
         let value = if seconds == 0 { quoted("off") } else { quoted(&format!("{seconds}s")) };
         keys.push(("announcement_refresh", value));
     }
+    if let Some(spacing) = lead.announcement_spacing.as_ref().filter(|spacing| spacing.value > 0) {
+        let in_a_second = (1_000_000 / spacing.value).max(1);
+        keys.push(("announcement_rate", in_a_second.to_string()));
+    }
     if lead.checksum_as_v2.is_some() && lead.version.value == 3 && lead.family == Family::Ipv4 {
         keys.push(("checksum", quoted("rfc9568")));
     }

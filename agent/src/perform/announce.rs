@@ -1,19 +1,25 @@
 //! Tells the LAN where the virtual addresses are: gratuitous ARP in both forms, unsolicited Neighbor Advertisements; and asks
 //! gateways for an answer, which shows that they have heard.
 
-use std::{collections::VecDeque, io, net::IpAddr, time::Duration};
+use std::{collections::VecDeque, io, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
 use tokio::time::Instant;
 use vrrp::neighbor::{ArpForm, arp_request, gratuitous_arp, neighbor_solicitation, unsolicited_advertisement};
 
-use super::{Place, outbox::Letter, pace::Pace};
+use super::{
+    Place,
+    outbox::Letter,
+    pace::{Leave, Pace},
+};
 use crate::packet::PacketSocket;
 
 /// When an announcement is repeated after it was first made: one lost frame, a switch that was busy with the change
 /// of its ports, and one that learned late must not leave a client cut off.
 const REPEATS: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
+/// How long until an interface whose queue is full is tried again.
+const FULL_AGAIN: Duration = Duration::from_millis(1);
 /// Over how many moments the refreshes of virtual routers that began together are spread.
 const SLOTS: u32 = 32;
 
@@ -36,20 +42,22 @@ impl Announcer {
         self.socket.send_all(letters.iter().map(|letter| letter.bytes.as_slice()))
     }
 
-    /// Sends as many of `frames` as the pace allows at `now`, and removes them.
-    fn send_some(&self, frames: &mut VecDeque<Vec<u8>>, now: Instant) -> io::Result<()> {
-        let count = self.pace.take(frames.len(), now);
+    /// Sends as many of `frames` as `rate` allows at `now`, and removes them; says when to go on with the others.
+    fn send_some(&self, frames: &mut VecDeque<Vec<u8>>, rate: Option<NonZeroU32>, now: Instant) -> io::Result<Instant> {
+        let Leave { count, again } = self.pace.take(frames.len(), rate, now);
         if count == 0 {
-            return Ok(());
+            return Ok(again);
         }
         match self.socket.send_all(frames.iter().take(count).map(Vec::as_slice)) {
-            Ok(sent) => drop(frames.drain(..sent.min(count))),
-            // The queue of the interface is full: later.
-            Err(error) if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EAGAIN | Errno::ENOBUFS)) => {
+            Ok(sent) => {
+                frames.drain(..sent.min(count));
+                Ok(if sent < count { now + FULL_AGAIN } else { again })
             }
-            Err(error) => return Err(error),
+            Err(error) if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EAGAIN | Errno::ENOBUFS)) => {
+                Ok(again.max(now + FULL_AGAIN))
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 
@@ -118,8 +126,14 @@ impl Announcements {
         repeat.into_iter().chain(refresh).min_by_key(|&(at, _)| at)
     }
 
-    /// Does what is due at `now`, for `addresses` at `place`.
-    pub fn go_on(&mut self, place: &Place, addresses: &[IpNet], now: Instant) -> io::Result<()> {
+    /// Does what is due at `now`, for `addresses` at `place`, at `rate`.
+    pub fn go_on(
+        &mut self,
+        place: &Place,
+        addresses: &[IpNet],
+        rate: Option<NonZeroU32>,
+        now: Instant,
+    ) -> io::Result<()> {
         match self.next().filter(|&(at, _)| at <= now) {
             Some((_, Due::Frames)) => {}
             Some((_, Due::Repeat)) => {
@@ -136,12 +150,16 @@ impl Announcements {
             self.drop_frames();
             return Ok(());
         };
-        let outcome = announcer.send_some(&mut self.frames, now);
-        if outcome.is_err() {
-            self.frames.clear();
+        match announcer.send_some(&mut self.frames, rate, now) {
+            Ok(again) => {
+                self.go_on_at = (!self.frames.is_empty()).then_some(again);
+                Ok(())
+            }
+            Err(error) => {
+                self.drop_frames();
+                Err(error)
+            }
         }
-        self.go_on_at = (!self.frames.is_empty()).then(|| Pace::again(now));
-        outcome
     }
 
     fn add(&mut self, frames: Vec<Vec<u8>>, now: Instant) {

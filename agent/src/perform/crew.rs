@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Performer, Place, Wish, holdings::Holdings, settings::Settings};
+use super::{Performer, Place, Wish, holdings::Holdings, order_queue::OrderQueue, settings::Settings};
 use crate::{
     config,
     link::Removals,
@@ -29,6 +29,8 @@ pub struct Crew {
     pub runtime: runtime::Handle,
     /// For interfaces of their own.
     pub netlink: Handle,
+    /// For everything else that is to be on the host.
+    pub orders: OrderQueue,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
     /// Changes when something that is held may have been removed.
@@ -76,6 +78,7 @@ impl Crew {
             place,
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
+            orders: self.orders.clone(),
             mailbox: self.mailbox.clone(),
             standing: standing.clone(),
         };

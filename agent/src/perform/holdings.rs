@@ -1,6 +1,6 @@
 //! What a virtual router holds while it is Active, and how one such list becomes another.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
@@ -23,6 +23,8 @@ pub struct Holdings {
     pub owned: bool,
     /// How often the addresses are announced while nothing happens; `None` for never.
     pub announcement_refresh: Option<Duration>,
+    /// Frames of announcements that leave the interface in a second at most; `None` for as many as it takes.
+    pub announcement_rate: Option<NonZeroU32>,
     /// Who is asked for an answer after a takeover; `None`: the next hops of routes through the interface.
     pub gateways: Option<Vec<IpAddr>>,
 }

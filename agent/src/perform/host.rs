@@ -10,7 +10,7 @@ use super::{
     Done, Performer, Wish,
     groups::Groups,
     holdings::{Ground, Item},
-    netlink::{self, Order, Refused},
+    netlink::{Order, Refused},
     settings::Occasion,
 };
 use crate::killpoint::{Moment, pass};
@@ -64,19 +64,22 @@ impl Performer {
         Ok(())
     }
 
-    /// Has the kernel carry out `orders`, then hears the groups of all addresses, on a thread that may wait for it.
+    /// Has the kernel carry out `orders`, then hears the groups of all addresses.
     async fn carry_out(&self, ground: Ground, orders: Vec<Order>) -> anyhow::Result<(Vec<Refused>, Groups)> {
-        let addresses: Vec<_> = self.holdings.borrow().items().iter().filter_map(Item::address).collect();
-        let work = move || -> io::Result<_> {
-            let refused = netlink::carry_out(&orders)?;
-            let groups = Groups::join(ground.ifindex, &addresses).unwrap_or_else(|error| {
+        let refused =
+            self.orders.carry_out(orders).await.context("failed to ask the kernel for the virtual addresses")?;
+        let mut addresses: Vec<_> = self.holdings.borrow().items().iter().filter_map(Item::address).collect();
+        addresses.retain(|address| address.addr().is_ipv6());
+        if addresses.is_empty() {
+            return Ok((refused, Groups::default()));
+        }
+        let work = move || {
+            Groups::join(ground.ifindex, &addresses).unwrap_or_else(|error| {
                 warn!(%error, ?addresses, "failed to join their solicited-node groups; the kernel will");
                 Groups::default()
-            });
-            Ok((refused, groups))
+            })
         };
-        let done = spawn_blocking(work).await.context("a thread that changes the host panicked")?;
-        done.context("failed to ask the kernel for the virtual addresses")
+        Ok((refused, spawn_blocking(work).await.context("a thread that joins groups panicked")?))
     }
 
     /// The interface that the addresses go on, made and set up if need be.
@@ -144,14 +147,10 @@ impl Performer {
         // depend on last.
         let items: Vec<_> = items.iter().rev().copied().collect();
         let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
-        let refused = match spawn_blocking(move || netlink::carry_out(&orders)).await {
-            Ok(Ok(refused)) => refused,
-            Ok(Err(error)) => {
+        let refused = match self.orders.carry_out(orders).await {
+            Ok(refused) => refused,
+            Err(error) => {
                 error!(%error, "failed to ask the kernel to remove virtual addresses; this host goes on answering for them");
-                return false;
-            }
-            Err(panic) => {
-                error!(%panic, "a thread that changes the host panicked");
                 return false;
             }
         };

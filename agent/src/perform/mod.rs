@@ -13,6 +13,7 @@ pub mod groups;
 pub mod holdings;
 mod host;
 pub mod netlink;
+pub mod order_queue;
 pub mod outbox;
 pub mod pace;
 pub mod refusal;
@@ -37,7 +38,7 @@ use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
+    task::{spawn_blocking, yield_now},
     time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, warn};
@@ -47,6 +48,7 @@ use self::{
     announce::{Announcements, Announcer},
     groups::Groups,
     holdings::{Change, Holdings, Item},
+    order_queue::OrderQueue,
     settings::Settings,
     virtual_mac::VirtualMac,
 };
@@ -122,6 +124,8 @@ pub struct Performer {
     pub disturbances: watch::Receiver<Removals>,
     /// For interfaces of their own.
     pub handle: Handle,
+    /// For everything else that is to be on the host.
+    pub orders: OrderQueue,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
     /// Says whether the supervisor has handed over, because the election thread hangs.
@@ -325,8 +329,8 @@ impl Performer {
             done.announcements = Announcements::default();
             return;
         }
-        let addresses = self.announced();
-        if let Err(error) = done.announcements.go_on(&self.place.borrow(), &addresses, Instant::now()) {
+        let (addresses, rate) = (self.announced(), self.holdings.borrow().announcement_rate);
+        if let Err(error) = done.announcements.go_on(&self.place.borrow(), &addresses, rate, Instant::now()) {
             warn!(%error, ?addresses, "failed to announce virtual addresses");
         }
     }
@@ -334,6 +338,8 @@ impl Performer {
 
 async fn until(moment: Option<Instant>) {
     match moment {
+        // A timer counts in milliseconds.
+        Some(moment) if moment <= Instant::now() => yield_now().await,
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
     }

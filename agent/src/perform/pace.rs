@@ -1,47 +1,53 @@
-//! How fast announcements leave an interface: switches and hosts police bursts of ARP, and what they drop costs a client
-//! seconds.
+//! How fast announcements leave an interface: as fast as it takes them, or, where switches and hosts police bursts of ARP, at a
+//! rate. What they drop costs a client seconds.
 //!
-//! All virtual routers of an interface share one pace. 16 frames in a millisecond are one hundredth of what a gigabit carries,
-//! and 64 at once are 5 kB, which the least buffer of a port holds; 500 IPv4 addresses with their two frames each take about
-//! a tenth of a second.
+//! The virtual routers of an interface share one pace.
 
 use std::{
+    num::NonZeroU32,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-/// Frames that may leave at once where none have left for a while.
-pub const BURST: u32 = 64;
-/// The least time between frames, on average: 16 in a millisecond.
-pub const SPACING: Duration = Duration::from_nanos(62_500);
 /// Frames that one virtual router may send in one go, so that others get their turn.
 pub const SHARE: u32 = 32;
-/// How long until a virtual router that has more to send tries again.
-const TICK: Duration = Duration::from_millis(1);
+/// What of a second's frames may leave at once where none have left for a while: those of 10 ms.
+const BURSTS_PER_SECOND: u32 = 100;
 
 /// How many frames may leave an interface now.
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<Option<Instant>>);
 
+/// What may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// So many frames now; they count as sent.
+    pub count: usize,
+    /// More when one of them has waited until then.
+    pub again: Instant,
+}
+
 impl Pace {
-    /// How many of `wanted` frames may leave at `now`; they count as sent.
-    pub fn take(&self, wanted: usize, now: Instant) -> usize {
+    /// How many of `wanted` frames may leave at `now`, where `rate` frames may in a second.
+    pub fn take(&self, wanted: usize, rate: Option<NonZeroU32>, now: Instant) -> Leave {
+        let share = wanted.min(SHARE as usize);
+        let Some(rate) = rate else { return Leave { count: share, again: now } };
+        let spacing = Duration::from_secs(1) / rate.get();
+        let burst = (rate.get() / BURSTS_PER_SECOND).clamp(1, SHARE);
         // When all that has been sent so far would have left, one after the other.
         let mut behind = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = behind.unwrap_or(now).max(now);
-        let debt = since.duration_since(now).as_nanos().div_ceil(SPACING.as_nanos());
-        let free = BURST.saturating_sub(u32::try_from(debt).unwrap_or(u32::MAX)).min(SHARE);
-        let granted = free.min(u32::try_from(wanted).unwrap_or(u32::MAX));
-        *behind = Some(since + SPACING * granted);
-        granted as usize
-    }
-
-    /// When to ask again after [`Pace::take`] at `now`.
-    #[must_use]
-    pub fn again(now: Instant) -> Instant {
-        now + TICK
+        let debt = since.duration_since(now).as_nanos().div_ceil(spacing.as_nanos().max(1));
+        let free = burst.saturating_sub(u32::try_from(debt).unwrap_or(u32::MAX));
+        let granted = free.min(u32::try_from(share).unwrap_or(SHARE));
+        let since = since + spacing * granted;
+        *behind = Some(since);
+        Leave {
+            count: granted as usize,
+            again: (now + spacing).max(since.checked_sub(spacing * (burst - 1)).unwrap_or(now)),
+        }
     }
 }
 
@@ -49,21 +55,40 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_burst_is_followed_by_sixteen_frames_a_millisecond() {
+    fn taker(rate: u32) -> impl Fn(u64, usize) -> (usize, u128) {
         let (pace, start) = (Pace::default(), Instant::now());
-        let take = |after_us, wanted| pace.take(wanted, start + Duration::from_micros(after_us));
-        assert_eq!((take(0, 1000), take(0, 1000), take(0, 1000)), (32, 32, 0));
-        assert_eq!((take(1_000, 1000), take(1_000, 1)), (16, 0));
-        assert_eq!((take(1_125, 2), take(1_125, 1)), (2, 0));
-        // All of the burst is there again after 4 ms, and no more after a minute.
-        assert_eq!((take(60_000_000, 1000), take(60_000_000, 1000), take(60_000_000, 1)), (32, 32, 0));
+        move |after_us, wanted| {
+            let now = start + Duration::from_micros(after_us);
+            let Leave { count, again } = pace.take(wanted, NonZeroU32::new(rate), now);
+            (count, again.duration_since(start).as_micros())
+        }
+    }
+
+    #[test]
+    fn without_a_rate_everybody_gets_his_share_at_once() {
+        let take = taker(0);
+        assert_eq!((take(0, 1000), take(0, 7), take(5, 33)), ((32, 0), (7, 0), (32, 5)));
+    }
+
+    #[test]
+    fn a_rate_of_500_is_5_frames_and_then_one_every_2_ms() {
+        let take = taker(500);
+        assert_eq!((take(0, 1000), take(0, 1000)), ((5, 2_000), (0, 2_000)));
+        assert_eq!((take(1_000, 1000), take(2_000, 1000), take(3_000, 1)), ((0, 3_000), (1, 4_000), (0, 5_000)));
+        assert_eq!(take(8_000, 1000), (3, 10_000));
+        // All of the burst is there again after 10 ms, and no more after a minute.
+        assert_eq!((take(60_000_000, 1000).0, take(60_000_000, 1).0), (5, 0));
+    }
+
+    #[test]
+    fn the_slowest_rate_lets_one_frame_leave_in_a_second() {
+        let take = taker(1);
+        assert_eq!((take(0, 2), take(999_999, 2).0, take(1_000_000, 2).0), ((1, 1_000_000), 0, 1));
     }
 
     #[test]
     fn nothing_is_taken_for_what_is_not_sent() {
-        let (pace, now) = (Pace::default(), Instant::now());
-        assert_eq!((pace.take(0, now), pace.take(3, now), pace.take(61, now)), (0, 3, 32));
-        assert_eq!((pace.take(61, now), pace.take(61, now)), (29, 0));
+        let take = taker(16_000);
+        assert_eq!((take(0, 0).0, take(0, 3).0, take(0, 61).0, take(0, 61).0), (0, 3, 29, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! What virtual routers hold besides the addresses of their adverts.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use super::*;
 use crate::perform::{route::Route, rule::Rule};
@@ -77,6 +77,28 @@ fn an_ipv6_route_has_the_metric_of_the_kernel() {
     let [_, ipv6] = held(r#"routes = [{ to = "default", via = "fd77::1" }, { to = "::/0", metric = 7 }]"#);
     let seen: Vec<_> = ipv6.routes.iter().map(|route| (route.to.to_string(), route.metric)).collect();
     assert_eq!(seen, [("::/0".to_owned(), 1024), ("::/0".to_owned(), 7)]);
+}
+
+#[test]
+fn announcements_go_at_a_rate_or_as_they_come() {
+    for (key, expected) in [
+        ("", None),
+        ("announcement_rate = \"off\"", None),
+        ("announcement_rate = 1", NonZeroU32::new(1)),
+        ("announcement_rate = 1000000", NonZeroU32::new(1_000_000)),
+    ] {
+        assert_eq!(held(key)[0].announcement_rate, expected, "{key}");
+    }
+    let config =
+        valid(&[("interface", "announcement_rate = 500\ninterface"), (VRID, &with("announcement_rate = \"off\"").1)]);
+    let all: Vec<_> = config.virtual_routers.iter().map(|router| router.holdings().announcement_rate).collect();
+    let general = NonZeroU32::new(500);
+    assert_eq!(all, [None, None, general, general]);
+    for wrong in ["0", "1000001", "-1", "1.5", "\"fast\""] {
+        let [mistake] = &mistakes_with(&format!("announcement_rate = {wrong}"))[..] else { panic!("not one") };
+        let expected = format!("20: virtual_router \"web-a\": announcement_rate: {wrong} is no rate");
+        assert!(mistake.starts_with(&expected), "{mistake}");
+    }
 }
 
 #[test]

@@ -8,14 +8,12 @@ use crate::import::{
 };
 
 /// How often gratuitous ARP is sent, which vipd has its own plan for.
-const ANNOUNCEMENTS: [&str; 9] = [
+const ANNOUNCEMENTS: [&str; 7] = [
     "vrrp_garp_master_delay",
     "vrrp_garp_master_repeat",
     "vrrp_garp_master_refresh_repeat",
     "vrrp_garp_lower_prio_delay",
     "vrrp_garp_lower_prio_repeat",
-    "vrrp_garp_interval",
-    "vrrp_gna_interval",
     "vrrp_min_garp",
     "vrrp_garp_extra_if",
 ];
@@ -134,6 +132,11 @@ fn protocol(globals: &mut Globals, statement: &Statement, notes: &mut Notes) -> 
         "vrrp_strict" => globals.strict = Some(place.clone()),
         "v3_checksum_as_v2" => globals.checksum_as_v2 = Some(place.clone()),
         "vrrp_garp_master_refresh" => globals.refresh = value::number(statement, &(0..=u64::from(u32::MAX)), notes),
+        "vrrp_garp_interval" | "vrrp_gna_interval" => {
+            let given = value::span(statement, 1_000, notes);
+            let known = globals.announcement_spacing.take();
+            globals.announcement_spacing = [given, known].into_iter().flatten().max_by_key(|spacing| spacing.value);
+        }
         "vrrp_down_timer_adverts" => globals.down_timer_adverts = value::number(statement, &(1..=100), notes),
         "vrrp_startup_delay" => globals.startup_delay = value::span(statement, 3600, notes),
         "vrrp_delay_after_boot" => {

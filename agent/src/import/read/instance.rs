@@ -80,6 +80,7 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
         virtual_mac: draft.virtual_mac,
         down_timer_adverts,
         refresh: draft.refresh.or_else(|| globals.refresh.clone()),
+        announcement_spacing: globals.announcement_spacing.clone(),
         checksum_as_v2: draft.checksum_as_v2.or_else(|| globals.checksum_as_v2.clone()),
         tracks: draft.tracks,
         reports: draft.reports,

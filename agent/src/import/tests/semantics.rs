@@ -297,11 +297,11 @@ fn what_is_removed_is_put_back() {
 
 #[test]
 fn announcements_have_a_plan_of_their_own() {
-    let globals = "global_defs {\n vrrp_garp_interval 0\n vrrp_garp_master_refresh 30\n}\n";
+    let globals = "global_defs {\n vrrp_garp_master_delay 4\n vrrp_garp_master_refresh 30\n}\n";
     let import = one(&(globals.to_owned() + &instance(" garp_master_delay 10")));
     assert!(import.toml.contains("announcement_refresh = \"30s\"\n"), "{}", import.toml);
     assert!(
-        has(&import, "ignored: k.conf:2: vrrp_garp_interval: vipd announces addresses at once"),
+        has(&import, "ignored: k.conf:2: vrrp_garp_master_delay: vipd announces addresses at once"),
         "{:?}",
         notes(&import)
     );
@@ -310,6 +310,17 @@ fn announcements_have_a_plan_of_their_own() {
         "{:?}",
         notes(&import)
     );
+    // (globals, announcement_rate)
+    for (given, expected) in [
+        ("vrrp_garp_interval 0.002", Some("500")),
+        ("vrrp_garp_interval 0.002\n vrrp_gna_interval 0.01", Some("100")),
+        ("vrrp_gna_interval 5", Some("1")),
+        ("vrrp_garp_interval 0", None),
+    ] {
+        let import = one(&format!("global_defs {{\n {given}\n}}\n{}", instance("")));
+        let line = import.toml.lines().find_map(|line| line.strip_prefix("announcement_rate = "));
+        assert_eq!(line, expected, "{given}: {}", import.toml);
+    }
     // (garp_master_refresh, announcement_refresh)
     for (given, expected) in [("0", "\"off\""), ("7200", "\"3600s\"")] {
         let import = one(&instance(&format!(" garp_master_refresh {given}")));
