@@ -12,6 +12,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use harness::{Host, until};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::{moment::now, probe::Part, sighting::Sighting};
 
@@ -42,6 +46,20 @@ impl Client {
             }
         });
         Ok(Self { child, seen })
+    }
+
+    /// Asks no more until it is woken.
+    pub(crate) fn rest(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Asks again.
+    pub(crate) fn wake(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.child.id().try_into()?), signal).context("failed to signal a probe")
     }
 
     /// Everything since [`Client::forget`].

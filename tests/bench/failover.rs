@@ -1,6 +1,6 @@
 //! Faults of the Active, as a client and a witness on the LAN notice them: all daemons by turns, trial by trial.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -10,10 +10,9 @@ use crate::{
     fault::Fault,
     moment::{milliseconds, now},
     probe::Part,
-    progress::Progress,
-    result::{Results, Row},
     stage::{PATIENCE, Stage},
     subject::{Subject, Task},
+    turns::{Figure, Output, Scene},
 };
 
 #[derive(Clone, Debug, Args)]
@@ -68,59 +67,34 @@ fn takes_part(subject: Subject, transport: Transport) -> bool {
     subject != Subject::Frr || transport == Transport::Multicast
 }
 
-/// Adds what it measures to `results`, and shows it meanwhile.
-pub(crate) fn run(options: &Options, count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
+/// Adds what it measures to `output`.
+pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<()> {
     for &interval_ms in &options.intervals_ms {
         for &transport in &options.transports {
-            cell(options, count, interval_ms, transport, results, progress)?;
+            cell(options, count, interval_ms, transport, output)?;
         }
     }
     Ok(())
 }
 
 /// All faults at one interval over one transport.
-fn cell(
-    options: &Options,
-    count: u32,
-    interval_ms: u64,
-    transport: Transport,
-    results: &mut Results,
-    progress: &mut Progress,
-) -> Result<()> {
+fn cell(options: &Options, count: u32, interval_ms: u64, transport: Transport, output: &mut Output) -> Result<()> {
     let lab = Lab::new()?;
     let interval = Duration::from_millis(interval_ms);
-    let mut stages = BTreeMap::new();
+    let mut stages = Vec::new();
     for &subject in options.subjects.iter().filter(|&&subject| takes_part(subject, transport)) {
         let task = Task::pair(interval, transport == Transport::Unicast);
-        stages.insert(subject, Stage::set(&lab, subject, task, 2).with_context(|| subject.to_string())?);
+        stages.push((subject.name(), Stage::set(&lab, subject, task, 2).with_context(|| subject.name())?));
     }
     for fault in options.faults() {
-        let before = results.rows.len();
-        for trial in 0..count {
-            // Phases spread evenly over an interval.
-            let phase = interval * trial / count;
-            for (&subject, stage) in stages.iter_mut().filter(|(subject, _)| fault.suits(**subject)) {
-                progress.step(&format!("{fault}, {interval_ms} ms, {subject}"));
-                let what = || format!("{fault} at {interval_ms} ms, trial {trial} of {subject}");
-                let figures = attempt(stage, fault, phase).with_context(what)?;
-                for (family, measure, unit, value) in figures {
-                    let row = Row {
-                        interval_ms,
-                        transport: name(transport).to_owned(),
-                        family: family.to_owned(),
-                        ..Row::new(&fault.to_string(), &subject.to_string(), measure, unit)
-                    };
-                    results.row(&row).values.push(value);
-                }
-            }
-        }
-        progress.show(&results.rows[before..])?;
+        let scene = Scene { scenario: fault.to_string(), interval_ms, transport: name(transport), count };
+        let suits = |name: &str| options.subjects.iter().any(|it| it.name() == name && fault.suits(*it));
+        // Phases are spread evenly over an interval.
+        output
+            .take_turns(&scene, &mut stages, suits, |stage, trial| attempt(stage, fault, interval * trial / count))?;
     }
     Ok(())
 }
-
-/// One figure: of which family, what, and in which unit.
-type Figure = (&'static str, &'static str, &'static str, f64);
 
 /// Has a fault happen, watches until it has had its effect, and undoes it.
 fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figure>> {
@@ -141,14 +115,14 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
     let changes = stage.holders.since(start);
     let mut figures = Vec::new();
     for (&target, family) in asking.iter().zip(["IPv4", "IPv6"]) {
+        let mut add = |measure, unit, value| figures.push(Figure { family, measure, unit, value });
         let (client, witness) = (record.client(target), record.witness(target));
-        figures.push((family, "outage", "ms", milliseconds(client.outage())));
-        let contested = witness.contested(Part::Witness.interval());
-        figures.push((family, "two answer", "ms", milliseconds(contested)));
-        figures.push((family, "changes of who answers", "", number(client.changes())));
-        figures.push((family, "announcements", "", number(client.announcements())));
+        add("outage", "ms", milliseconds(client.outage()));
+        add("two answer", "ms", milliseconds(witness.contested(Part::Witness.interval())));
+        add("changes of who answers", "", number(client.changes()));
+        add("announcements", "", number(client.announcements()));
         let moves = changes.iter().filter(|change| change.address == target).count();
-        figures.push((family, "addresses put on or taken off", "", number(moves)));
+        add("addresses put on or taken off", "", number(moves));
     }
     fault.mend(stage)?;
     Ok(figures)

@@ -1,7 +1,6 @@
 //! Adverts that nobody should believe: a few that are well made, and as many as one core can send.
 
 use std::{
-    collections::BTreeMap,
     fmt, thread,
     time::{Duration, Instant},
 };
@@ -16,10 +15,10 @@ use vrrp_wire::{Family, MacAddr};
 
 use crate::{
     moment::{milliseconds, now},
-    progress::Progress,
-    result::{Results, Row},
+    probe::Part,
     stage::{PATIENCE, Stage},
     subject::{Subject, Task},
+    turns::{Figure, Output, Scene},
 };
 
 /// How long an attack lasts.
@@ -119,36 +118,24 @@ pub(crate) fn trials(count: u32) -> u32 {
     u32::try_from(Attack::value_variants().iter().map(of).sum::<usize>()).unwrap_or(u32::MAX) * count
 }
 
-/// Adds what it measures to `results`, and shows it meanwhile.
-pub(crate) fn run(count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
+/// Adds what it measures to `output`.
+pub(crate) fn run(count: u32, output: &mut Output) -> Result<()> {
     let lab = Lab::new()?;
     lab.secret("key", "what all nodes know, and nobody else\n")?;
-    let mut stages = BTreeMap::new();
+    let mut stages = Vec::new();
     for (subject, name, is_signed) in SUBJECTS {
         let task = Task { families: vec![Family::Ipv4], is_signed, ..Task::pair(INTERVAL, false) };
-        stages.insert(name, Stage::set(&lab, subject, task, 1).with_context(|| name)?);
+        stages.push((name, Stage::set(&lab, subject, task, 1).with_context(|| name)?));
     }
     for &attack in Attack::value_variants() {
-        let before = results.rows.len();
-        for trial in 0..count {
-            for (subject, name, is_signed) in
-                SUBJECTS.into_iter().filter(|&(subject, _, is_signed)| suits(attack, subject, is_signed))
-            {
-                progress.step(&format!("{attack}, {name}"));
-                let stage = stages.get_mut(name).with_context(|| format!("no stage of {subject}, {is_signed}"))?;
-                let figures = attempt(stage, attack).with_context(|| format!("{attack}, trial {trial} of {name}"))?;
-                for (measure, unit, value) in figures {
-                    let row = Row { interval_ms: 100, ..Row::new(&attack.to_string(), name, measure, unit) };
-                    results.row(&row).values.push(value);
-                }
-            }
-        }
-        progress.show(&results.rows[before..])?;
+        let scene = Scene { scenario: attack.to_string(), interval_ms: 100, transport: "multicast", count };
+        let suits = |name: &str| {
+            SUBJECTS.iter().any(|&(subject, known, is_signed)| known == name && suits(attack, subject, is_signed))
+        };
+        output.take_turns(&scene, &mut stages, suits, |stage, _| attempt(stage, attack))?;
     }
     Ok(())
 }
-
-type Figure = (&'static str, &'static str, f64);
 
 fn attempt(stage: &mut Stage, attack: Attack) -> Result<Vec<Figure>> {
     stage.settle()?;
@@ -166,15 +153,15 @@ fn attempt(stage: &mut Stage, attack: Attack) -> Result<Vec<Figure>> {
     let changes = stage.holders.since(start);
     let takeovers = changes.iter().filter(|it| it.node == 1 && it.is_held && targets.contains(&it.address)).count();
     let mut figures = vec![
-        ("outage", "ms", milliseconds(client.outage())),
-        ("two answer", "ms", milliseconds(witness.contested(crate::probe::Part::Witness.interval()))),
-        ("false takeovers", "", f64::from(u32::try_from(takeovers)?)),
+        Figure::new("outage", "ms", milliseconds(client.outage())),
+        Figure::new("two answer", "ms", milliseconds(witness.contested(Part::Witness.interval()))),
+        Figure::new("false takeovers", "", f64::from(u32::try_from(takeovers)?)),
     ];
     if attack.is_flood() {
-        figures.push(("frames per second", "kpps", f64::from(sent) / span.as_secs_f64() / 1_000.0));
+        figures.push(Figure::new("frames per second", "kpps", f64::from(sent) / span.as_secs_f64() / 1_000.0));
         for (node, measure) in ["CPU, Active", "CPU, Backup"].into_iter().enumerate() {
             let used = after[node].cpu_since(&before[node]);
-            figures.push((measure, "%", used.div_duration_f64(span) * 100.0));
+            figures.push(Figure::new(measure, "%", used.div_duration_f64(span) * 100.0));
         }
     }
     Ok(figures)

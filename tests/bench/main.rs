@@ -22,6 +22,7 @@ mod sighting;
 mod stage;
 mod subject;
 mod throughput;
+mod turns;
 
 use std::{
     path::PathBuf,
@@ -32,7 +33,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use harness::print_transcripts;
 
-use self::{progress::Progress, result::Results};
+use self::{progress::Progress, result::Results, turns::Output};
 
 /// Measures vipd beside keepalived and FRR.
 #[derive(Debug, Parser)]
@@ -98,12 +99,12 @@ impl Run {
         }
     }
 
-    fn measure(&self, part: Part, results: &mut Results, progress: &mut Progress) -> Result<()> {
+    fn measure(&self, part: Part, output: &mut Output) -> Result<()> {
         match part {
-            Part::Failover => failover::run(&self.failover, self.count, results, progress),
-            Part::Attacks => flood::run(self.count, results, progress),
-            Part::Scale => scale::run(&self.scale, self.count, results, progress),
-            Part::Throughput => throughput::run(self.count, results, progress),
+            Part::Failover => failover::run(&self.failover, self.count, output),
+            Part::Attacks => flood::run(self.count, output),
+            Part::Scale => scale::run(&self.scale, self.count, output),
+            Part::Throughput => throughput::run(self.count, output),
         }
     }
 }
@@ -123,10 +124,11 @@ fn main() -> Result<()> {
 fn run(options: &Run) -> Result<()> {
     print_transcripts(false);
     let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let mut results = Results { begun, machine: machine::describe(), rows: Vec::new() };
-    let mut progress = Progress::new(options.parts.iter().map(|&part| options.trials(part)).sum());
-    let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut results, &mut progress));
+    let results = Results { begun, machine: machine::describe(), rows: Vec::new() };
+    let progress = Progress::new(options.parts.iter().map(|&part| options.trials(part)).sum());
+    let mut output = Output { results, progress };
+    let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut output));
     // Also what was measured before something failed.
-    results.save(&options.results)?;
+    output.results.save(&options.results)?;
     outcome
 }

@@ -1,6 +1,6 @@
 //! What many virtual routers, or many addresses, cost at rest, and how far apart they are when their node is lost.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -9,10 +9,9 @@ use vrrp_wire::Family;
 
 use crate::{
     moment::{milliseconds, now},
-    progress::Progress,
-    result::{Results, Row},
     stage::Stage,
     subject::{Subject, Task},
+    turns::{Figure, Output, Scene},
 };
 
 #[derive(Clone, Debug, Args)]
@@ -77,37 +76,21 @@ impl Options {
     }
 }
 
-/// Adds what it measures to `results`, and shows it meanwhile.
-pub(crate) fn run(options: &Options, count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
+/// Adds what it measures to `output`.
+pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<()> {
     for (scenario, task) in options.tasks()? {
         let lab = Lab::new()?;
-        let mut stages = BTreeMap::new();
+        let mut stages = Vec::new();
         for subject in SUBJECTS {
-            let stage =
-                Stage::set(&lab, subject, task.clone(), 1).with_context(|| format!("{scenario} of {subject}"))?;
-            stages.insert(subject, stage);
+            let stage = Stage::set(&lab, subject, task.clone(), 1);
+            stages.push((subject.name(), stage.with_context(|| format!("{scenario} of {}", subject.name()))?));
         }
-        let before = results.rows.len();
-        for trial in 0..count {
-            for (subject, stage) in &mut stages {
-                progress.step(&format!("{scenario}, {} ms, {subject}", task.interval.as_millis()));
-                let figures = attempt(stage, options.rest_s)
-                    .with_context(|| format!("{scenario}, trial {trial} of {subject}"))?;
-                for (measure, unit, value) in figures {
-                    let row = Row {
-                        interval_ms: u64::try_from(task.interval.as_millis())?,
-                        ..Row::new(&scenario, &subject.to_string(), measure, unit)
-                    };
-                    results.row(&row).values.push(value);
-                }
-            }
-        }
-        progress.show(&results.rows[before..])?;
+        let interval_ms = u64::try_from(task.interval.as_millis())?;
+        let scene = Scene { scenario, interval_ms, transport: "multicast", count };
+        output.take_turns(&scene, &mut stages, |_| true, |stage, _| attempt(stage, options.rest_s))?;
     }
     Ok(())
 }
-
-type Figure = (&'static str, &'static str, f64);
 
 /// Watches both nodes at rest, then cuts the first one off.
 fn attempt(stage: &mut Stage, rest_s: u64) -> Result<Vec<Figure>> {
@@ -120,8 +103,8 @@ fn attempt(stage: &mut Stage, rest_s: u64) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (node, measures) in [["CPU, Active", "memory, Active"], ["CPU, Backup", "memory, Backup"]].iter().enumerate() {
         let used = after[node].cpu_since(&before[node]);
-        figures.push((measures[0], "%", used.div_duration_f64(span) * 100.0));
-        figures.push((measures[1], "MiB", f64::from(after[node].memory_kib) / 1024.0));
+        figures.push(Figure::new(measures[0], "%", used.div_duration_f64(span) * 100.0));
+        figures.push(Figure::new(measures[1], "MiB", f64::from(after[node].memory_kib) / 1024.0));
     }
 
     stage.client.forget(now());
@@ -141,9 +124,9 @@ fn attempt(stage: &mut Stage, rest_s: u64) -> Result<Vec<Figure>> {
         let (first, last) = (moments.iter().min(), moments.iter().max());
         first.zip(last).map_or(Duration::ZERO, |(first, last)| last.saturating_sub(*first))
     };
-    figures.push(("first address held after", "ms", milliseconds(first.saturating_sub(start))));
-    figures.push(("first to last address held", "ms", milliseconds(last.saturating_sub(first))));
-    figures.push(("first to last address announced", "ms", milliseconds(span_of(&announced))));
+    figures.push(Figure::new("first address held after", "ms", milliseconds(first.saturating_sub(start))));
+    figures.push(Figure::new("first to last address held", "ms", milliseconds(last.saturating_sub(first))));
+    figures.push(Figure::new("first to last address announced", "ms", milliseconds(span_of(&announced))));
     stage.lan.mend("n1")?;
     Ok(figures)
 }

@@ -58,6 +58,7 @@ impl Stage {
         let witness = Client::start(&witness, Part::Witness, own(60), &targets)?;
         let mut stage = Self { subject, task, lan, nodes, attacker, daemons, client, witness, holders, targets };
         stage.settle()?;
+        stage.rest()?;
         Ok(stage)
     }
 
@@ -69,11 +70,23 @@ impl Stage {
         Ok(())
     }
 
+    /// Nobody asks for anything until [`Stage::wake`], so that others have the machine for themselves.
+    pub(crate) fn rest(&self) -> Result<()> {
+        self.client.rest()?;
+        self.witness.rest()
+    }
+
+    /// Client and witness ask again.
+    pub(crate) fn wake(&self) -> Result<()> {
+        self.client.wake()?;
+        self.witness.wake()
+    }
+
     /// Waits until `nodes`, and no others, hold all addresses.
     pub(crate) fn wait_for_holders(&self, nodes: &[usize]) -> Result<()> {
         let expected: BTreeSet<_> = nodes.iter().map(|&node| self.nodes[node].name().to_owned()).collect();
         let targets = self.task.targets();
-        until(&format!("{} with {expected:?} as holders", self.subject), PATIENCE, || {
+        until(&format!("{} with {expected:?} as holders", self.subject.name()), PATIENCE, || {
             let holders = self.lan.holders_of(&targets)?;
             let are_all = holders.into_iter().all(|of| of.into_iter().collect::<BTreeSet<_>>() == expected);
             Ok(are_all.then_some(()))
@@ -84,7 +97,7 @@ impl Stage {
     /// that are measured.
     pub(crate) fn wait_for_second(&self, start: Duration) -> Result<()> {
         let wanted: BTreeSet<_> = self.task.targets().into_iter().collect();
-        until(&format!("n2 of {} to hold everything", self.subject), PATIENCE, || {
+        until(&format!("n2 of {} to hold everything", self.subject.name()), PATIENCE, || {
             let changes = self.holders.since(start);
             let held: BTreeSet<_> =
                 changes.iter().filter(|it| it.node == 1 && it.is_held).map(|it| it.address).collect();
@@ -99,12 +112,12 @@ impl Stage {
 
     /// The daemon of a node, which runs.
     pub(crate) fn daemon(&self, node: usize) -> Result<&Daemon> {
-        self.daemons[node].as_ref().with_context(|| format!("{} does not run", self.subject))
+        self.daemons[node].as_ref().with_context(|| format!("{} does not run", self.subject.name()))
     }
 
     /// The daemon of a node, to be ended.
     pub(crate) fn take(&mut self, node: usize) -> Result<Daemon> {
-        self.daemons[node].take().with_context(|| format!("{} does not run", self.subject))
+        self.daemons[node].take().with_context(|| format!("{} does not run", self.subject.name()))
     }
 
     /// Starts the daemon of a node.

@@ -20,13 +20,13 @@ pub(crate) enum Subject {
     Frr,
 }
 
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Subject {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
             Self::Vipd => "vipd",
             Self::Keepalived => "keepalived",
             Self::Frr => "FRR",
-        })
+        }
     }
 }
 

@@ -10,10 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use harness::{Cluster, ClusterConfig, Host, Lab};
 
-use crate::{
-    progress::Progress,
-    result::{Results, Row},
-};
+use crate::{result::Row, turns::Output};
 
 /// How long is sent each time.
 const SPAN: Duration = Duration::from_secs(2);
@@ -28,8 +25,8 @@ pub(crate) fn trials(count: u32) -> u32 {
     3 * count
 }
 
-/// Adds what it measures to `results`, and shows it meanwhile.
-pub(crate) fn run(count: u32, results: &mut Results, progress: &mut Progress) -> Result<()> {
+/// Adds what it measures to `output`.
+pub(crate) fn run(count: u32, Output { results, progress }: &mut Output) -> Result<()> {
     let lab = Lab::new()?;
     let mut clusters = Vec::new();
     for (name, guard) in WAYS {

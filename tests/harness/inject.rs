@@ -1,6 +1,7 @@
 //! Whoever puts frames on the LAN that no honest stack would send.
 
 use std::{
+    io::IoSlice,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     time::Instant,
 };
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{MsgFlags, send},
+    sys::socket::{MsgFlags, MultiHeaders, send, sendmmsg},
 };
 
 use crate::{
@@ -71,11 +72,15 @@ impl Injector {
 
     /// Sends frames in turn until `end`, as fast as the machine can; returns how many.
     pub fn flood_until(&self, end: Instant, frames: &[Vec<u8>]) -> Result<u64> {
+        let burst: Vec<_> = frames.iter().cycle().take(BURST).map(|frame| [IoSlice::new(frame)]).collect();
         let mut sent = 0;
         while Instant::now() < end {
-            for frame in frames.iter().cycle().take(BURST) {
-                self.send(frame)?;
-                sent += 1;
+            let mut headers = MultiHeaders::<()>::preallocate(burst.len(), None);
+            let nowhere = vec![None; burst.len()];
+            match sendmmsg(self.socket.as_raw_fd(), &mut headers, &burst, nowhere, [], MsgFlags::empty()) {
+                Ok(results) => sent += u64::try_from(results.count())?,
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => self.wait_for_room()?,
+                Err(error) => return Err(error).context("failed to send frames"),
             }
         }
         Ok(sent)
