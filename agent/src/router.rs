@@ -452,11 +452,10 @@ fn better_than(priority: Priority, others: impl Iterator<Item = Priority>) -> u3
     u32::try_from(better.saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
-/// Moments of an interval at which adverts are sent. Those of one moment leave together: so few that 255 virtual routers of both
-/// families do not overflow the ring buffer of a Backup.
+/// Moments of an interval at which adverts are sent; those of one moment leave together.
 const SLOTS: u32 = 4;
 /// The longest time between two such moments: who is Backup for many takes them all over within a few of these.
-const SLOT_MAX: Duration = Duration::from_millis(3);
+const SLOT_MAX: Duration = Duration::from_millis(1);
 
 /// How far into the interval the adverts of a virtual router are sent, the same on every node: the order among nodes stays
 /// that of their priorities.
@@ -511,7 +510,7 @@ mod tests {
     #[test]
     fn the_first_wait_is_longer_by_a_part_of_the_interval() {
         for (vrid, interval_ms, spread_us) in
-            [(1, 1_000, 3_000), (31, 1_000, 9_000), (32, 1_000, 0), (51, 100, 9_000), (1, 10, 2_500), (255, 10, 7_500)]
+            [(1, 1_000, 1_000), (31, 1_000, 3_000), (32, 1_000, 0), (51, 100, 3_000), (1, 10, 1_000), (255, 10, 3_000)]
         {
             let spread = spread(Duration::from_millis(interval_ms), Vrid::new(vrid).unwrap());
             assert_eq!(spread, Duration::from_micros(spread_us), "VRID {vrid}");

@@ -27,9 +27,6 @@ pub(crate) struct Options {
     /// Adverts to the group, to the peer, or both by turns.
     #[arg(long, value_delimiter = ',', value_enum, default_value = "multicast,unicast")]
     pub(crate) transports: Vec<Transport>,
-    /// Some of the daemons.
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "vipd,keepalived,frr")]
-    pub(crate) subjects: Vec<Subject>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,9 +41,9 @@ impl Options {
     }
 
     /// How many trials there will be.
-    pub(crate) fn trials(&self, count: u32) -> u32 {
+    pub(crate) fn trials(&self, subjects: &[Subject], count: u32) -> u32 {
         let of = |transport: Transport, fault: Fault| {
-            self.subjects.iter().filter(|&&subject| takes_part(subject, transport) && fault.suits(subject)).count()
+            subjects.iter().filter(|&&subject| takes_part(subject, transport) && fault.suits(subject)).count()
         };
         let faults = self.faults();
         let sum: usize =
@@ -68,27 +65,35 @@ fn takes_part(subject: Subject, transport: Transport) -> bool {
 }
 
 /// Adds what it measures to `output`.
-pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<()> {
+pub(crate) fn run(options: &Options, subjects: &[Subject], count: u32, output: &mut Output) -> Result<()> {
     for &interval_ms in &options.intervals_ms {
         for &transport in &options.transports {
-            cell(options, count, interval_ms, transport, output)?;
+            cell(&options.faults(), subjects, count, Cell { interval_ms, transport }, output)?;
         }
     }
     Ok(())
 }
 
+/// Under which conditions faults happen.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    interval_ms: u64,
+    transport: Transport,
+}
+
 /// All faults at one interval over one transport.
-fn cell(options: &Options, count: u32, interval_ms: u64, transport: Transport, output: &mut Output) -> Result<()> {
+fn cell(faults: &[Fault], subjects: &[Subject], count: u32, cell: Cell, output: &mut Output) -> Result<()> {
+    let Cell { interval_ms, transport } = cell;
     let lab = Lab::new()?;
     let interval = Duration::from_millis(interval_ms);
     let mut stages = Vec::new();
-    for &subject in options.subjects.iter().filter(|&&subject| takes_part(subject, transport)) {
+    for &subject in subjects.iter().filter(|&&subject| takes_part(subject, transport)) {
         let task = Task::pair(interval, transport == Transport::Unicast);
         stages.push((subject.name(), Stage::set(&lab, subject, task, 2).with_context(|| subject.name())?));
     }
-    for fault in options.faults() {
+    for &fault in faults {
         let scene = Scene { scenario: fault.to_string(), interval_ms, transport: name(transport), count };
-        let suits = |name: &str| options.subjects.iter().any(|it| it.name() == name && fault.suits(*it));
+        let suits = |name: &str| subjects.iter().any(|it| it.name() == name && fault.suits(*it));
         // Phases are spread evenly over an interval.
         output
             .take_turns(&scene, &mut stages, suits, |stage, trial| attempt(stage, fault, interval * trial / count))?;
@@ -116,13 +121,19 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
     let mut figures = Vec::new();
     for (&target, family) in asking.iter().zip(["IPv4", "IPv6"]) {
         let mut add = |measure, unit, value| figures.push(Figure { family, measure, unit, value });
+        let of_target: Vec<_> = changes.iter().filter(|change| change.address == target).collect();
+        if let Some(taken) = of_target.iter().find(|change| change.node == 1 && change.is_held) {
+            add("second node holds after", "ms", milliseconds(taken.at.saturating_sub(start)));
+        }
+        if fault.is_blurred(stage.subject) {
+            continue;
+        }
         let (client, witness) = (record.client(target), record.witness(target));
         add("outage", "ms", milliseconds(client.outage()));
         add("two answer", "ms", milliseconds(witness.contested(Part::Witness.interval())));
         add("changes of who answers", "", number(client.changes()));
         add("announcements", "", number(client.announcements()));
-        let moves = changes.iter().filter(|change| change.address == target).count();
-        add("addresses put on or taken off", "", number(moves));
+        add("addresses put on or taken off", "", number(of_target.len()));
     }
     fault.mend(stage)?;
     Ok(figures)

@@ -61,9 +61,15 @@ impl Fault {
     pub(crate) const fn suits(self, subject: Subject) -> bool {
         match subject {
             Subject::Vipd | Subject::Keepalived => true,
-            // The bridge floods to its Backups, which answer: what a client sees of hard faults says nothing of FRR.
-            Subject::Frr => matches!(self, Self::Idle | Self::CleanStop | Self::Start),
+            Subject::Frr => {
+                matches!(self, Self::Idle | Self::LinkDown | Self::PowerLoss | Self::CleanStop | Self::Start)
+            }
         }
+    }
+
+    /// Whether what a client sees of it says nothing: the bridge floods to FRR's Backups, which answer.
+    pub(crate) const fn is_blurred(self, subject: Subject) -> bool {
+        matches!((self, subject), (Self::LinkDown | Self::PowerLoss, Subject::Frr))
     }
 
     /// What has to be before it.

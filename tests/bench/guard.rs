@@ -8,9 +8,10 @@ mod frames;
 use std::{
     io::{self, Write},
     net::IpAddr,
+    thread,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use aya::programs::{TestRun, TestRunOptions};
 use clap::Args;
 use harness::bare::{self, Bare};
@@ -25,6 +26,8 @@ use vrrp_wire::{
     abi::{Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, Settings, VipKey, address_bytes, program},
     hmac::Midstates,
 };
+
+use crate::{result::Row, turns::Output};
 
 use self::frames::{KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds};
 
@@ -42,7 +45,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20)]
     rounds: usize,
     /// Runs over a frame in a round; 512 where each leaves a record that has to be read.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = REPEAT)]
     repeat: u32,
 }
 
@@ -71,22 +74,46 @@ struct Kind {
     records: bool,
 }
 
+/// Runs over a frame in a round, unless it is said.
+const REPEAT: u32 = 20_000;
+const SCENARIO: &str = "what the guard costs a frame";
+
 /// Prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.repeat > 0, "--rounds and --repeat must be 1 or more");
-    stay_on_one_cpu()?;
-    let kinds = kinds();
     let mut bench = Bench::new()?;
-    let mut rounds = vec![Vec::with_capacity(options.rounds); kinds.len()];
-    for round in 0..options.rounds {
-        for (kind, spans) in kinds.iter().zip(&mut rounds) {
-            spans.push(bench.measure(kind, options.repeat).with_context(|| kind.name)?);
-        }
-        let _ = write!(io::stderr(), "\r{} of {}", round + 1, options.rounds);
-    }
+    let kinds = kinds();
+    let step = |round| drop(write!(io::stderr(), "\r{} of {}", round + 1, options.rounds));
+    let rounds =
+        thread::scope(|scope| scope.spawn(|| bench.rounds(&kinds, options.rounds, options.repeat, step)).join())
+            .map_err(|_| anyhow!("a round panicked"))??;
     let _ = writeln!(io::stderr());
     print(&kinds, rounds)?;
     bench.print_sizes()
+}
+
+/// Adds what it measures to `output`, so many rounds.
+pub(crate) fn part(count: u32, Output { results, progress }: &mut Output) -> Result<()> {
+    let mut bench = Bench::new()?;
+    let (kinds, before) = (kinds(), results.rows.len());
+    let step = |_| progress.step(SCENARIO);
+    let rounds = thread::scope(|scope| scope.spawn(|| bench.rounds(&kinds, count as usize, REPEAT, step)).join())
+        .map_err(|_| anyhow!("a round panicked"))??;
+    for (kind, values) in kinds.iter().zip(rounds) {
+        let Place { program, fate } = kind.place();
+        let (subject, measure) = if kind.is_bare() {
+            ("bare program", kind.name.to_owned())
+        } else {
+            ("vipd", format!("{}, {program}, {fate}", kind.name))
+        };
+        results.rows.push(Row {
+            values,
+            transport: String::new(),
+            family: String::new(),
+            ..Row::new(SCENARIO, subject, &measure, "ns")
+        });
+    }
+    Ok(progress.show(&results.rows[before..])?)
 }
 
 fn print(kinds: &[Kind], rounds: Vec<Vec<f64>>) -> Result<()> {
@@ -100,23 +127,11 @@ fn print(kinds: &[Kind], rounds: Vec<Vec<f64>>) -> Result<()> {
     for (kind, mut spans) in kinds.iter().zip(rounds) {
         spans.sort_by(f64::total_cmp);
         let [min, median, max] = [0, spans.len() / 2, spans.len() - 1].map(|at| spans[at]);
-        let (program, is_bare, is_dropped) = match kind.hook {
-            Hook::BareXdp(_) | Hook::BareTc(_) => ("none", true, false),
-            Hook::Xdp | Hook::Fenced => ("xdp", false, kind.returns == bare::XDP_DROP),
-            Hook::Ingress => ("ingress", false, kind.returns == bare::TC_ACT_SHOT),
-            Hook::Egress => ("egress", false, kind.returns == bare::TC_ACT_SHOT),
-        };
+        let Place { program, fate } = kind.place();
         // A drop is compared with the pass that it is in place of.
-        if is_bare && kind.returns != bare::XDP_DROP {
+        if kind.is_bare() && kind.returns != bare::XDP_DROP {
             bare = median;
         }
-        let fate = if is_bare {
-            ""
-        } else if is_dropped {
-            "drop"
-        } else {
-            "pass"
-        };
         writeln!(
             out,
             "{program:<8} {:<34} {fate:<5} {min:>6.1} ns {median:>6.1} ns {max:>6.1} ns {:>6.1} ns",
@@ -125,6 +140,28 @@ fn print(kinds: &[Kind], rounds: Vec<Vec<f64>>) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Which program judges a frame, and what becomes of it.
+struct Place {
+    program: &'static str,
+    fate: &'static str,
+}
+
+impl Kind {
+    const fn is_bare(&self) -> bool {
+        matches!(self.hook, Hook::BareXdp(_) | Hook::BareTc(_))
+    }
+
+    fn place(&self) -> Place {
+        let (program, drop) = match self.hook {
+            Hook::BareXdp(_) | Hook::BareTc(_) => return Place { program: "none", fate: "" },
+            Hook::Xdp | Hook::Fenced => ("xdp", bare::XDP_DROP),
+            Hook::Ingress => ("ingress", bare::TC_ACT_SHOT),
+            Hook::Egress => ("egress", bare::TC_ACT_SHOT),
+        };
+        Place { program, fate: if self.returns == drop { "drop" } else { "pass" } }
+    }
 }
 
 /// The loaded programs.
@@ -154,6 +191,25 @@ impl Bench {
             writeln!(io::stdout(), "{name}: {count} instructions verified")?;
         }
         Ok(())
+    }
+
+    /// Nanoseconds for a run of each of `kinds`, round by round. Stays on the CPU where it begins.
+    fn rounds(
+        &mut self,
+        kinds: &[Kind],
+        rounds: usize,
+        repeat: u32,
+        mut step: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f64>>> {
+        stay_on_one_cpu()?;
+        let mut spans = vec![Vec::with_capacity(rounds); kinds.len()];
+        for round in 0..rounds {
+            step(round);
+            for (kind, spans) in kinds.iter().zip(&mut spans) {
+                spans.push(self.measure(kind, repeat).with_context(|| kind.name)?);
+            }
+        }
+        Ok(spans)
     }
 
     /// Nanoseconds for a run.

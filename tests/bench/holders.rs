@@ -1,6 +1,7 @@
 //! Which host has which address, and since when, as its kernel tells.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,14 +15,19 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use harness::{Host, prefer_this_thread};
 use rtnetlink::{
-    MulticastGroup, new_multicast_connection, packet_core::NetlinkPayload, packet_route::RouteNetlinkMessage,
+    MulticastGroup, new_multicast_connection,
+    packet_core::NetlinkPayload,
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{LinkAttribute, LinkFlags},
+    },
 };
 use tokio::{runtime::Builder, sync::oneshot};
 use vipd::perform::address::address;
 
 use crate::moment::now;
 
-/// A host got an address, or lost it.
+/// A host answers for an address from now on, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) at: Duration,
@@ -71,22 +77,17 @@ fn follow(
 ) -> Result<()> {
     prefer_this_thread();
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
         let (connection, _handle, mut news) = new_multicast_connection(&groups)?;
         tokio::spawn(connection);
         ready.send(())?;
+        let mut interfaces = Interfaces::default();
         let listen = async {
             while let Some((message, _)) = news.next().await {
                 let at = now();
                 let NetlinkPayload::InnerMessage(message) = message.payload else { continue };
-                let is_held = matches!(message, RouteNetlinkMessage::NewAddress(_));
-                let (RouteNetlinkMessage::NewAddress(message) | RouteNetlinkMessage::DelAddress(message)) = message
-                else {
-                    continue;
-                };
-                if let Some(address) = address(&message) {
-                    lock(changes).push(Change { at, node, address, is_held });
-                }
+                let told = interfaces.heed(&message);
+                lock(changes).extend(told.into_iter().map(|(address, is_held)| Change { at, node, address, is_held }));
             }
         };
         tokio::select! {
@@ -95,4 +96,36 @@ fn follow(
         }
         Ok(())
     })
+}
+
+/// What is on the interfaces of a host, and which of those that somebody has made above the LAN's are down.
+#[derive(Default)]
+struct Interfaces {
+    addresses: BTreeMap<u32, BTreeSet<IpAddr>>,
+    down: BTreeSet<u32>,
+}
+
+impl Interfaces {
+    /// The addresses that the host answers for from now on, or no longer. FRR leaves them where they are, and takes the carrier
+    /// from their interface.
+    fn heed(&mut self, message: &RouteNetlinkMessage) -> Vec<(IpAddr, bool)> {
+        if let RouteNetlinkMessage::NewAddress(message) = message {
+            let Some(address) = address(message) else { return Vec::new() };
+            self.addresses.entry(message.header.index).or_default().insert(address);
+            return if self.down.contains(&message.header.index) { Vec::new() } else { vec![(address, true)] };
+        }
+        if let RouteNetlinkMessage::DelAddress(message) = message {
+            let Some(address) = address(message) else { return Vec::new() };
+            self.addresses.entry(message.header.index).or_default().remove(&address);
+            return if self.down.contains(&message.header.index) { Vec::new() } else { vec![(address, false)] };
+        }
+        let RouteNetlinkMessage::NewLink(link) = message else { return Vec::new() };
+        if link.attributes.contains(&LinkAttribute::IfName(Host::INTERFACE.to_owned())) {
+            return Vec::new();
+        }
+        let (index, is_up) = (link.header.index, link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp));
+        let has_changed = if is_up { self.down.remove(&index) } else { self.down.insert(index) };
+        let addresses = self.addresses.get(&index).filter(|_| has_changed).into_iter().flatten();
+        addresses.map(|&address| (address, is_up)).collect()
+    }
 }

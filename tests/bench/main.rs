@@ -25,15 +25,17 @@ mod throughput;
 mod turns;
 
 use std::{
+    io::{self, Write},
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use harness::print_transcripts;
+use vipd::clock;
 
-use self::{progress::Progress, result::Results, turns::Output};
+use self::{progress::Progress, result::Results, subject::Subject, turns::Output};
 
 /// Measures vipd beside keepalived and FRR.
 #[derive(Debug, Parser)]
@@ -62,15 +64,18 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Run {
-    /// Where all figures go, as JSON.
-    #[arg(long, default_value = "target/bench/results.json")]
-    results: PathBuf,
+    /// Where all figures go, as JSON: a file of this run in `target/bench/results` unless it is said.
+    #[arg(long)]
+    results: Option<PathBuf>,
     /// Some of the parts.
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "failover,attacks,scale,throughput")]
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "failover,attacks,scale,throughput,guard")]
     parts: Vec<Part>,
     /// Trials of each.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
+    /// Some of the daemons, of failover and scale.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "vipd,keepalived,frr")]
+    subjects: Vec<Subject>,
     #[command(flatten)]
     failover: failover::Options,
     #[command(flatten)]
@@ -87,24 +92,28 @@ enum Part {
     Scale,
     /// TCP past the guard.
     Throughput,
+    /// What the guard's programs cost a frame.
+    Guard,
 }
 
 impl Run {
     fn trials(&self, part: Part) -> u32 {
         match part {
-            Part::Failover => self.failover.trials(self.count),
+            Part::Failover => self.failover.trials(&self.subjects, self.count),
             Part::Attacks => flood::trials(self.count),
-            Part::Scale => self.scale.trials(self.count),
+            Part::Scale => self.scale.trials(&self.subjects, self.count),
             Part::Throughput => throughput::trials(self.count),
+            Part::Guard => self.count,
         }
     }
 
     fn measure(&self, part: Part, output: &mut Output) -> Result<()> {
         match part {
-            Part::Failover => failover::run(&self.failover, self.count, output),
+            Part::Failover => failover::run(&self.failover, &self.subjects, self.count, output),
             Part::Attacks => flood::run(self.count, output),
-            Part::Scale => scale::run(&self.scale, self.count, output),
+            Part::Scale => scale::run(&self.scale, &self.subjects, self.count, output),
             Part::Throughput => throughput::run(self.count, output),
+            Part::Guard => guard::part(self.count, output),
         }
     }
 }
@@ -123,12 +132,20 @@ fn main() -> Result<()> {
 
 fn run(options: &Run) -> Result<()> {
     print_transcripts(false);
-    let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let results = Results { begun, machine: machine::describe(), rows: Vec::new() };
+    let begun = clock::wall();
+    let results = Results { begun: begun.as_secs(), machine: machine::describe(), rows: Vec::new() };
     let progress = Progress::new(options.parts.iter().map(|&part| options.trials(part)).sum());
     let mut output = Output { results, progress };
     let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut output));
     // Also what was measured before something failed.
-    output.results.save(&options.results)?;
+    let file = options.results.clone().unwrap_or_else(|| results_of(begun));
+    output.results.save(&file)?;
+    let _ = writeln!(io::stderr(), "the figures are in {}", file.display());
     outcome
+}
+
+/// The file of a run that began so long after 1970.
+fn results_of(begun: Duration) -> PathBuf {
+    let date = clock::date(begun);
+    format!("target/bench/results/{}-{:02}{:02}.json", date.date(), date.hour(), date.minute()).into()
 }

@@ -46,12 +46,20 @@ impl std::str::FromStr for Size {
     }
 }
 
-/// The daemons that this is about: FRR's sockets make it quadratic, and it does not settle with 200.
-const SUBJECTS: [Subject; 2] = [Subject::Vipd, Subject::Keepalived];
+/// With more of them FRR, each of whose sockets hears everything, does not settle.
+const FRR_MAX: u8 = 50;
+
+impl Task {
+    fn suits(&self, subject: Subject) -> bool {
+        subject != Subject::Frr || self.addresses == 1 && self.routers <= FRR_MAX
+    }
+}
 
 impl Options {
-    pub(crate) fn trials(&self, count: u32) -> u32 {
-        u32::try_from((self.routers.len() + self.addresses.len()) * SUBJECTS.len()).unwrap_or(u32::MAX) * count
+    pub(crate) fn trials(&self, subjects: &[Subject], count: u32) -> u32 {
+        let tasks = self.tasks().unwrap_or_default();
+        let of = |task: &Task| subjects.iter().filter(|&&subject| task.suits(subject)).count();
+        u32::try_from(tasks.iter().map(|(_, task)| of(task)).sum::<usize>()).unwrap_or(u32::MAX) * count
     }
 
     /// Names and tasks of all sizes.
@@ -77,11 +85,11 @@ impl Options {
 }
 
 /// Adds what it measures to `output`.
-pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<()> {
+pub(crate) fn run(options: &Options, subjects: &[Subject], count: u32, output: &mut Output) -> Result<()> {
     for (scenario, task) in options.tasks()? {
         let lab = Lab::new()?;
         let mut stages = Vec::new();
-        for subject in SUBJECTS {
+        for &subject in subjects.iter().filter(|&&subject| task.suits(subject)) {
             let stage = Stage::set(&lab, subject, task.clone(), 1);
             stages.push((subject.name(), stage.with_context(|| format!("{scenario} of {}", subject.name()))?));
         }

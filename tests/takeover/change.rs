@@ -101,6 +101,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         disturbances,
         handle,
         orders: OrderQueue::begin()?,
+        gateways: Arc::default(),
         mailbox,
         standing,
     };

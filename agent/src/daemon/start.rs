@@ -205,6 +205,7 @@ fn crew(
     let crew = Crew {
         runtime: runtime::Handle::current(),
         netlink: handle.clone(),
+        gateways: Arc::default(),
         orders: OrderQueue::begin().context("failed to start the thread that changes the host")?,
         mailbox: mailbox.clone(),
         disturbances,

@@ -11,7 +11,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Performer, Place, Wish, holdings::Holdings, order_queue::OrderQueue, settings::Settings};
+use super::{
+    Performer, Place, Wish, gateways::Gateways, holdings::Holdings, order_queue::OrderQueue, settings::Settings,
+};
 use crate::{
     config,
     link::Removals,
@@ -31,6 +33,8 @@ pub struct Crew {
     pub netlink: Handle,
     /// For everything else that is to be on the host.
     pub orders: OrderQueue,
+    /// Who is asked for an answer where the configuration does not say.
+    pub gateways: Arc<Gateways>,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
     /// Changes when something that is held may have been removed.
@@ -79,6 +83,7 @@ impl Crew {
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
             orders: self.orders.clone(),
+            gateways: Arc::clone(&self.gateways),
             mailbox: self.mailbox.clone(),
             standing: standing.clone(),
         };

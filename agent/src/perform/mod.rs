@@ -9,6 +9,7 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 pub mod crew;
+pub mod gateways;
 pub mod groups;
 pub mod holdings;
 mod host;
@@ -33,12 +34,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
     sync::watch,
-    task::{spawn_blocking, yield_now},
+    task::yield_now,
     time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, warn};
@@ -46,6 +47,7 @@ use vrrp::MacAddr;
 
 use self::{
     announce::{Announcements, Announcer},
+    gateways::Gateways,
     groups::Groups,
     holdings::{Change, Holdings, Item},
     order_queue::OrderQueue,
@@ -126,6 +128,8 @@ pub struct Performer {
     pub handle: Handle,
     /// For everything else that is to be on the host.
     pub orders: OrderQueue,
+    /// Who is asked for an answer where the configuration does not say.
+    pub gateways: Arc<Gateways>,
     /// Where outcomes are reported.
     pub mailbox: Mailbox,
     /// Says whether the supervisor has handed over, because the election thread hangs.
@@ -308,8 +312,7 @@ impl Performer {
             return Ok(gateways.clone());
         }
         let Some(ground) = self.ground().await? else { return Ok(Vec::new()) };
-        let found = spawn_blocking(move || route::gateways(ground.ifindex)).await;
-        let mut found = found.context("a thread that asks the kernel panicked")?.context("failed to list routes")?;
+        let mut found = self.gateways.of(ground.ifindex).await?;
         found.retain(|gateway| gateway.is_ipv4() == is_ipv4);
         Ok(found)
     }
