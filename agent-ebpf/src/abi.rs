@@ -131,8 +131,10 @@ pub const SOURCES_MAX: usize = 4096;
 /// Bad frames that each CPU remembers.
 pub const REJECTS_MAX: usize = 64;
 /// Bytes of the ring buffer; a full one loses records, never the packet, and counts them. One advert of each of 255 VRIDs in
-/// both families has room, should they all come while the daemon waits for a CPU.
+/// both families has room, should they all come while the daemon sleeps or waits for a CPU.
 pub const RING_LEN: usize = 1024 * 1024;
+/// Bytes that wait in the ring buffer when the daemon is woken whatever comes: room is left for all that comes until it runs.
+pub const RING_UNREAD_MAX: usize = RING_LEN / 4;
 
 /// Longest VRRP message that is handed over: what an unfragmented IPv4 datagram holds at an MTU of 1500.
 pub const MESSAGE_MAX: usize = 1480;
@@ -384,14 +386,14 @@ impl Peer {
         self.failing_since_ns = 0;
     }
 
-    /// Whether an advert says what the last one has said. A goodbye never does.
+    /// Whether an advert that arrives at `now_ns` says what one of the last two intervals has said. A goodbye never does.
     #[inline(always)]
     #[must_use]
-    pub const fn has_said(&self, priority: u8, interval_cs: u16) -> bool {
-        self.last_good_ns != 0
-            && priority != 0
+    pub const fn has_said(&self, priority: u8, interval_cs: u16, now_ns: u64) -> bool {
+        priority != 0
             && self.last_priority == priority
             && self.last_interval_cs == interval_cs as u32
+            && now_ns.saturating_sub(self.last_good_ns) <= 2 * interval_cs as u64 * CENTISECOND_NS
     }
 
     /// Notes a bad advert in the name of this sender. One that comes after several of its intervals is the first again: a

@@ -3,16 +3,16 @@
 use core::{arch::asm, hint::black_box, mem::MaybeUninit, ops::DerefMut};
 
 use aya_ebpf::{
-    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
-    helpers::bpf_ktime_get_ns,
+    helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_query},
     macros::btf_map,
 };
 use vrrp_wire::{
     abi::{
         AdvertRecord, Arrivals, CLAIMS_MAX, Claim, ClaimKey, Counters, Fence, Heartbeat, KEYS_MAX, MESSAGE_MAX,
-        PEERS_MAX, Peer, PeerKey, REJECT_LEN, REJECTS_MAX, RING_LEN, ROUTERS_MAX, Reject, Role, Router, RouterKey,
-        SOURCES_MAX, STATIONS_MAX, Settings, Source, SourceKey, Station, VIPS_MAX, Verdict, VipKey,
+        PEERS_MAX, Peer, PeerKey, REJECT_LEN, REJECTS_MAX, RING_LEN, RING_UNREAD_MAX, ROUTERS_MAX, Reject, Role,
+        Router, RouterKey, SOURCES_MAX, STATIONS_MAX, Settings, Source, SourceKey, Station, VIPS_MAX, Verdict, VipKey,
     },
     fence::{Post, close},
     hmac::{Midstates, Workspace, tag},
@@ -442,6 +442,13 @@ pub(crate) enum NotRecorded {
     Full,
 }
 
+/// Bytes that wait in the ring buffer.
+#[inline(always)]
+fn unread() -> u64 {
+    // SAFETY: the helper takes the map itself, of which it reads two positions.
+    unsafe { bpf_ringbuf_query((&raw const ADVERTS).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA)) }
+}
+
 /// Whether the daemon must hear of the advert at once. Who is not Active and hears the same as ever only puts off his timer, and
 /// reads what waits before that ends. Waking him costs the sender's or the receiver's CPU more than all else that is done here.
 #[inline(never)]
@@ -452,8 +459,8 @@ fn is_news(finding: &Finding, now_ns: u64) -> bool {
     let Some((key, _)) = sender(&finding.facts, finding.router, &BpfTables) else { return true };
     let Some(peer) = PEERS.get_ptr_mut(key) else { return true };
     // SAFETY: the entry exists; what another CPU writes meanwhile is as good as what was there.
-    let has_said = unsafe { (*peer).has_said(finding.priority, finding.interval_cs) };
-    !has_said || BpfTables.heartbeat().has_slept(finding.interval_cs, now_ns)
+    let has_said = unsafe { (*peer).has_said(finding.priority, finding.interval_cs, now_ns) };
+    !has_said || BpfTables.heartbeat().has_slept(finding.interval_cs, now_ns) || unread() > RING_UNREAD_MAX as u64
 }
 
 /// Hands the advert to the daemon: writes it into the ring buffer's own memory.

@@ -56,6 +56,8 @@ const RECORDS_AFTER_STALL: usize = 1024;
 const MAIL_PER_TURN: usize = 64;
 /// Longest time between two heartbeats, which tell the guard that this thread lives.
 const BEAT_EVERY_MAX: Duration = Duration::from_millis(500);
+/// A thread that wakes so long after its deadline was held up.
+const LATE_MIN: Duration = Duration::from_millis(1);
 /// The shortest suspension of the host that counts: reading two clocks takes less.
 const SUSPENSION_MIN: Duration = Duration::from_millis(100);
 /// How often it is looked for what ought to alarm people.
@@ -153,7 +155,7 @@ impl Reactor {
             let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
             let hung_after = self.routers.iter().map(VirtualRouter::hung_after).fold(Duration::MAX, Duration::min);
             let beat_at = self.beat() + beat_every;
-            self.wait(beat_at.min(look_at)).context("the election thread cannot wait for events")?;
+            let due_at = self.wait(beat_at.min(look_at)).context("the election thread cannot wait for events")?;
             // The moment that counts for this turn: everything that is known by the end of it arrived after.
             let now = clock::now();
             self.heed_supervisor(now);
@@ -163,7 +165,9 @@ impl Reactor {
                 warn!(?slept, "the host was suspended");
                 self.routers.iter_mut().for_each(|router| router.slept(slept, &mut self.desk, now));
             }
-            let late = self.takeovers_due(now);
+            // What waits to be read when a deadline comes is no sign that this thread is late: nothing but news wakes it before.
+            let is_late = now.since(due_at) >= LATE_MIN;
+            let late = if is_late { self.takeovers_due(now) } else { BTreeSet::new() };
             // The heartbeat at the end of a turn opens a closed fence: then nothing that closed it may be unread.
             let seemed_hung = now.since(beat_at) + beat_every >= hung_after;
             self.receive(if seemed_hung { RECORDS_AFTER_STALL } else { FRAMES_PER_TURN });
@@ -252,8 +256,8 @@ impl Reactor {
         self.watchman.look(&self.routers, &self.desk, now);
     }
 
-    /// Waits for something to read, the next deadline, or `latest`.
-    fn wait(&self, latest: Instant) -> nix::Result<()> {
+    /// Waits for something to read, the next deadline, or `latest`; says when the deadline was.
+    fn wait(&self, latest: Instant) -> nix::Result<Instant> {
         let deadline = self
             .routers
             .iter()
@@ -267,7 +271,7 @@ impl Reactor {
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         match ppoll(&mut fds, timeout, None) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Ok(_) | Err(Errno::EINTR) => Ok(deadline),
             Err(error) => Err(error),
         }
     }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Result, ensure};
-use harness::{frame::Advert, lab};
+use harness::{GENEROUS, frame::Advert, lab, until};
 use nix::{
     poll::PollTimeout,
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
@@ -112,6 +112,44 @@ fn who_has_slept_for_an_interval_is_woken() -> Result<()> {
         }
         kernel.begin_anew()?;
         kernel.set_role(key(Family::Ipv4, MULTICAST), 0, HOUR_NS)?;
+    }
+    Ok(())
+}
+
+/// Whose adverts are heard no more for two of their intervals is back with the next one.
+#[test]
+fn a_peer_that_is_back_is_news() -> Result<()> {
+    let _lab = lab!();
+    let mut kernel = Kernel::new(1)?;
+    kernel.set_role(key(Family::Ipv4, MULTICAST), 0, HOUR_NS)?;
+    let usual = Advert { interval_cs: 1, ..advert(Family::Ipv4) };
+    for hook in INWARD {
+        kernel.run(hook, &usual.frame())?;
+        let last_ns = kernel.peer(Family::Ipv4, MULTICAST)?.last_good_ns;
+        until("two intervals to pass", GENEROUS, || Ok((now_ns()? > last_ns + 20_000_000).then_some(())))?;
+        ensure!(wakes(&mut kernel, hook, &usual)?, "{hook:?}");
+    }
+    Ok(())
+}
+
+/// A quarter of 1,048,576 bytes is 169 records of 1,536 bytes with their headers, and a part of another.
+#[test]
+fn who_leaves_much_unread_is_woken() -> Result<()> {
+    let _lab = lab!();
+    let mut kernel = Kernel::new(1)?;
+    kernel.set_role(key(Family::Ipv4, MULTICAST), 0, HOUR_NS)?;
+    let usual = Advert { interval_cs: 4095, ..advert(Family::Ipv4) };
+    for hook in INWARD {
+        while kernel.guard.next_advert().is_some() {}
+        kernel.run(hook, &usual.frame())?;
+        let sleeper = Sleeper::new(kernel.guard.as_fd())?;
+        ensure!(sleeper.is_woken()?, "who begins to wait sees what is there");
+        for _ in 2..=170 {
+            kernel.run(hook, &usual.frame())?;
+        }
+        ensure!(!sleeper.is_woken()?, "169 waited when the last one came, {hook:?}");
+        kernel.run(hook, &usual.frame())?;
+        ensure!(sleeper.is_woken()?, "170 waited, {hook:?}");
     }
     Ok(())
 }

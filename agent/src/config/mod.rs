@@ -264,8 +264,8 @@ pub struct VirtualRouter {
     pub checks: Vec<Tracked>,
     /// How often the addresses of an Active are announced while nothing happens, 1 s to an hour; `None` for never. Default 60 s.
     pub announcement_refresh: Option<Duration>,
-    /// Frames of announcements that leave the interface in a second at most, those of all virtual routers with such a limit
-    /// counted together; `None`, the default, for as many as the interface takes.
+    /// Frames of announcements that leave the interface in a second at most, 1 to 30,000, those of all its virtual routers with the
+    /// same limit counted together; `None`, the default, for as many as the interface takes.
     pub announcement_rate: Option<NonZeroU32>,
     /// Hosts of its family that are asked for an answer after a takeover; `None`: the next hops of routes through the interface.
     pub gateways: Option<Vec<IpAddr>>,

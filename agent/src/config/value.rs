@@ -30,8 +30,8 @@ use super::{
 
 /// Longest name of a Linux network interface, in bytes.
 const INTERFACE_NAME_MAX: usize = 15;
-/// Frames of announcements in a second that are as good as no limit.
-const RATE_MAX: u32 = 1_000_000;
+/// Frames of announcements in a second that can be asked for: more than so many there is no timer for.
+const RATE_MAX: u32 = 30_000;
 
 /// A name of something in the configuration: any text that can be printed, but a blank one.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, Fault> {

@@ -16,6 +16,8 @@ use super::{
 
 /// The seconds between two announcements that vipd can be told.
 const REFRESH_MAX_S: u64 = 3600;
+/// The highest `announcement_rate`.
+const ANNOUNCEMENT_RATE_MAX: u64 = 30_000;
 
 /// A `[[virtual_router]]` in the making.
 pub(super) struct Router {
@@ -199,7 +201,8 @@ fn manner_of(entry: &Entry<'_>) -> Keys {
         keys.push(("announcement_refresh", value));
     }
     if let Some(spacing) = lead.announcement_spacing.as_ref().filter(|spacing| spacing.value > 0) {
-        let in_a_second = (1_000_000 / spacing.value).max(1);
+        // Of microseconds.
+        let in_a_second = (1_000_000 / spacing.value).clamp(1, ANNOUNCEMENT_RATE_MAX);
         keys.push(("announcement_rate", in_a_second.to_string()));
     }
     if lead.checksum_as_v2.is_some() && lead.version.value == 3 && lead.family == Family::Ipv4 {

@@ -40,7 +40,10 @@ impl Performer {
         let Err(failure) = outcome else { return true };
         done.end(None);
         self.release(done).await;
-        self.report(term, Err(failure)).await;
+        // What is no longer wanted is no failure.
+        if self.is_wanted(term, wishes) {
+            self.report(term, Err(failure)).await;
+        }
         false
     }
 
@@ -66,8 +69,8 @@ impl Performer {
 
     /// Has the kernel carry out `orders`, then hears the groups of all addresses.
     async fn carry_out(&self, ground: Ground, orders: Vec<Order>) -> anyhow::Result<(Vec<Refused>, Groups)> {
-        let refused =
-            self.orders.carry_out(orders).await.context("failed to ask the kernel for the virtual addresses")?;
+        let refused = self.orders.carry_out(orders, Some(self.standing.clone())).await;
+        let refused = refused.context("failed to ask the kernel for the virtual addresses")?;
         let mut addresses: Vec<_> = self.holdings.borrow().items().iter().filter_map(Item::address).collect();
         addresses.retain(|address| address.addr().is_ipv6());
         if addresses.is_empty() {
@@ -147,7 +150,7 @@ impl Performer {
         // depend on last.
         let items: Vec<_> = items.iter().rev().copied().collect();
         let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
-        let refused = match self.orders.carry_out(orders).await {
+        let refused = match self.orders.carry_out(orders, None).await {
             Ok(refused) => refused,
             Err(error) => {
                 error!(%error, "failed to ask the kernel to remove virtual addresses; this host goes on answering for them");

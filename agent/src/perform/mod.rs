@@ -235,7 +235,7 @@ impl Performer {
         done.wish = Some(wish);
         if is_new {
             self.report(term, Ok(())).await;
-            self.ask_gateways(term, done).await;
+            self.ask_gateways(term, wishes, done).await;
         }
     }
 
@@ -293,9 +293,18 @@ impl Performer {
         self.go_on_announcing(done);
     }
 
-    /// Asks gateways for an answer to an address, which proves that it is known where the addresses are.
-    async fn ask_gateways(&self, term: u64, done: &mut Done) {
-        let gateways = match self.find_gateways().await {
+    /// Asks gateways for an answer to an address, which proves that it is known where the addresses are. Not if something else is
+    /// wanted before it is known who they are: a host of the Internet's routes takes long to list them.
+    async fn ask_gateways(&self, term: u64, wishes: &mut watch::Receiver<Wish>, done: &mut Done) {
+        let found = tokio::select! {
+            biased;
+            Ok(()) = wishes.changed() => {
+                wishes.mark_changed();
+                return;
+            }
+            found = self.find_gateways(done.held_since) => found,
+        };
+        let gateways = match found {
             Ok(gateways) => gateways,
             Err(error) => {
                 warn!("{error:#}; whether others hear of the takeover is left to their traffic");
@@ -306,13 +315,13 @@ impl Performer {
         self.mailbox.send(Mail::Asked { router: self.router, term, gateways }).await;
     }
 
-    async fn find_gateways(&self) -> anyhow::Result<Vec<IpAddr>> {
+    async fn find_gateways(&self, since: Instant) -> anyhow::Result<Vec<IpAddr>> {
         let is_ipv4 = self.announced().first().is_some_and(|address| address.addr().is_ipv4());
         if let Some(gateways) = &self.holdings.borrow().gateways {
             return Ok(gateways.clone());
         }
         let Some(ground) = self.ground().await? else { return Ok(Vec::new()) };
-        let mut found = self.gateways.of(ground.ifindex).await?;
+        let mut found = self.gateways.of(ground.ifindex, since).await?;
         found.retain(|gateway| gateway.is_ipv4() == is_ipv4);
         Ok(found)
     }

@@ -6,6 +6,7 @@ use std::{io, sync::mpsc, thread};
 use tokio::sync::oneshot;
 
 use super::netlink::{self, Order, Refused};
+use crate::supervisor::vitals::Standing;
 
 /// Where orders wait.
 #[derive(Clone, Debug)]
@@ -15,6 +16,7 @@ pub struct OrderQueue(mpsc::Sender<Errand>);
 #[derive(Debug)]
 struct Errand {
     orders: Vec<Order>,
+    standing: Option<Standing>,
     answer: oneshot::Sender<io::Result<Vec<Refused>>>,
 }
 
@@ -27,40 +29,58 @@ impl OrderQueue {
     }
 
     /// Has the kernel carry out `orders` one after the other, and returns those that it refused, as [`netlink::carry_out`] does.
-    pub async fn carry_out(&self, orders: Vec<Order>) -> io::Result<Vec<Refused>> {
+    /// With a `standing` only while the virtual router is Active by it.
+    pub async fn carry_out(&self, orders: Vec<Order>, standing: Option<Standing>) -> io::Result<Vec<Refused>> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
         let (answer, answered) = oneshot::channel();
         let ended = || io::Error::other("the thread that changes the host has ended");
-        self.0.send(Errand { orders, answer }).map_err(|_| ended())?;
+        self.0.send(Errand { orders, standing, answer }).map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
     }
 }
 
 fn serve(errands: &mpsc::Receiver<Errand>) {
     while let Ok(first) = errands.recv() {
-        let mut orders = first.orders;
-        let mut askers = vec![(orders.len(), first.answer)];
-        for errand in errands.try_iter() {
-            askers.push((errand.orders.len(), errand.answer));
-            orders.extend(errand.orders);
+        let all: Vec<_> = std::iter::once(first).chain(errands.try_iter()).collect();
+        // The supervisor may have handed over while they waited.
+        let (wanted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(Errand::is_wanted);
+        for errand in others {
+            errand.answer(Err(io::Error::other("the supervisor has handed over for it")));
         }
-        let outcome = netlink::carry_out(&orders);
-        let mut first = 0;
-        for (count, answer) in askers {
-            // One that does not wait any more has no use for it.
-            let _ = answer.send(share(&outcome, first, count));
-            first += count;
+        let outcome = netlink::carry_out(&wanted.iter().flat_map(|errand| &errand.orders).cloned().collect::<Vec<_>>());
+        match outcome {
+            Ok(refused) => share(wanted, &refused),
+            // Nobody knows how far it came. An order that has been carried out may come again.
+            Err(_) => wanted.into_iter().for_each(|errand| {
+                let outcome = netlink::carry_out(&errand.orders);
+                errand.answer(outcome);
+            }),
         }
     }
 }
 
-/// What became of `count` orders from `first` on.
-fn share(outcome: &io::Result<Vec<Refused>>, first: usize, count: usize) -> io::Result<Vec<Refused>> {
-    match outcome {
-        Ok(refused) => {
-            let own = refused.iter().filter(|refused| (first..first + count).contains(&refused.at));
-            Ok(own.map(|refused| Refused { at: refused.at - first, error: refused.error }).collect())
-        }
-        Err(error) => Err(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
+/// Tells everybody what was refused of his own.
+fn share(errands: Vec<Errand>, refused: &[Refused]) {
+    let mut first = 0;
+    for errand in errands {
+        let own = first..first + errand.orders.len();
+        first = own.end;
+        let refused = refused.iter().filter(|refused| own.contains(&refused.at));
+        let refused = refused.map(|refused| Refused { at: refused.at - own.start, error: refused.error }).collect();
+        errand.answer(Ok(refused));
+    }
+}
+
+impl Errand {
+    fn is_wanted(&self) -> bool {
+        self.standing.as_ref().is_none_or(Standing::is_active)
+    }
+
+    fn answer(self, outcome: io::Result<Vec<Refused>>) {
+        // One that does not wait any more has no use for it.
+        let _ = self.answer.send(outcome);
     }
 }
 
@@ -69,15 +89,21 @@ mod tests {
     use nix::errno::Errno;
 
     use super::*;
+    use crate::perform::{address, holdings::Ground};
 
     #[test]
     fn everybody_learns_what_became_of_his_own() {
         let refused = |at, error| Refused { at, error };
-        let outcome = Ok(vec![refused(0, Errno::EEXIST), refused(4, Errno::EPERM)]);
-        assert_eq!(share(&outcome, 0, 2).unwrap(), [refused(0, Errno::EEXIST)]);
-        assert_eq!(share(&outcome, 2, 2).unwrap(), []);
-        assert_eq!(share(&outcome, 4, 1).unwrap(), [refused(0, Errno::EPERM)]);
-        let failed = Err(io::Error::from_raw_os_error(Errno::ENOBUFS as i32));
-        assert_eq!(share(&failed, 2, 2).unwrap_err().raw_os_error(), Some(Errno::ENOBUFS as i32));
+        let order = || address::put(Ground { ifindex: 7, is_own: false }, "10.0.0.1/32".parse().unwrap());
+        let (errands, answered): (Vec<_>, Vec<_>) = [2, 0, 2, 1]
+            .map(|count| {
+                let (answer, answered) = oneshot::channel();
+                (Errand { orders: vec![order(); count], standing: None, answer }, answered)
+            })
+            .into_iter()
+            .unzip();
+        share(errands, &[refused(0, Errno::EEXIST), refused(4, Errno::EPERM)]);
+        let outcomes: Vec<_> = answered.into_iter().map(|mut answered| answered.try_recv().unwrap().unwrap()).collect();
+        assert_eq!(outcomes, [vec![refused(0, Errno::EEXIST)], vec![], vec![], vec![refused(0, Errno::EPERM)]]);
     }
 }

@@ -58,6 +58,7 @@ pub struct Handover {
     settings: PathBuf,
     open: Open,
     outbox: Outbox,
+    is_rehearsed: bool,
     runtime: Runtime,
     handle: Handle,
 }
@@ -89,6 +90,7 @@ impl Handover {
             settings: instance.settings(),
             open: Open::default(),
             outbox: Outbox::default(),
+            is_rehearsed: false,
             runtime,
             handle,
         })
@@ -147,9 +149,13 @@ impl Handover {
         Ok(())
     }
 
-    /// Goes through a handover without any effect, so that what it takes of the program and of memory has been used once, and
-    /// stays.
+    /// Goes through most of a handover without any effect, once there is something to leave: what that takes of the program and
+    /// of memory has been used then, and stays.
     pub fn rehearse(&mut self) {
+        if self.is_rehearsed || self.bequests.is_empty() {
+            return;
+        }
+        self.is_rehearsed = true;
         for bequest in self.bequests.clone() {
             self.post(&bequest, None, Centiseconds::MIN, &mut Signer::new());
         }

@@ -112,10 +112,7 @@ pub(super) fn read(globals: &mut Globals, block: &[Statement], notes: &mut Notes
 
 /// Notes how announcements differ.
 pub(super) fn announcements(statement: &Statement, notes: &mut Notes) {
-    let what = format!(
-        "{}: vipd announces addresses at once, after 0.1, 1 and 5 s, and at a pace of its own",
-        statement.keyword()
-    );
+    let what = format!("{}: vipd announces addresses at once, and after 0.1, 1 and 5 s", statement.keyword());
     notes.ignored(&statement.place, what, "nothing; announcement_refresh says how often they are repeated");
 }
 
@@ -133,7 +130,7 @@ fn protocol(globals: &mut Globals, statement: &Statement, notes: &mut Notes) -> 
         "v3_checksum_as_v2" => globals.checksum_as_v2 = Some(place.clone()),
         "vrrp_garp_master_refresh" => globals.refresh = value::number(statement, &(0..=u64::from(u32::MAX)), notes),
         "vrrp_garp_interval" | "vrrp_gna_interval" => {
-            let given = value::span(statement, 1_000, notes);
+            let given = value::span(statement, 1, notes);
             let known = globals.announcement_spacing.take();
             globals.announcement_spacing = [given, known].into_iter().flatten().max_by_key(|spacing| spacing.value);
         }

@@ -314,7 +314,8 @@ fn announcements_have_a_plan_of_their_own() {
     for (given, expected) in [
         ("vrrp_garp_interval 0.002", Some("500")),
         ("vrrp_garp_interval 0.002\n vrrp_gna_interval 0.01", Some("100")),
-        ("vrrp_gna_interval 5", Some("1")),
+        ("vrrp_gna_interval 1", Some("1")),
+        ("vrrp_gna_interval 0.00001", Some("30000")),
         ("vrrp_garp_interval 0", None),
     ] {
         let import = one(&format!("global_defs {{\n {given}\n}}\n{}", instance("")));
