@@ -13,7 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 /// Frames that one virtual router may send in one go, so that others get their turn.
-pub const SHARE: usize = 128;
+pub const SHARE: usize = 512;
 /// What of a second's frames may leave at once where none have left for a while: those of 10 ms, up to [`BURST_MAX`].
 const BURSTS_PER_SECOND: u32 = 100;
 /// The most frames that may leave at once at any rate.
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn without_a_rate_everybody_gets_his_share_at_once() {
         let take = taker(0);
-        assert_eq!((take(0, 1000), take(0, 7), take(5, 33)), ((128, 0), (7, 0), (33, 5)));
+        assert_eq!((take(0, 1000), take(0, 7), take(5, 33)), ((512, 0), (7, 0), (33, 5)));
     }
 
     #[test]
