@@ -8,7 +8,7 @@ use plotters::{
     prelude::*,
 };
 
-use crate::result::{Results, Row};
+use crate::result::{Results, Row, scenarios};
 
 const SIZE: (u32, u32) = (900, 420);
 /// Who is drawn, in which colour, and how far beside the middle.
@@ -59,8 +59,7 @@ type Drawing = Option<(String, String)>;
 
 /// Every figure as a dot, by scenario.
 fn dots(rows: &[&Row], title: &str, axis: &str, file: &str, folder: &Path) -> Result<Drawing> {
-    let mut scenarios: Vec<_> = rows.iter().map(|row| row.scenario.as_str()).collect();
-    scenarios.dedup();
+    let scenarios = scenarios(rows.iter().copied());
     let place = |name: &str| scenarios.iter().zip(0_u32..).find(|(known, _)| **known == name).map_or(0, |(_, at)| at);
     let series = SUBJECTS.map(|(subject, colour, beside)| {
         let points = rows.iter().filter(|row| row.subject == subject).flat_map(|row| {

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, IoSliceMut, Write},
     net::{IpAddr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     sync::mpsc::{Receiver, Sender, channel},
@@ -22,10 +22,14 @@ use harness::{
 };
 use nix::{
     poll::{PollFd, PollFlags, ppoll},
-    sys::socket::{MsgFlags, recv, send},
+    sys::{
+        socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt},
+        time::TimeSpec,
+    },
     unistd::getpid,
 };
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+use vipd::clock;
 use vrrp_wire::MacAddr;
 
 use crate::{moment::now, sighting::Sighting};
@@ -68,6 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let listener = listen_here(Host::INTERFACE)?;
     SockRef::from(&listener)
         .attach_filter(&FILTER.map(|(code, yes, no, operand)| SockFilter::new(code, yes, no, operand)))?;
+    setsockopt(&listener, sockopt::ReceiveTimestampns, &true).context("failed to have frames stamped")?;
     let asker = match options.part {
         Part::Client => Asker::echo(&options.targets)?,
         Part::Witness => Asker::resolve(options),
@@ -75,7 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (sender, seen) = channel();
     let printer = thread::spawn(move || print(&seen));
     prefer_this_thread();
-    let mut probe = Probe { asker, asked: BTreeMap::new(), sequence: 0, identifier: identifier()? };
+    let mut probe =
+        Probe { asker, asked: BTreeMap::new(), waiting: BTreeMap::new(), sequence: 0, identifier: identifier()? };
     let mut next = now();
     while !printer.is_finished() {
         if now() >= next {
@@ -159,13 +165,17 @@ struct Probe {
     asker: Asker,
     /// When each address was asked for, by the number of the question.
     asked: BTreeMap<(IpAddr, u16), Duration>,
+    /// Since when an answer for an address is waited for: the first question after the last answer.
+    waiting: BTreeMap<IpAddr, Duration>,
     sequence: u16,
     identifier: u16,
 }
 
 impl Probe {
     fn ask(&mut self, listener: &impl AsRawFd, target: IpAddr) {
-        self.asked.insert((target, self.sequence), now());
+        let at = now();
+        self.asked.insert((target, self.sequence), at);
+        self.waiting.entry(target).or_insert(at);
         // What cannot be sent is not answered.
         match &self.asker {
             Asker::Echo(sockets) => {
@@ -181,19 +191,19 @@ impl Probe {
         }
     }
 
-    fn look(&self, listener: &impl AsRawFd, sender: &Sender<Sighting>) {
+    fn look(&mut self, listener: &impl AsRawFd, sender: &Sender<Sighting>) {
         let mut buffer = [0; 2048];
-        while let Ok(len) = recv(listener.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            if let Some(sighting) = buffer.get(..len).and_then(|frame| self.sighting(frame, now())) {
+        while let Some((len, at)) = receive(listener, &mut buffer) {
+            if let Some(sighting) = buffer.get(..len).and_then(|frame| self.sighting(frame, at)) {
                 // Its end ends the process.
                 let _ = sender.send(sighting);
             }
         }
     }
 
-    fn sighting(&self, frame: &[u8], at: Duration) -> Option<Sighting> {
+    fn sighting(&mut self, frame: &[u8], at: Duration) -> Option<Sighting> {
         if let Some(said) = decode::announcement(frame) {
-            return Some(Sighting { address: said.address, mac: said.mac.0, at, asked: None });
+            return Some(Sighting { address: said.address, mac: said.mac.0, at, asked: None, waiting: None });
         }
         let (address, mac) = (neighbor::answers_for(frame)?, neighbor::sender(frame)?.0);
         let sequence = match (&self.asker, neighbor::echo_reply(frame)) {
@@ -202,8 +212,22 @@ impl Probe {
             _ => return None,
         };
         let asked = *self.asked.get(&(address, sequence))?;
-        Some(Sighting { address, mac, at, asked: Some(asked) })
+        let waiting = self.waiting.remove(&address);
+        Some(Sighting { address, mac, at, asked: Some(asked), waiting })
     }
+}
+
+/// The next frame that waits: its length, and when it came by the kernel's stamp. A process that is held up reads it later.
+fn receive(listener: &impl AsRawFd, buffer: &mut [u8]) -> Option<(usize, Duration)> {
+    let mut control = nix::cmsg_space!(TimeSpec);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<()>(listener.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()).ok()?;
+    let stamp = message.cmsgs().ok()?.find_map(|it| match it {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+        _ => None,
+    });
+    let age = stamp.map_or(Duration::ZERO, |stamp| clock::wall().saturating_sub(stamp));
+    Some((message.bytes, now().saturating_sub(age)))
 }
 
 /// Prints what is seen, a line each.

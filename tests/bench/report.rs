@@ -1,20 +1,22 @@
 //! The report of a run: Markdown and drawings.
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use vipd::clock;
 
 use crate::{
     goal::{self, Outcome},
     plot,
-    result::{Results, Row, Spread},
+    result::{Results, Row, Spread, scenarios},
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What a run has left.
-    results: PathBuf,
+    /// What runs have left, each of other parts, or of more trials.
+    #[arg(required = true)]
+    results: Vec<PathBuf>,
     /// Where `benchmarks.md` and `images` go.
     #[arg(long, default_value = "docs")]
     output: PathBuf,
@@ -27,21 +29,28 @@ const METHOD: &str = include_str!("method.md");
 
 /// Writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let results = Results::load(&options.results)?;
+    let runs = options.results.iter().map(|file| Results::load(file)).collect::<Result<Vec<_>>>()?;
     let images = options.output.join("images");
     fs::create_dir_all(&images).with_context(|| format!("failed to make `{}`", images.display()))?;
+    let results = Results::together(&runs);
     let drawings = plot::draw(&results, &images)?;
     let file = options.output.join("benchmarks.md");
-    fs::write(&file, text(&results, &drawings)?).with_context(|| format!("failed to write `{}`", file.display()))
+    fs::write(&file, text(&runs, &results, &drawings)?).with_context(|| format!("failed to write `{}`", file.display()))
 }
 
-fn text(results: &Results, drawings: &[(String, String)]) -> Result<String> {
+fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> Result<String> {
     let mut text = METHOD.to_owned();
-    writeln!(text, "\n## Machine\n\n| | |\n| --- | --- |")?;
-    for (name, value) in &results.machine {
-        writeln!(text, "| {name} | {value} |")?;
+    writeln!(text, "\n## Machine\n")?;
+    for run in runs {
+        let scenarios = scenarios(&run.rows);
+        let date = clock::date(Duration::from_secs(run.begun)).date();
+        writeln!(text, "On {date}: {}.\n\n| | |\n| --- | --- |", scenarios.join(", "))?;
+        for (name, value) in &run.machine {
+            writeln!(text, "| {name} | {value} |")?;
+        }
+        writeln!(text)?;
     }
-    writeln!(text, "\n## Goals\n\nThe worst of both families and both transports.\n")?;
+    writeln!(text, "## Goals\n\nThe worst of both families and both transports.\n")?;
     writeln!(text, "| what | goal | keepalived | vipd | |\n| --- | --- | ---: | ---: | --- |")?;
     for Outcome { what, limit, figures: [peer, own], is_met } in goal::outcomes(results) {
         writeln!(text, "| {what} | {limit} | {peer} | {own} | {} |", if is_met { "met" } else { "**missed**" })?;
@@ -53,9 +62,7 @@ fn text(results: &Results, drawings: &[(String, String)]) -> Result<String> {
         text,
         "\n## All figures\n\nMinimum / median / maximum (count). The ratio is that of vipd's median to keepalived's."
     )?;
-    let mut scenarios: Vec<_> = results.rows.iter().map(|row| row.scenario.as_str()).collect();
-    scenarios.dedup();
-    for scenario in scenarios {
+    for scenario in scenarios(&results.rows) {
         writeln!(text, "\n### {}{}\n", scenario[..1].to_uppercase(), &scenario[1..])?;
         scenario_table(results, scenario, &mut text)?;
     }

@@ -61,6 +61,17 @@ impl Row {
     }
 }
 
+/// What `rows` are about, each once, in their order.
+pub(crate) fn scenarios<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Vec<&'r str> {
+    let mut scenarios: Vec<&str> = Vec::new();
+    for row in rows {
+        if !scenarios.contains(&row.scenario.as_str()) {
+            scenarios.push(&row.scenario);
+        }
+    }
+    scenarios
+}
+
 /// How figures are spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
@@ -86,6 +97,16 @@ impl Results {
         serde_json::from_str(&text).with_context(|| format!("`{}` has no results", file.display()))
     }
 
+    /// The figures of all `runs`.
+    pub(crate) fn together(runs: &[Self]) -> Self {
+        let mut all = Self { begun: 0, machine: Vec::new(), rows: Vec::new() };
+        for row in runs.iter().flat_map(|run| &run.rows) {
+            let like = Row { values: Vec::new(), ..row.clone() };
+            all.row(&like).values.extend(&row.values);
+        }
+        all
+    }
+
     pub(crate) fn save(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
@@ -108,6 +129,17 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_runs_have_measured_counts_together() {
+        let run = |measure: &str, value| {
+            let row = Row { values: vec![value], ..Row::new("link down", "vipd", measure, "ms") };
+            Results { begun: 1, machine: Vec::new(), rows: vec![row] }
+        };
+        let all = Results::together(&[run("outage", 1.0), run("announcements", 2.0), run("outage", 3.0)]);
+        let values: Vec<_> = all.rows.iter().map(|row| (row.measure.as_str(), row.values.clone())).collect();
+        assert_eq!(values, [("outage", vec![1.0, 3.0]), ("announcements", vec![2.0])]);
+    }
 
     #[test]
     fn figures_are_told_by_their_median_and_their_ends() {

@@ -14,6 +14,8 @@ pub(crate) struct Sighting {
     pub(crate) at: Duration,
     /// When that was asked for; `None`: nobody has asked, it is an announcement.
     pub(crate) asked: Option<Duration>,
+    /// The first question since the answer before, where this is one.
+    pub(crate) waiting: Option<Duration>,
 }
 
 /// What was seen of one address in a span of time.
@@ -35,9 +37,13 @@ impl<'s> View<'s> {
         self.sightings.iter().copied().filter(|it| it.asked.is_some())
     }
 
-    /// The longest time without an answer, counted from the last one before the span.
+    /// The longest time that an answer was waited for, from the first question on that got none: while nobody asks, nobody waits.
     pub(crate) fn outage(&self) -> Duration {
-        harness::longest_gap(self.answers().map(|answer| answer.at), self.start, self.end)
+        let waited = self.answers().filter(|it| it.at > self.start).map(|it| {
+            let since = it.waiting.unwrap_or(it.at);
+            it.at.saturating_sub(since)
+        });
+        waited.max().unwrap_or_else(|| self.end.saturating_sub(self.start))
     }
 
     /// How often another node answered than before.
@@ -74,7 +80,7 @@ mod tests {
 
     fn at(ms: u64, node: u8, asked: Option<u64>) -> Sighting {
         let [at, asked] = [Some(ms), asked].map(|ms| ms.map(Duration::from_millis));
-        Sighting { address: VIP, mac: [2, 0, 0, 0, 0, node], at: at.unwrap_or_default(), asked }
+        Sighting { address: VIP, mac: [2, 0, 0, 0, 0, node], at: at.unwrap_or_default(), asked, waiting: asked }
     }
 
     #[test]
@@ -84,16 +90,17 @@ mod tests {
             at(20, 1, Some(20)),
             at(60, 2, None),
             at(61, 2, None),
-            at(62, 2, Some(62)),
-            at(70, 2, Some(70)),
-            at(74, 2, Some(74)),
+            Sighting { waiting: Some(Duration::from_millis(24)), ..at(62, 2, Some(62)) },
+            // Nobody has asked for a while.
+            at(170, 2, Some(170)),
+            at(174, 2, Some(174)),
         ];
-        let view = View::new(&seen, VIP, Duration::from_millis(25), Duration::from_millis(75));
-        assert_eq!(view.outage(), Duration::from_millis(42));
+        let view = View::new(&seen, VIP, Duration::from_millis(25), Duration::from_millis(175));
+        assert_eq!(view.outage(), Duration::from_millis(38));
         assert_eq!((view.changes(), view.announcements()), (1, 2));
         assert_eq!(view.announced(), Some(Duration::from_millis(60)));
-        let other = View::new(&seen, "10.77.0.102".parse().unwrap(), Duration::ZERO, Duration::from_millis(75));
-        assert_eq!((other.outage(), other.changes()), (Duration::from_millis(75), 0));
+        let other = View::new(&seen, "10.77.0.102".parse().unwrap(), Duration::ZERO, Duration::from_millis(175));
+        assert_eq!((other.outage(), other.changes()), (Duration::from_millis(175), 0));
     }
 
     #[test]
