@@ -93,10 +93,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Adds what it measures to `output`, so many rounds.
-pub(crate) fn part(count: u32, Output { results, progress }: &mut Output) -> Result<()> {
+pub(crate) fn part(count: u32, output: &mut Output) -> Result<()> {
     let mut bench = Bench::new()?;
-    let (kinds, before) = (kinds(), results.rows.len());
-    let step = |_| progress.step(SCENARIO);
+    let (kinds, before) = (kinds(), output.results.rows.len());
+    let step = |_| output.progress.step(SCENARIO);
     let rounds = thread::scope(|scope| scope.spawn(|| bench.rounds(&kinds, count as usize, REPEAT, step)).join())
         .map_err(|_| anyhow!("a round panicked"))??;
     for (kind, values) in kinds.iter().zip(rounds) {
@@ -106,14 +106,14 @@ pub(crate) fn part(count: u32, Output { results, progress }: &mut Output) -> Res
         } else {
             ("vipd", format!("{}, {program}, {fate}", kind.name))
         };
-        results.rows.push(Row {
+        output.results.rows.push(Row {
             values,
             transport: String::new(),
             family: String::new(),
             ..Row::new(SCENARIO, subject, &measure, "ns")
         });
     }
-    Ok(progress.show(&results.rows[before..])?)
+    output.conclude(before)
 }
 
 fn print(kinds: &[Kind], rounds: Vec<Vec<f64>>) -> Result<()> {

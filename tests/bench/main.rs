@@ -135,12 +135,10 @@ fn run(options: &Run) -> Result<()> {
     let begun = clock::wall();
     let results = Results { begun: begun.as_secs(), machine: machine::describe(), rows: Vec::new() };
     let progress = Progress::new(options.parts.iter().map(|&part| options.trials(part)).sum());
-    let mut output = Output { results, progress };
-    let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut output));
-    // Also what was measured before something failed.
     let file = options.results.clone().unwrap_or_else(|| results_of(begun));
-    output.results.save(&file)?;
-    let _ = writeln!(io::stderr(), "the figures are in {}", file.display());
+    let mut output = Output { results, progress, file };
+    let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut output));
+    let _ = writeln!(io::stderr(), "the figures are in {}", output.file.display());
     outcome
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn trials(count: u32) -> u32 {
 }
 
 /// Adds what it measures to `output`.
-pub(crate) fn run(count: u32, Output { results, progress }: &mut Output) -> Result<()> {
+pub(crate) fn run(count: u32, output: &mut Output) -> Result<()> {
     let lab = Lab::new()?;
     let mut clusters = Vec::new();
     for (name, guard) in WAYS {
@@ -37,15 +37,15 @@ pub(crate) fn run(count: u32, Output { results, progress }: &mut Output) -> Resu
         }
         clusters.push((name, cluster));
     }
-    let before = results.rows.len();
+    let before = output.results.rows.len();
     for _ in 0..count {
         for (name, cluster) in &clusters {
-            progress.step(&format!("{SCENARIO}, {name}"));
+            output.progress.step(&format!("{SCENARIO}, {name}"));
             let speed = transfer(&cluster.client, &cluster.nodes[0])?;
-            results.row(&Row::new(SCENARIO, name, "throughput", "Gbit/s")).values.push(speed);
+            output.results.row(&Row::new(SCENARIO, name, "throughput", "Gbit/s")).values.push(speed);
         }
     }
-    Ok(progress.show(&results.rows[before..])?)
+    output.conclude(before)
 }
 
 /// Sends for a while; returns gigabits in a second, as the receiver counts them.

@@ -1,5 +1,7 @@
 //! Trials by turns: every daemon faces the same, one after the other, while the clients of the others rest.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 
 use crate::{
@@ -38,9 +40,17 @@ pub(crate) struct Scene {
 pub(crate) struct Output {
     pub(crate) results: Results,
     pub(crate) progress: Progress,
+    /// What is kept of a run that ends early.
+    pub(crate) file: PathBuf,
 }
 
 impl Output {
+    /// Shows the rows from the one at `first` on, and keeps all.
+    pub(crate) fn conclude(&self, first: usize) -> Result<()> {
+        self.progress.show(&self.results.rows[first..])?;
+        self.results.save(&self.file)
+    }
+
     /// Has `attempt` try `scene` with each of `stages` that it `suits`, trial by trial, and shows what came of it.
     pub(crate) fn take_turns(
         &mut self,
@@ -69,6 +79,6 @@ impl Output {
                 }
             }
         }
-        Ok(self.progress.show(&self.results.rows[before..])?)
+        self.conclude(before)
     }
 }

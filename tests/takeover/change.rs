@@ -13,8 +13,8 @@ use vipd::{
     link::Removals,
     mailbox::{Inbox, Mail, mailbox},
     perform::{
-        Performer, Place, Wish, announce::Announcer, holdings::Holdings, order_queue::OrderQueue, route::Route,
-        rule::Rule, settings::Settings,
+        Performer, Place, Wish, announce::Announcer, dispatch::Dispatch, holdings::Holdings, order_queue::OrderQueue,
+        route::Route, rule::Rule, settings::Settings,
     },
     supervisor::vitals::{Standing, Vitals},
 };
@@ -101,6 +101,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         disturbances,
         handle,
         orders: OrderQueue::begin()?,
+        dispatch: Dispatch::begin()?,
         gateways: Arc::default(),
         mailbox,
         standing,

@@ -50,6 +50,7 @@ use crate::{
     operator::{Operator, Signals},
     perform::{
         crew::{Crew, Hands},
+        dispatch::Dispatch,
         order_queue::OrderQueue,
         outbox::Outbox,
         refusal::Refusal,
@@ -205,6 +206,7 @@ fn crew(
     let crew = Crew {
         runtime: runtime::Handle::current(),
         netlink: handle.clone(),
+        dispatch: Dispatch::begin().context("failed to start the thread that announces")?,
         gateways: Arc::default(),
         orders: OrderQueue::begin().context("failed to start the thread that changes the host")?,
         mailbox: mailbox.clone(),

@@ -1,7 +1,7 @@
 //! Tells the LAN where the virtual addresses are: gratuitous ARP in both forms, unsolicited Neighbor Advertisements; and asks
 //! gateways for an answer, which shows that they have heard.
 
-use std::{collections::VecDeque, io, net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{collections::VecDeque, io, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
@@ -42,23 +42,24 @@ impl Announcer {
         self.socket.send_all(letters.iter().map(|letter| letter.bytes.as_slice()))
     }
 
-    /// Sends as many of `frames` as `rate` allows at `now`, and removes them; says when to go on with the others.
-    fn send_some(&self, frames: &mut VecDeque<Vec<u8>>, rate: Option<NonZeroU32>, now: Instant) -> io::Result<Instant> {
-        let Leave { count, again } = self.pace.take(frames.len(), rate, now);
-        if count == 0 {
-            return Ok(again);
-        }
-        match self.socket.send_all(frames.iter().take(count).map(Vec::as_slice)) {
-            Ok(sent) => {
-                frames.drain(..sent.min(count));
-                Ok(if sent < count { now + FULL_AGAIN } else { again })
-            }
+    /// Sends announcements; says how many the interface had room for.
+    pub fn announce(&self, frames: &[Vec<u8>]) -> io::Result<usize> {
+        match self.socket.send_all(frames.iter().map(Vec::as_slice)) {
             Err(error) if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EAGAIN | Errno::ENOBUFS)) => {
-                Ok(again.max(now + FULL_AGAIN))
+                Ok(0)
             }
-            Err(error) => Err(error),
+            sent => sent,
         }
     }
+}
+
+/// Frames that may leave now.
+#[derive(Debug)]
+pub struct Batch {
+    /// Through what.
+    pub announcer: Arc<Announcer>,
+    /// What.
+    pub frames: Vec<Vec<u8>>,
 }
 
 /// The announcements of one virtual router: what waits to be sent, and when there is more.
@@ -126,39 +127,40 @@ impl Announcements {
         repeat.into_iter().chain(refresh).min_by_key(|&(at, _)| at)
     }
 
-    /// Does what is due at `now`, for `addresses` at `place`, at `rate`.
-    pub fn go_on(
+    /// Begins what is due at `now`, for `addresses` at `place`; returns the frames that may leave now, at `rate`.
+    pub fn begin(
         &mut self,
         place: &Place,
         addresses: &[IpNet],
         rate: Option<NonZeroU32>,
         now: Instant,
-    ) -> io::Result<()> {
-        match self.next().filter(|&(at, _)| at <= now) {
-            Some((_, Due::Frames)) => {}
-            Some((_, Due::Repeat)) => {
+    ) -> Option<Batch> {
+        match self.next().filter(|&(at, _)| at <= now)? {
+            (_, Due::Frames) => {}
+            (_, Due::Repeat) => {
                 self.repeats.pop_front();
                 self.announce(place, addresses, now);
             }
-            Some((_, Due::Refresh)) => {
+            (_, Due::Refresh) => {
                 self.refresh = self.refresh.map(|(every, _)| (every, now + every));
                 self.add(first_frames(place, addresses), now);
             }
-            None => return Ok(()),
         }
         let Some(announcer) = &place.announcer else {
             self.drop_frames();
-            return Ok(());
+            return None;
         };
-        match announcer.send_some(&mut self.frames, rate, now) {
-            Ok(again) => {
-                self.go_on_at = (!self.frames.is_empty()).then_some(again);
-                Ok(())
-            }
-            Err(error) => {
-                self.drop_frames();
-                Err(error)
-            }
+        let Leave { count, again } = announcer.pace.take(self.frames.len(), rate, now);
+        let frames: Vec<_> = self.frames.drain(..count.min(self.frames.len())).collect();
+        self.go_on_at = (!self.frames.is_empty()).then_some(again);
+        Some(Batch { announcer: Arc::clone(announcer), frames })
+    }
+
+    /// Takes back frames that the interface had no room for at `now`.
+    pub fn put_back(&mut self, unsent: Vec<Vec<u8>>, now: Instant) {
+        if !unsent.is_empty() {
+            unsent.into_iter().rev().for_each(|frame| self.frames.push_front(frame));
+            self.go_on_at = Some(now + FULL_AGAIN);
         }
     }
 
@@ -236,6 +238,11 @@ mod tests {
         announcements.add(vec![vec![0; 60]], start);
         announcements.add(vec![vec![1; 60]], start + Duration::from_millis(3));
         assert_eq!(at(&announcements, start), Some((0, Due::Frames)));
+        announcements.drop_frames();
+        announcements.put_back(Vec::new(), start);
+        assert_eq!(at(&announcements, start), Some((1_000, Due::Repeat)));
+        announcements.put_back(vec![vec![0], vec![1]], start);
+        assert_eq!((at(&announcements, start), &announcements.frames[0]), (Some((1, Due::Frames)), &vec![0]));
         announcements.drop_frames();
         announcements.repeats.clear();
         assert_eq!(at(&announcements, start), Some((30_000, Due::Refresh)));

@@ -12,7 +12,8 @@ use tokio::{
 };
 
 use super::{
-    Performer, Place, Wish, gateways::Gateways, holdings::Holdings, order_queue::OrderQueue, settings::Settings,
+    Performer, Place, Wish, dispatch::Dispatch, gateways::Gateways, holdings::Holdings, order_queue::OrderQueue,
+    settings::Settings,
 };
 use crate::{
     config,
@@ -33,6 +34,8 @@ pub struct Crew {
     pub netlink: Handle,
     /// For everything else that is to be on the host.
     pub orders: OrderQueue,
+    /// For announcements.
+    pub dispatch: Dispatch,
     /// Who is asked for an answer where the configuration does not say.
     pub gateways: Arc<Gateways>,
     /// Where outcomes are reported.
@@ -83,6 +86,7 @@ impl Crew {
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
             orders: self.orders.clone(),
+            dispatch: self.dispatch.clone(),
             gateways: Arc::clone(&self.gateways),
             mailbox: self.mailbox.clone(),
             standing: standing.clone(),

@@ -9,6 +9,7 @@ pub mod address;
 pub mod advertise;
 pub mod announce;
 pub mod crew;
+pub mod dispatch;
 pub mod gateways;
 pub mod groups;
 pub mod holdings;
@@ -46,7 +47,8 @@ use tracing::{debug, warn};
 use vrrp::MacAddr;
 
 use self::{
-    announce::{Announcements, Announcer},
+    announce::{Announcements, Announcer, Batch},
+    dispatch::Dispatch,
     gateways::Gateways,
     groups::Groups,
     holdings::{Change, Holdings, Item},
@@ -128,6 +130,8 @@ pub struct Performer {
     pub handle: Handle,
     /// For everything else that is to be on the host.
     pub orders: OrderQueue,
+    /// For announcements.
+    pub dispatch: Dispatch,
     /// Who is asked for an answer where the configuration does not say.
     pub gateways: Arc<Gateways>,
     /// Where outcomes are reported.
@@ -199,7 +203,7 @@ impl Performer {
                 }
                 () = sleep(RELEASE_AGAIN), if release_again => self.fulfil(&mut wishes, &mut done).await,
                 () = until(done.look_at), if done.look_at.is_some() => self.look(&wishes, &mut done).await,
-                () = until(announce_at), if announce_at.is_some() => self.go_on_announcing(&mut done),
+                () = until(announce_at), if announce_at.is_some() => self.go_on_announcing(&mut done).await,
             }
         }
     }
@@ -226,7 +230,7 @@ impl Performer {
         if done.wish != Some(wish) && self.is_wanted(term, wishes) {
             // What waits to be sent may say something else.
             done.announcements.drop_frames();
-            self.announce(&self.announced(), done);
+            self.announce(&self.announced(), done).await;
             pass(Moment::Announced);
             if is_new {
                 self.set_refresh(done);
@@ -250,7 +254,7 @@ impl Performer {
             return;
         }
         if !added.is_empty() {
-            self.announce(&added, done);
+            self.announce(&added, done).await;
         }
         self.set_refresh(done);
         if !self.remove(&change.last, done).await {
@@ -287,10 +291,10 @@ impl Performer {
     }
 
     /// Announces `addresses`, beginning at once, and all that are held repeatedly thereafter.
-    fn announce(&self, addresses: &[IpNet], done: &mut Done) {
+    async fn announce(&self, addresses: &[IpNet], done: &mut Done) {
         done.announcements.start(&self.place.borrow(), addresses, Instant::now());
         // The first frames do not wait for a timer, which counts in milliseconds.
-        self.go_on_announcing(done);
+        self.go_on_announcing(done).await;
     }
 
     /// Asks gateways for an answer to an address, which proves that it is known where the addresses are. Not if something else is
@@ -336,14 +340,20 @@ impl Performer {
         is_latest(term, wishes) && self.standing.is_active()
     }
 
-    fn go_on_announcing(&self, done: &mut Done) {
+    async fn go_on_announcing(&self, done: &mut Done) {
         if !self.standing.is_active() {
             done.announcements = Announcements::default();
             return;
         }
         let (addresses, rate) = (self.announced(), self.holdings.borrow().announcement_rate);
-        if let Err(error) = done.announcements.go_on(&self.place.borrow(), &addresses, rate, Instant::now()) {
-            warn!(%error, ?addresses, "failed to announce virtual addresses");
+        let batch = done.announcements.begin(&self.place.borrow(), &addresses, rate, Instant::now());
+        let Some(Batch { announcer, frames }) = batch.filter(|batch| !batch.frames.is_empty()) else { return };
+        match self.dispatch.send(announcer, frames, self.standing.clone()).await {
+            Ok(unsent) => done.announcements.put_back(unsent, Instant::now()),
+            Err(error) => {
+                done.announcements.drop_frames();
+                warn!(%error, ?addresses, "failed to announce virtual addresses");
+            }
         }
     }
 }

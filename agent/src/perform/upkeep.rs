@@ -64,7 +64,7 @@ impl Performer {
         }
         let addresses: Vec<_> = items.iter().filter_map(Item::address).collect();
         if !addresses.is_empty() {
-            self.announce(&addresses, done);
+            self.announce(&addresses, done).await;
         }
         done.look_at = Some(Instant::now() + LOOK_AGAIN);
     }

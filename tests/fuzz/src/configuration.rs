@@ -151,6 +151,7 @@ fn check_holdings(router: &VirtualRouter) {
     assert!(tables.into_iter().all(|table| table != 0 && table != 255), "{router:?}");
     let refresh = Duration::from_secs(1)..=Duration::from_hours(1);
     assert!(router.announcement_refresh.is_none_or(|every| refresh.contains(&every)), "{router:?}");
+    assert!(router.announcement_rate.is_none_or(|rate| rate.get() <= 30_000), "{router:?}");
 }
 
 /// The addresses fit into an advert, and no host has them for another reason.
