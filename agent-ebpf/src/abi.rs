@@ -40,7 +40,7 @@ pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
 }
 
 /// Version of everything in this file. Maps that were pinned under another one are not used again.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
@@ -132,12 +132,14 @@ pub const SOURCES_MAX: usize = 4096;
 pub const REJECTS_MAX: usize = 64;
 /// Bytes of the ring buffer; a full one loses records, never the packet, and counts them. One advert of each of 255 VRIDs in
 /// both families has room, should they all come while the daemon sleeps or waits for a CPU.
-pub const RING_LEN: usize = 1024 * 1024;
+pub const RING_LEN: usize = 512 * 1024;
 /// Bytes that wait in the ring buffer when the daemon is woken whatever comes: room is left for all that comes until it runs.
 pub const RING_UNREAD_MAX: usize = RING_LEN / 4;
 
 /// Longest VRRP message that is handed over: what an unfragmented IPv4 datagram holds at an MTU of 1500.
 pub const MESSAGE_MAX: usize = 1480;
+/// The longest one that is handed over in a short record: with 22 IPv4 addresses or 5 of IPv6, or half as many and a trailer.
+pub const SHORT_MAX: usize = 96;
 /// Bytes of a bad frame that are kept: its headers, and the trailer of an advert with a few addresses.
 pub const REJECT_LEN: usize = 128;
 
@@ -422,10 +424,10 @@ pub struct Station {
     pub mac: [u8; 6],
 }
 
-/// One admitted advertisement, as it is handed to the daemon.
+/// One admitted advertisement, as it is handed to the daemon: with room for a message of so many bytes, [`SHORT_MAX`] or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct AdvertRecord {
+pub struct AdvertRecord<const ROOM: usize = MESSAGE_MAX> {
     /// Arrival on the CLOCK_MONOTONIC scale, in nanoseconds.
     pub received_at_ns: u64,
     /// Receiving interface.
@@ -445,7 +447,7 @@ pub struct AdvertRecord {
     /// Destination address, which the checksum covers.
     pub destination: [u8; 16],
     /// The VRRP message.
-    pub message: [u8; MESSAGE_MAX],
+    pub message: [u8; ROOM],
 }
 
 const _: () = {
@@ -461,6 +463,7 @@ const _: () = {
     assert!(size_of::<Peer>() == 48);
     assert!(size_of::<Station>() == 12);
     assert!(size_of::<AdvertRecord>() == 56 + MESSAGE_MAX);
+    assert!(size_of::<AdvertRecord<SHORT_MAX>>() == 56 + SHORT_MAX);
 };
 
 #[cfg(feature = "user")]

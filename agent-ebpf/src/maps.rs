@@ -12,7 +12,8 @@ use vrrp_wire::{
     abi::{
         AdvertRecord, Arrivals, CLAIMS_MAX, Claim, ClaimKey, Counters, Fence, Heartbeat, KEYS_MAX, MESSAGE_MAX,
         PEERS_MAX, Peer, PeerKey, REJECT_LEN, REJECTS_MAX, RING_LEN, RING_UNREAD_MAX, ROUTERS_MAX, Reject, Role,
-        Router, RouterKey, SOURCES_MAX, STATIONS_MAX, Settings, Source, SourceKey, Station, VIPS_MAX, Verdict, VipKey,
+        Router, RouterKey, SHORT_MAX, SOURCES_MAX, STATIONS_MAX, Settings, Source, SourceKey, Station, VIPS_MAX,
+        Verdict, VipKey,
     },
     fence::{Post, close},
     hmac::{Midstates, Workspace, tag},
@@ -467,8 +468,23 @@ fn is_news(finding: &Finding, now_ns: u64) -> bool {
 #[inline(always)]
 pub(crate) fn record<P: Packet>(packet: &P, finding: &Finding, now_ns: u64) -> Result<(), NotRecorded> {
     let is_news = is_news(finding, now_ns);
+    if finding.facts.message_len <= SHORT_MAX {
+        record_in::<P, SHORT_MAX>(packet, finding, is_news, now_ns)
+    } else {
+        record_in::<P, MESSAGE_MAX>(packet, finding, is_news, now_ns)
+    }
+}
+
+/// Hands it over in a record with so much room.
+#[inline(always)]
+fn record_in<P: Packet, const ROOM: usize>(
+    packet: &P,
+    finding: &Finding,
+    is_news: bool,
+    now_ns: u64,
+) -> Result<(), NotRecorded> {
     let facts = &finding.facts;
-    let Some(mut slot) = ADVERTS.reserve_untyped::<AdvertRecord>(0) else { return Err(NotRecorded::Full) };
+    let Some(mut slot) = ADVERTS.reserve_untyped::<AdvertRecord<ROOM>>(0) else { return Err(NotRecorded::Full) };
     let record = slot.as_mut_ptr();
     // SAFETY: `slot` is memory for one record, ours until submitted; every field in use is written.
     let copied = unsafe {
@@ -496,19 +512,19 @@ pub(crate) fn record<P: Packet>(packet: &P, finding: &Finding, now_ns: u64) -> R
 /// Copies a message of whole 32-bit words; its length was checked against its address count.
 ///
 /// # Safety
-/// `to` must be valid for writes of [`MESSAGE_MAX`] bytes.
+/// `to` must be valid for writes of `ROOM` bytes.
 #[inline(always)]
-unsafe fn copy<P: Packet>(packet: &P, offset: usize, len: usize, to: *mut [u8; MESSAGE_MAX]) -> bool {
-    if len > MESSAGE_MAX {
+unsafe fn copy<P: Packet, const ROOM: usize>(packet: &P, offset: usize, len: usize, to: *mut [u8; ROOM]) -> bool {
+    if len > ROOM {
         return false;
     }
     let mut at = 0;
-    while at < MESSAGE_MAX {
+    while at < ROOM {
         if at >= len {
             return true;
         }
         let Some(word) = packet.bytes::<4>(offset + at) else { return false };
-        // SAFETY: `at` is a multiple of 4 below MESSAGE_MAX, which is one too.
+        // SAFETY: `at` is a multiple of 4 below ROOM, which is one too.
         unsafe { to.cast::<[u8; 4]>().add(at / 4).write(*word) };
         at += 4;
     }

@@ -36,7 +36,7 @@ const IFINDEX: u32 = 1;
 /// An hour, in nanoseconds and as a difference of sequences: nothing grows old here.
 const HOUR_NS: u64 = 3_600_000_000_000;
 const HOUR: u64 = 3600 << 32;
-/// The ring buffer holds 169 records; one that is full would make adverts cheaper.
+/// The ring buffer holds 339 long records; one that is full would make adverts cheaper.
 const RECORDS: u32 = 128;
 
 #[derive(Debug, Args)]

@@ -406,7 +406,7 @@ fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<(
 /// Reads a record out of the ring buffer's bytes; `None` where they are none, which no version of the program sends.
 fn read_record(bytes: &[u8]) -> Option<AdvertRecord> {
     let mut rest = bytes;
-    let record = AdvertRecord {
+    let mut record = AdvertRecord {
         received_at_ns: u64::from_ne_bytes(split(&mut rest)?),
         ifindex: u32::from_ne_bytes(split(&mut rest)?),
         message_len: u16::from_ne_bytes(split(&mut rest)?),
@@ -416,9 +416,11 @@ fn read_record(bytes: &[u8]) -> Option<AdvertRecord> {
         source_mac: split(&mut rest)?,
         source: split(&mut rest)?,
         destination: split(&mut rest)?,
-        message: split::<MESSAGE_MAX>(&mut rest)?,
+        message: [0; MESSAGE_MAX],
     };
-    (usize::from(record.message_len) <= MESSAGE_MAX).then_some(record)
+    let len = usize::from(record.message_len);
+    record.message.get_mut(..len)?.copy_from_slice(rest.get(..len)?);
+    Some(record)
 }
 
 fn split<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
