@@ -23,6 +23,7 @@ use crate::{
     instance::Instance,
     link::{self, LinkState, Removals, Watched},
     mailbox::{Mail, Mailbox},
+    memory,
     observe::{
         control::{self, Service},
         overview::Overview,
@@ -111,7 +112,7 @@ impl Agent {
         operator.routing.run(&operator.config.hetzner).await;
         operator.metrics.run(&operator.config.metrics).await;
         service::ready();
-        give_memory_back();
+        memory::give_back();
         let service_manager = tokio::spawn(service::keep(mailbox.clone()));
         let stop = async {
             operator.work(self.signals, ordered).await;
@@ -144,15 +145,6 @@ impl Agent {
         operator.metrics.stop().await;
         info!("stopped");
         outcome
-    }
-}
-
-/// Gives the kernel what the start has needed and nobody does any more: the guard's object, most of all, leaves holes behind.
-fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: any thread may call it at any time.
-    unsafe {
-        nix::libc::malloc_trim(0);
     }
 }
 

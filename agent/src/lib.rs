@@ -24,6 +24,7 @@ pub mod keys;
 pub mod killpoint;
 pub mod link;
 pub mod mailbox;
+pub mod memory;
 pub mod observe;
 pub mod operator;
 pub mod packet;

@@ -94,6 +94,9 @@ fn scale(results: &Results, measure: &str, title: &str, file: &str, folder: &Pat
     sheet.draw(0.0..widest * 1.05, 0.0..highest * 1.1, file, folder)
 }
 
+/// Whose, in which colour, and the points.
+type Series = (&'static str, RGBColor, Vec<(f64, f64)>);
+
 /// What is drawn, and how.
 struct Sheet<'a> {
     title: &'a str,
@@ -101,7 +104,7 @@ struct Sheet<'a> {
     /// What stands at 0, 1 and so on; none where these are numbers.
     names: &'a [&'a str],
     is_line: bool,
-    series: &'a [(&'static str, RGBColor, Vec<(f64, f64)>)],
+    series: &'a [Series],
 }
 
 impl Sheet<'_> {

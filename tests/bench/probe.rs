@@ -222,9 +222,8 @@ fn receive(listener: &impl AsRawFd, buffer: &mut [u8]) -> Option<(usize, Duratio
     let mut control = nix::cmsg_space!(TimeSpec);
     let mut parts = [IoSliceMut::new(buffer)];
     let message = recvmsg::<()>(listener.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()).ok()?;
-    let stamp = message.cmsgs().ok()?.find_map(|it| match it {
-        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-        _ => None,
+    let stamp = message.cmsgs().ok()?.find_map(|it| {
+        if let ControlMessageOwned::ScmTimestampns(stamp) = it { Some(Duration::from(stamp)) } else { None }
     });
     let age = stamp.map_or(Duration::ZERO, |stamp| clock::wall().saturating_sub(stamp));
     Some((message.bytes, now().saturating_sub(age)))

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use crate::process;
 
 /// The files that may say `unsafe`, each with its reason.
-const UNSAFE: [(&str, &str); 15] = [
+const UNSAFE: [(&str, &str); 16] = [
     ("agent-ebpf/src/packet.rs", "raw packet pointers"),
     ("agent-ebpf/src/maps.rs", "map values in the kernel are raw pointers"),
     ("agent-ebpf/src/program.rs", "symbols and sections that the kernel looks for"),
@@ -24,6 +24,7 @@ const UNSAFE: [(&str, &str); 15] = [
     ("agent-ebpf/src/abi/verdict.rs", "its test reads counters by place, as the kernel writes them"),
     ("agent/src/clock.rs", "adjtimex has no safe wrapper"),
     ("agent/src/datapath/nic.rs", "ethtool's ioctl has no safe wrapper"),
+    ("agent/src/memory.rs", "malloc_trim has no safe wrapper"),
     ("agent/src/packet.rs", "socket calls that no safe wrapper offers"),
     ("agent/src/readiness.rs", "AsyncFd must be told that its descriptor stays open"),
     ("agent/src/realtime.rs", "sched_setscheduler has no safe wrapper"),

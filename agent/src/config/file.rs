@@ -90,7 +90,7 @@ pub(super) struct Manner {
     pub(super) min_ttl: Field<u8>,
     pub(super) virtual_link_local: Field<bool>,
     pub(super) announcement_refresh: Field<Refresh>,
-    pub(super) announcement_rate: Field<Option<NonZeroU32>>,
+    pub(super) announcement_rate: Field<Rate>,
     pub(super) sync_families: Field<bool>,
     pub(super) gateways: Field<Vec<Located<IpAddr>>>,
 }
@@ -123,6 +123,22 @@ impl Refresh {
         match self {
             Self::Never => None,
             Self::Every(span) => Some(span),
+        }
+    }
+}
+
+/// `announcement_rate`: frames of announcements in a second.
+#[derive(Clone, Copy)]
+pub(super) enum Rate {
+    Unlimited,
+    PerSecond(NonZeroU32),
+}
+
+impl Rate {
+    pub(super) const fn limit(self) -> Option<NonZeroU32> {
+        match self {
+            Self::Unlimited => None,
+            Self::PerSecond(frames) => Some(frames),
         }
     }
 }

@@ -25,7 +25,7 @@ use vrrp_wire::{Centiseconds, MacAddr, Priority, Version, Vrid};
 use super::{
     Attach, AuthMode, Fence, Mode, Transport, VlanGuard,
     diagnostic::Fault,
-    file::{Preempt, Refresh},
+    file::{Preempt, Rate, Refresh},
 };
 
 /// Longest name of a Linux network interface, in bytes.
@@ -150,10 +150,10 @@ pub(super) fn announcement_refresh(value: &DeValue<'_>) -> Result<Refresh, Fault
     Ok(Refresh::Every(duration))
 }
 
-/// Frames of announcements that may leave in a second; `None` for as many as the interface takes.
-pub(super) fn announcement_rate(value: &DeValue<'_>) -> Result<Option<NonZeroU32>, Fault> {
+/// Frames of announcements that may leave in a second.
+pub(super) fn announcement_rate(value: &DeValue<'_>) -> Result<Rate, Fault> {
     if value.as_str() == Some("off") {
-        return Ok(None);
+        return Ok(Rate::Unlimited);
     }
     let rate = number(value).and_then(NonZeroU32::new);
     let rate = rate.filter(|rate| rate.get() <= RATE_MAX);
@@ -163,7 +163,7 @@ pub(super) fn announcement_rate(value: &DeValue<'_>) -> Result<Option<NonZeroU32
             format!("give frames in a second, a whole number from 1 to {RATE_MAX}, or \"off\""),
         )
     };
-    rate.map(Some).ok_or_else(fault)
+    rate.map(Rate::PerSecond).ok_or_else(fault)
 }
 
 pub(super) fn mode(value: &DeValue<'_>) -> Result<Mode, Fault> {

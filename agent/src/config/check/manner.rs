@@ -1,7 +1,7 @@
 //! How a virtual router works: what its entry says of it, else `[cluster]`, else the default, and what does not go
 //! together.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
 use vrrp::{
     Parameters,
@@ -13,7 +13,7 @@ use super::router::Router;
 use crate::config::{
     Fence, Transport,
     diagnostic::{Fault, Report},
-    file::{self, Preempt, Refresh},
+    file::{self, Preempt, Rate, Refresh},
     table::{Field, Located},
 };
 
@@ -38,7 +38,7 @@ pub(super) struct Manner {
     pub(super) min_ttl: Option<u8>,
     pub(super) virtual_link_local: Option<bool>,
     pub(super) announcement_refresh: Option<Refresh>,
-    pub(super) announcement_rate: Option<Option<NonZeroU32>>,
+    pub(super) announcement_rate: Option<Rate>,
 }
 
 impl Manner {
@@ -72,7 +72,7 @@ impl Manner {
             virtual_link_local: entry.virtual_link_local.or(&cluster.virtual_link_local).or_default(true),
             announcement_refresh: (entry.announcement_refresh.or(&cluster.announcement_refresh))
                 .or_default(DEFAULT_REFRESH),
-            announcement_rate: entry.announcement_rate.or(&cluster.announcement_rate).or_default(None),
+            announcement_rate: entry.announcement_rate.or(&cluster.announcement_rate).or_default(Rate::Unlimited),
         }
     }
 }

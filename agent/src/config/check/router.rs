@@ -164,7 +164,7 @@ impl<'f> Router<'f> {
             rules: holdings::rules(self.entry, self.family),
             checks: if own.priority == Priority::OWNER { Vec::new() } else { self.checks.clone()? },
             announcement_refresh: manner.announcement_refresh?.every(),
-            announcement_rate: manner.announcement_rate?,
+            announcement_rate: manner.announcement_rate?.limit(),
             gateways: holdings::gateways(self.entry, self.cluster, self.family),
             link_local_first: self.family == Family::Ipv6 && manner.virtual_link_local?,
             own_address: self.source_of(own.node).map_or(OwnAddress::LinkLocal, OwnAddress::Configured),
