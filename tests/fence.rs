@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use harness::{
-    Agent, Capture, Cluster, ClusterConfig, Host, Injector, Lab, decode, lab,
+    Agent, Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, decode, lab,
     neighbor::{self, ARP_REPLY, BROADCAST, Station},
 };
 use vrrp_wire::{Family, abi::Counters};
@@ -297,10 +297,12 @@ fn speaks(asker: &Asker<'_>, node: &Host, vip: IpAddr, expected: bool) -> Result
         frames.frames().iter().filter(|frame| !frame.outgoing && wanted.contains(&frame.bytes)).count()
     };
     let said = in_the_name_of(vip);
+    let since = Instant::now();
     said.iter().try_for_each(|frame| sender.offer(frame))?;
     for frame in in_the_name_of(own.address) {
         sender.send(&frame)?;
-        asker.capture.wait_for("a frame in its own name", harness::GENEROUS, |seen| seen.bytes == frame)?;
+        let is_it = |seen: &Captured| seen.at > since && seen.bytes == frame;
+        asker.capture.wait_for("a frame in its own name", GENEROUS, is_it)?;
     }
     let seen = count(&asker.capture, &said);
     ensure!(seen == if expected { 2 } else { 0 }, "{seen} of 2 frames in the name of {vip} left the node");
