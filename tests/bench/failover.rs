@@ -94,7 +94,7 @@ fn cell(faults: &[Fault], subjects: &[Subject], count: u32, cell: Cell, output: 
     for &fault in faults {
         let scene = Scene { scenario: fault.to_string(), interval_ms, transport: name(transport), count };
         let suits = |name: &str| subjects.iter().any(|it| it.name() == name && fault.suits(*it));
-        // Phases are spread evenly over an interval.
+        // Phases are spread evenly over an interval, the same for all daemons.
         output
             .take_turns(&scene, &mut stages, suits, |stage, trial| attempt(stage, fault, interval * trial / count))?;
     }
@@ -107,6 +107,7 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
     fault.prepare(stage)?;
     let asking = stage.targets.clone();
     stage.client.wait_steady(&asking, Duration::from_millis(200), PATIENCE)?;
+    stage.wait_for_advert()?;
     thread::sleep(phase);
     stage.client.forget(now().saturating_sub(Duration::from_millis(200)));
     stage.witness.forget(now().saturating_sub(Duration::from_millis(200)));

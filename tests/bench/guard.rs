@@ -29,7 +29,7 @@ use vrrp_wire::{
 
 use crate::{result::Row, turns::Output};
 
-use self::frames::{KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds};
+use self::frames::{ACTIVE, KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds};
 
 /// The loopback interface, where `BPF_PROG_TEST_RUN` lets frames arrive.
 const IFINDEX: u32 = 1;
@@ -218,6 +218,8 @@ impl Bench {
         let (batches, repeat) = if kind.records { (4, RECORDS) } else { (1, repeat) };
         let mut total_ns = 0;
         for _ in 0..batches {
+            // Who has slept for an interval is woken by any advert.
+            self.guard.set_heartbeat(heartbeat()?)?;
             let options = TestRunOptions { data_in: Some(&kind.frame), repeat, ..TestRunOptions::new() };
             let result = match kind.hook {
                 Hook::BareXdp(verdict) => self.bare.xdp(verdict)?.test_run(options),
@@ -249,16 +251,21 @@ fn now_ns() -> Result<u64> {
     Ok(u64::try_from(time.tv_sec())? * 1_000_000_000 + u64::try_from(time.tv_nsec())?)
 }
 
-/// Three virtual routers of each family, Active; one takes signed adverts, one has just had the one that comes again.
+/// A daemon that is awake.
+fn heartbeat() -> Result<Heartbeat> {
+    let beat_ns = now_ns()?;
+    Ok(Heartbeat { beat_ns, wall_offset_ns: NOW_NS - beat_ns })
+}
+
+/// Four virtual routers of each family: one is Backup, one Active, one takes signed adverts, one has just had the one that comes again.
 fn guard() -> Result<Guard> {
     let mut guard = Guard::load(None)?;
     guard.set_settings(Settings { enforce: 1, ..Settings::default() })?;
     guard.set_key(1, Midstates::new(&KEY))?;
-    let beat_ns = now_ns()?;
-    guard.set_heartbeat(Heartbeat { beat_ns, wall_offset_ns: NOW_NS - beat_ns })?;
+    guard.set_heartbeat(heartbeat()?)?;
     for family in [Family::Ipv4, Family::Ipv6] {
         guard.add_counters(key(family, 0))?;
-        for vrid in [PLAIN, SIGNED, REPLAYED] {
+        for vrid in [PLAIN, ACTIVE, SIGNED, REPLAYED] {
             configure(&mut guard, family, vrid)?;
         }
         guard.set_mark(peer_key(family, REPLAYED), NOW)?;
@@ -270,13 +277,14 @@ fn configure(guard: &mut Guard, family: Family, vrid: u8) -> Result<()> {
     let router = Router {
         own_address: address_bytes(host(family, 1)),
         window: HOUR,
-        auth: if vrid == PLAIN { Router::AUTH_OFF } else { Router::AUTH_REQUIRED },
+        auth: if [PLAIN, ACTIVE].contains(&vrid) { Router::AUTH_OFF } else { Router::AUTH_REQUIRED },
         fence: 1,
         ..Router::default()
     };
     let peer = Peer { mac: PEER_MAC.0, mac_pinned: 1, ..Peer::default() };
     guard.set_router(key(family, vrid), router)?;
-    guard.set_role(key(family, vrid), Role { stale_after_ns: HOUR_NS, active: 1, padding: 0 })?;
+    let active = u8::from(![PLAIN, SIGNED].contains(&vrid));
+    guard.set_role(key(family, vrid), Role { stale_after_ns: HOUR_NS, active: active.into(), padding: 0 })?;
     guard.set_peer(peer_key(family, vrid), peer)?;
     guard.set_vip(vip_key(host(family, TO_ANSWER)), key(family, vrid))?;
     Ok(())

@@ -1,9 +1,17 @@
 //! Two nodes on a LAN that serve a task, a client, a witness, an attacker, and what they see.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io,
+    mem::MaybeUninit,
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use harness::{Host, HostOptions, Lab, Lan, until};
+use nix::net::if_::if_nametoindex;
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use vrrp_wire::MacAddr;
 
 use crate::{
@@ -18,6 +26,10 @@ use crate::{
 
 /// Longer than anything takes: clients of a peer wait for the expiry of their neighbour entries.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Protocol number and IPv4 group of adverts. RFC 9568 §5.1.1.
+const VRRP: i32 = 112;
+const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 
 pub(crate) struct Stage {
     pub(crate) subject: Subject,
@@ -105,6 +117,12 @@ impl Stage {
         })
     }
 
+    /// Waits for the next IPv4 advert that the second node hears of the first; not for long, where the first has nothing to say.
+    pub(crate) fn wait_for_advert(&self) -> Result<()> {
+        let limit = self.task.interval * 2 + Duration::from_millis(100);
+        self.nodes[1].namespace().enter(|| hear_advert(limit))?.context("failed to listen for adverts")
+    }
+
     /// What the daemon of a node has used so far.
     pub(crate) fn cost(&self, node: usize) -> Result<Cost> {
         cost::of(&self.daemon(node)?.pids())
@@ -131,6 +149,22 @@ impl Stage {
         let end = now();
         Record { client: self.client.sightings(), witness: self.witness.sightings(), start, end }
     }
+}
+
+/// Waits for an advert of the first node in the calling thread's namespace.
+fn hear_advert(limit: Duration) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(VRRP)))?;
+    let ifindex = if_nametoindex(Host::INTERFACE)?;
+    socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(ifindex))?;
+    let (end, mut buffer) = (Instant::now() + limit, [MaybeUninit::uninit(); 1_500]);
+    while let Some(rest) = end.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+        socket.set_read_timeout(Some(rest))?;
+        let Ok((_, from)) = socket.recv_from(&mut buffer) else { return Ok(()) };
+        if from.as_socket().is_some_and(|from| own(1).contains(&from.ip())) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// The addresses of a host of the LAN.

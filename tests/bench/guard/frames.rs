@@ -10,8 +10,10 @@ use vrrp_wire::{Family, MacAddr};
 
 use super::{Hook, Kind};
 
-/// A virtual router whose adverts are not signed, one whose are, and one that has just had the one that comes again.
+/// A Backup's virtual router whose adverts are not signed, the same of an Active, one whose are, and one that has just had the one that comes
+/// again.
 pub(super) const PLAIN: u8 = 51;
+pub(super) const ACTIVE: u8 = 52;
 pub(super) const SIGNED: u8 = 53;
 pub(super) const REPLAYED: u8 = 54;
 /// The number of the virtual address.
@@ -68,6 +70,7 @@ pub(super) fn kinds() -> Vec<Kind> {
         kind(Hook::Xdp, "NS of others", &asked_ipv6, XDP_PASS),
         kind(Hook::Xdp, "advert, foreign VRID", &advert(ipv4, 99), XDP_PASS),
         record(Hook::Xdp, "advert", &plain, XDP_PASS),
+        record(Hook::Xdp, "advert that wakes the agent", &advert(ipv4, ACTIVE), XDP_PASS),
         record(Hook::Xdp, "signed advert, IPv4", &signed[0], XDP_PASS),
         record(Hook::Xdp, "signed advert, IPv6", &signed[1], XDP_PASS),
         kind(Hook::Xdp, "forged: unknown source", &stranger, XDP_DROP),
