@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use harness::{Host, prefer_this_thread};
 use rtnetlink::{
     MulticastGroup, new_multicast_connection,
@@ -26,6 +27,9 @@ use tokio::{runtime::Builder, sync::oneshot};
 use vipd::perform::address::address;
 
 use crate::moment::now;
+
+/// Between two looks at what the kernel tells while it tells much; no figure is more exact.
+const CALM: Duration = Duration::from_micros(200);
 
 /// A host answers for an address from now on, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +87,16 @@ fn follow(
         ready.send(())?;
         let mut interfaces = Interfaces::default();
         let listen = async {
-            while let Some((message, _)) = news.next().await {
+            while let Some(first) = news.next().await {
                 let at = now();
-                let NetlinkPayload::InnerMessage(message) = message.payload else { continue };
-                let told = interfaces.heed(&message);
-                lock(changes).extend(told.into_iter().map(|(address, is_held)| Change { at, node, address, is_held }));
+                let others = iter::from_fn(|| news.next().now_or_never().flatten());
+                for (message, _) in iter::once(first).chain(others) {
+                    let NetlinkPayload::InnerMessage(message) = message.payload else { continue };
+                    let told = interfaces.heed(&message).into_iter();
+                    lock(changes).extend(told.map(|(address, is_held)| Change { at, node, address, is_held }));
+                }
+                // Whoever woke up for each of hundreds of addresses would hold up the daemon that puts them on.
+                thread::sleep(CALM);
             }
         };
         tokio::select! {

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     io::{self, BufWriter, IoSliceMut, Write},
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, AsRawFd},
+    os::fd::AsRawFd,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::Duration,
@@ -21,7 +21,6 @@ use harness::{
     prefer_this_thread,
 };
 use nix::{
-    poll::{PollFd, PollFlags, ppoll},
     sys::{
         socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt},
         time::TimeSpec,
@@ -84,17 +83,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Probe { asker, asked: BTreeMap::new(), waiting: BTreeMap::new(), sequence: 0, identifier: identifier()? };
     let mut next = now();
     while !printer.is_finished() {
-        if now() >= next {
-            for &target in &options.targets {
-                probe.ask(&listener, target);
-            }
-            probe.sequence = probe.sequence.wrapping_add(1);
-            // Whoever was held up does not ask twice as fast afterwards.
-            next = (next + options.part.interval()).max(now());
-        }
-        let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        let _ = ppoll(&mut ready, Some(next.saturating_sub(now()).into()), None);
+        // What comes meanwhile has the kernel's stamp. Whoever woke up for each frame would hold up those that are measured.
+        thread::sleep(next.saturating_sub(now()));
         probe.look(&listener, &sender);
+        for &target in &options.targets {
+            probe.ask(&listener, target);
+        }
+        probe.sequence = probe.sequence.wrapping_add(1);
+        // Whoever was held up does not ask twice as fast afterwards.
+        next = (next + options.part.interval()).max(now());
     }
     Ok(())
 }
