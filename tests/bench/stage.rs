@@ -74,10 +74,10 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Waits until the first node holds everything alone, and has for some intervals.
+    /// Waits until the first node holds everything alone, and has for two intervals.
     pub(crate) fn settle(&mut self) -> Result<()> {
         self.wait_for_holders(&[0])?;
-        let span = (self.task.interval * 5).max(Duration::from_millis(300));
+        let span = (self.task.interval * 2).max(Duration::from_millis(300));
         self.client.wait_steady(&self.targets, span, PATIENCE).context("after settling")?;
         Ok(())
     }
