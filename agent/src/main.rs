@@ -10,9 +10,13 @@ use std::{
 use clap::Parser;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt::format};
-use vipd::cli::{Cli, execute};
+use vipd::{
+    cli::{Cli, execute},
+    memory,
+};
 
 fn main() -> ExitCode {
+    memory::share_heaps();
     let cli = Cli::parse();
     let _flushed_at_the_end = start_log();
     match execute(cli) {
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
 const LOGGED: &str = "info,kube_client=off";
 
 /// Lines of the log that wait at most, for which there is room from the start: more than hundreds of virtual routers write at once.
-const LOG_LINES_MAX: usize = 4_096;
+const LOG_LINES_MAX: usize = 2_048;
 
 /// Logs to standard error through a queue that drops lines when it is full: whoever reads the log, or no longer does,
 /// must not hold up an election.

@@ -22,7 +22,7 @@ use crate::clock;
 /// Events that may wait for the ring: several for each of many virtual routers.
 const QUEUE: usize = 4096;
 /// Events in the ring.
-const KEPT: usize = 2048;
+const KEPT: usize = 1024;
 /// Of those, how many the next program in this process gets beside those that somebody still waits for.
 const HANDED_ON: usize = 256;
 
@@ -365,7 +365,7 @@ pub(crate) mod tests {
         intake.drain();
         let mut cursor = journal.read_from(1);
         let page = cursor.read(QUEUE);
-        assert_eq!((page.missed, numbers(&page).last()), (2048, Some(&4096)));
+        assert_eq!((page.missed, numbers(&page).last()), (3072, Some(&4096)));
         reporter.report(news("a", Condition::Active));
         intake.drain();
         let page = cursor.read(9);

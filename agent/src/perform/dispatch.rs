@@ -1,7 +1,12 @@
 //! Sends announcements, on a thread of its own: hundreds of frames take the kernel milliseconds, in which the virtual routers
 //! that are taken over next must not wait for their addresses.
 
-use std::{io, sync::Arc, sync::mpsc, thread};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use tokio::sync::oneshot;
 
@@ -25,7 +30,9 @@ impl Dispatch {
     /// With the thread that sends, which ends with the last copy of this.
     pub fn begin() -> io::Result<Self> {
         let (sender, parcels) = mpsc::channel();
-        thread::Builder::new().name("announcements".to_owned()).spawn(move || serve(&parcels))?;
+        // A panic costs those their answer who wait for it, and nobody after them. There is no state but the queue.
+        let serve = move || while catch_unwind(AssertUnwindSafe(|| serve(&parcels))).is_err() {};
+        thread::Builder::new().name("announcements".to_owned()).spawn(serve)?;
         Ok(Self(sender))
     }
 
