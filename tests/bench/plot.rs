@@ -11,6 +11,8 @@ use plotters::{
 use crate::result::{Results, Row, scenarios};
 
 const SIZE: (u32, u32) = (900, 420);
+/// How much wider than the figures a drawing is, for its legend.
+const LEGEND: f64 = 1.18;
 /// Who is drawn, in which colour, and how far beside the middle.
 const SUBJECTS: [(&str, RGBColor, f64); 3] = [
     ("vipd", RGBColor(0, 98, 155), -0.2),
@@ -24,23 +26,18 @@ pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<(String, Stri
     for interval_ms in [1_000, 100, 10] {
         let is_meant = |row: &&Row| row.measure == "outage" && row.interval_ms == interval_ms && is_fault(row);
         let rows: Vec<_> = results.rows.iter().filter(is_meant).collect();
-        let title = format!("Outages with an advert every {interval_ms} ms");
-        drawings.extend(dots(
-            &rows,
-            &title,
-            "ms without an answer",
-            &format!("bench-outage-{interval_ms}.svg"),
-            folder,
-        )?);
+        let texts = [&*format!("Outages with an advert every {interval_ms} ms"), "ms without an answer"];
+        let values = (0.1..most(&rows) * 2.0).log_scale();
+        drawings.extend(dots(&rows, texts, values, &format!("bench-outage-{interval_ms}.svg"), folder)?);
     }
-    let floods: Vec<_> = results.rows.iter().filter(|row| row.scenario.starts_with("flood")).collect();
-    for (measure, title, axis, file) in [
-        ("frames per second", "Frames that one core can send", "thousands in a second", "bench-flood-rate.svg"),
-        ("CPU, Backup", "CPU of the Backup in a flood", "% of a CPU", "bench-flood-cpu.svg"),
-    ] {
-        let rows: Vec<_> = floods.iter().copied().filter(|row| row.measure == measure).collect();
-        drawings.extend(dots(&rows, title, axis, file, folder)?);
-    }
+    let floods = |measure: &str| -> Vec<&Row> {
+        results.rows.iter().filter(|row| row.scenario.starts_with("flood") && row.measure == measure).collect()
+    };
+    let (rates, loads) = (floods("frames per second"), floods("CPU, Active"));
+    let texts = ["Frames that one core can send", "thousands in a second"];
+    drawings.extend(dots(&rates, texts, 0.0..most(&rates) * 1.1, "bench-flood-rate.svg", folder)?);
+    let texts = ["CPU of the Active in a flood", "% of a CPU"];
+    drawings.extend(dots(&loads, texts, 0.0..most(&loads) * 1.1, "bench-flood-cpu.svg", folder)?);
     for (measure, title, file) in [
         ("CPU, Active", "CPU of the Active at rest, by adverts in a second", "bench-scale-active.svg"),
         ("CPU, Backup", "CPU of the Backup at rest, by adverts in a second", "bench-scale-backup.svg"),
@@ -57,8 +54,16 @@ fn is_fault(row: &Row) -> bool {
 /// Title and file of a drawing, if there was anything to draw.
 type Drawing = Option<(String, String)>;
 
-/// Every figure as a dot, by scenario.
-fn dots(rows: &[&Row], title: &str, axis: &str, file: &str, folder: &Path) -> Result<Drawing> {
+fn most(rows: &[&Row]) -> f64 {
+    rows.iter().flat_map(|row| &row.values).copied().fold(1.0, f64::max)
+}
+
+/// Every figure as a dot, by scenario, beneath a title and beside what it is.
+fn dots<Y>(rows: &[&Row], [title, axis]: [&str; 2], values: Y, file: &str, folder: &Path) -> Result<Drawing>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
     let scenarios = scenarios(rows.iter().copied());
     let place = |name: &str| scenarios.iter().zip(0_u32..).find(|(known, _)| **known == name).map_or(0, |(_, at)| at);
     let series = SUBJECTS.map(|(subject, colour, beside)| {
@@ -68,10 +73,9 @@ fn dots(rows: &[&Row], title: &str, axis: &str, file: &str, folder: &Path) -> Re
         });
         (subject, colour, points.collect())
     });
-    let most = rows.iter().flat_map(|row| &row.values).copied().fold(1.0, f64::max);
     let width = u32::try_from(scenarios.len()).map_or(1.0, f64::from);
     let sheet = Sheet { title, axes: ["", axis], names: &scenarios, is_line: false, series: &series };
-    sheet.draw(-0.5..width - 0.5, (0.1..most * 2.0).log_scale(), file, folder)
+    sheet.draw(-0.5..width * LEGEND - 0.5, values, file, folder)
 }
 
 /// Medians, by adverts in a second.
@@ -91,7 +95,7 @@ fn scale(results: &Results, measure: &str, title: &str, file: &str, folder: &Pat
     let (widest, highest) = (all().map(|it| it.0).fold(1.0, f64::max), all().map(|it| it.1).fold(0.1, f64::max));
     let axes = ["adverts in a second", "% of a CPU"];
     let sheet = Sheet { title, axes, names: &[], is_line: true, series: &series };
-    sheet.draw(0.0..widest * 1.05, 0.0..highest * 1.1, file, folder)
+    sheet.draw(0.0..widest * LEGEND, 0.0..highest * 1.1, file, folder)
 }
 
 /// Whose, in which colour, and the points.

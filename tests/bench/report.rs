@@ -41,14 +41,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> Result<String> {
     let mut text = METHOD.to_owned();
     writeln!(text, "\n## Machine\n")?;
-    for run in runs {
-        let scenarios = scenarios(&run.rows);
+    for (at, run) in runs.iter().enumerate() {
         let date = clock::date(Duration::from_secs(run.begun)).date();
-        writeln!(text, "On {date}: {}.\n\n| | |\n| --- | --- |", scenarios.join(", "))?;
-        for (name, value) in &run.machine {
-            writeln!(text, "| {name} | {value} |")?;
+        writeln!(text, "On {date}: {}.\n", scenarios(&run.rows).join("; "))?;
+        if runs.get(at + 1).is_none_or(|next| next.machine != run.machine) {
+            writeln!(text, "| | |\n| --- | --- |")?;
+            for (name, value) in &run.machine {
+                writeln!(text, "| {name} | {value} |")?;
+            }
+            writeln!(text)?;
         }
-        writeln!(text)?;
     }
     writeln!(text, "## Goals\n\nThe worst of both families and both transports.\n")?;
     writeln!(text, "| what | goal | keepalived | vipd | |\n| --- | --- | ---: | ---: | --- |")?;
