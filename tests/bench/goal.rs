@@ -115,7 +115,9 @@ impl Limit {
             Self::AtMost(most) => format!("median at most {most:.0} {unit}"),
             Self::AtLeast(least) => format!("median at least {least:.0} {unit}"),
             Self::Never(most) => format!("never more than {most:.0} {unit}"),
-            Self::Line(low, high) => format!("median from {low:.0} to {high:.0} {unit}, and keepalived's at most"),
+            Self::Line(low, high) => {
+                format!("median from {low:.0} to {high:.0} {unit}, and keepalived's at most, but for chance")
+            }
         };
         shown.trim_end().to_owned()
     }

@@ -52,7 +52,10 @@ fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> R
             writeln!(text)?;
         }
     }
-    writeln!(text, "## Goals\n\nThe worst of both families and both transports.\n")?;
+    writeln!(
+        text,
+        "## Goals\n\nThe worst of both families and both transports. Chance is a millisecond, or 3 % of an interval.\n"
+    )?;
     writeln!(text, "| what | goal | keepalived | vipd | |\n| --- | --- | ---: | ---: | --- |")?;
     for Outcome { what, limit, figures: [peer, own], is_met } in goal::outcomes(results) {
         writeln!(text, "| {what} | {limit} | {peer} | {own} | {} |", if is_met { "met" } else { "**missed**" })?;
