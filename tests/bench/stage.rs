@@ -159,7 +159,11 @@ fn hear_advert(limit: Duration) -> io::Result<()> {
     let (end, mut buffer) = (Instant::now() + limit, [MaybeUninit::uninit(); 1_500]);
     while let Some(rest) = end.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
         socket.set_read_timeout(Some(rest))?;
-        let Ok((_, from)) = socket.recv_from(&mut buffer) else { return Ok(()) };
+        let from = match socket.recv_from(&mut buffer) {
+            Ok((_, from)) => from,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        };
         if from.as_socket().is_some_and(|from| own(1).contains(&from.ip())) {
             return Ok(());
         }

@@ -3,14 +3,12 @@
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
-    thread,
 };
 
 use tokio::sync::oneshot;
 
-use super::announce::Announcer;
+use super::{announce::Announcer, worker};
 use crate::supervisor::vitals::Standing;
 
 /// Where frames wait to be sent.
@@ -30,9 +28,7 @@ impl Dispatch {
     /// With the thread that sends, which ends with the last copy of this.
     pub fn begin() -> io::Result<Self> {
         let (sender, parcels) = mpsc::channel();
-        // A panic costs those their answer who wait for it, and nobody after them. There is no state but the queue.
-        let serve = move || while catch_unwind(AssertUnwindSafe(|| serve(&parcels))).is_err() {};
-        thread::Builder::new().name("announcements".to_owned()).spawn(serve)?;
+        worker::start("announcements", move || serve(&parcels))?;
         Ok(Self(sender))
     }
 

@@ -28,6 +28,7 @@ pub mod sweep;
 pub mod sysctl;
 mod upkeep;
 pub mod virtual_mac;
+pub mod worker;
 
 use std::{
     net::{IpAddr, Ipv6Addr},

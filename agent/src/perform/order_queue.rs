@@ -1,16 +1,14 @@
 //! Takes orders of all virtual routers to the kernel, on a thread that may wait for it: those that come while it is busy go
 //! together with its next write. So a node that takes hundreds of virtual routers over has their addresses after a few.
 
-use std::{
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
-    thread,
-};
+use std::{io, sync::mpsc};
 
 use tokio::sync::oneshot;
 
-use super::netlink::{self, Order, Refused};
+use super::{
+    netlink::{self, Order, Refused},
+    worker,
+};
 use crate::supervisor::vitals::Standing;
 
 /// Where orders wait.
@@ -29,9 +27,7 @@ impl OrderQueue {
     /// An empty one, and the thread that serves it, which ends with the last copy of this.
     pub fn begin() -> io::Result<Self> {
         let (sender, errands) = mpsc::channel();
-        // A panic costs those their answer who wait for it, and nobody after them. There is no state but the queue.
-        let serve = move || while catch_unwind(AssertUnwindSafe(|| serve(&errands))).is_err() {};
-        thread::Builder::new().name("orders".to_owned()).spawn(serve)?;
+        worker::start("orders", move || serve(&errands))?;
         Ok(Self(sender))
     }
 
