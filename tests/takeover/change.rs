@@ -91,6 +91,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     let (wish, wishes) = watch::channel(Wish::Release);
     let standing = Standing::new(Arc::new(Vitals::create(Path::new("/run/vitals"), 1)?), 0);
     standing.set_active(true)?;
+    let (order_queue, tasks) = OrderQueue::begin()?;
     let performer = Performer {
         router: 0,
         holdings: followed,
@@ -100,13 +101,13 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         place,
         disturbances,
         handle,
-        orders: OrderQueue::begin()?,
+        orders: order_queue,
         dispatch: Dispatch::begin()?,
         gateways: Arc::default(),
         mailbox,
         standing,
     };
-    let task = tokio::spawn(performer.run(wishes));
+    let task = tasks.spawn(performer.run(wishes));
     let tick = || sleep(Duration::from_millis(5));
 
     wish.send_replace(Wish::Hold { term: 1, announcement: 0 });

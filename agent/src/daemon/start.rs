@@ -20,7 +20,6 @@ use anyhow::{Context, anyhow, bail};
 use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
-    runtime,
     sync::{mpsc, watch},
     task::JoinHandle,
 };
@@ -203,12 +202,13 @@ fn crew(
 ) -> anyhow::Result<(Crew, watch::Sender<Removals>, Hands)> {
     let (disturb, disturbances) = watch::channel(Removals::default());
     let (hired, hands) = mpsc::unbounded_channel();
+    let (orders, runtime) = OrderQueue::begin().context("failed to start the thread that changes the host")?;
     let crew = Crew {
-        runtime: runtime::Handle::current(),
+        runtime,
         netlink: handle.clone(),
         dispatch: Dispatch::begin().context("failed to start the thread that announces")?,
         gateways: Arc::default(),
-        orders: OrderQueue::begin().context("failed to start the thread that changes the host")?,
+        orders,
         mailbox: mailbox.clone(),
         disturbances,
         settings: Arc::clone(settings),

@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::Context;
-use tokio::{sync::watch, task::spawn_blocking, time::Instant};
+use tokio::{sync::watch, time::Instant};
 use tracing::{error, warn};
 
 use super::{
@@ -76,13 +76,11 @@ impl Performer {
         if addresses.is_empty() {
             return Ok((refused, Groups::default()));
         }
-        let work = move || {
-            Groups::join(ground.ifindex, &addresses).unwrap_or_else(|error| {
-                warn!(%error, ?addresses, "failed to join their solicited-node groups; the kernel will");
-                Groups::default()
-            })
-        };
-        Ok((refused, spawn_blocking(work).await.context("a thread that joins groups panicked")?))
+        let groups = Groups::join(ground.ifindex, &addresses).unwrap_or_else(|error| {
+            warn!(%error, ?addresses, "failed to join their solicited-node groups; the kernel will");
+            Groups::default()
+        });
+        Ok((refused, groups))
     }
 
     /// The interface that the addresses go on, made and set up if need be.

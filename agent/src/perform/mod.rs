@@ -2,8 +2,8 @@
 //!
 //! Adverts are sent by the election thread itself, since they must not wait. Addresses and announcements are the work
 //! of one task for each virtual router: the election says what should be, the task makes it so and reports what it
-//! could not do. A task that is busy sees only the latest word, so nothing can pile up. What the kernel takes its time for
-//! is done on other threads, so that no task waits for another.
+//! could not do. A task that is busy sees only the latest word, so nothing can pile up. All tasks share a thread, which waits for
+//! the kernel: what comes meanwhile goes together. Announcements and long lists are left to other threads.
 
 pub mod address;
 pub mod advertise;

@@ -1,6 +1,6 @@
 //! Many orders for rtnetlink in one write, and questions that the kernel answers within the call.
 //!
-//! Both block for as long as the kernel takes, which is not for the runtime's thread.
+//! Both block for as long as the kernel takes, which is not for the agent's main thread.
 
 use std::io;
 

@@ -1,19 +1,23 @@
-//! Takes orders of all virtual routers to the kernel, on a thread that may wait for it: those that come while it is busy go
-//! together with its next write. So a node that takes hundreds of virtual routers over has their addresses after a few.
+//! Takes orders of all virtual routers to the kernel, on the thread of their tasks: those that come together, or while the kernel
+//! is busy, go together with its next write. So a node that takes hundreds of virtual routers over has their addresses after a few.
 
-use std::{io, sync::mpsc};
-
-use tokio::sync::oneshot;
-
-use super::{
-    netlink::{self, Order, Refused},
-    worker,
+use std::{
+    io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
 };
+
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::{mpsc, oneshot},
+};
+
+use super::netlink::{self, Order, Refused};
 use crate::supervisor::vitals::Standing;
 
 /// Where orders wait.
 #[derive(Clone, Debug)]
-pub struct OrderQueue(mpsc::Sender<Errand>);
+pub struct OrderQueue(mpsc::UnboundedSender<Errand>);
 
 /// Orders of one virtual router, in their order.
 #[derive(Debug)]
@@ -24,11 +28,14 @@ struct Errand {
 }
 
 impl OrderQueue {
-    /// An empty one, and the thread that serves it, which ends with the last copy of this.
-    pub fn begin() -> io::Result<Self> {
-        let (sender, errands) = mpsc::channel();
-        worker::start("orders", move || serve(&errands))?;
-        Ok(Self(sender))
+    /// An empty one, and where tasks run that put orders into it: on the thread that serves it, since to wake another one takes
+    /// longer than most orders. It ends with the last copy of this.
+    pub fn begin() -> io::Result<(Self, Handle)> {
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        let tasks = runtime.handle().clone();
+        let (sender, errands) = mpsc::unbounded_channel();
+        thread::Builder::new().name("performers".to_owned()).spawn(move || runtime.block_on(serve(errands, carry_out)))?;
+        Ok((Self(sender), tasks))
     }
 
     /// Has the kernel carry out `orders` one after the other, and returns those that it refused, as [`netlink::carry_out`] does.
@@ -38,29 +45,37 @@ impl OrderQueue {
             return Ok(Vec::new());
         }
         let (answer, answered) = oneshot::channel();
-        let ended = || io::Error::other("the thread that changes the host has ended");
-        self.0.send(Errand { orders, standing, answer }).map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())?
+        let failed = || io::Error::other("the thread that changes the host has failed");
+        self.0.send(Errand { orders, standing, answer }).map_err(|_| failed())?;
+        answered.await.map_err(|_| failed())?
     }
 }
 
-fn serve(errands: &mpsc::Receiver<Errand>) {
-    while let Ok(first) = errands.recv() {
-        let all: Vec<_> = std::iter::once(first).chain(errands.try_iter()).collect();
-        // The supervisor may have handed over while they waited.
-        let (wanted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(Errand::is_wanted);
-        for errand in others {
-            errand.answer(Err(io::Error::other("the supervisor has handed over for it")));
-        }
-        let outcome = netlink::carry_out(&wanted.iter().flat_map(|errand| &errand.orders).cloned().collect::<Vec<_>>());
-        match outcome {
-            Ok(refused) => share(wanted, &refused),
-            // Nobody knows how far it came. An order that has been carried out may come again.
-            Err(_) => wanted.into_iter().for_each(|errand| {
-                let outcome = netlink::carry_out(&errand.orders);
-                errand.answer(outcome);
-            }),
-        }
+/// Has `work` done for those that are there, again and again. A panic costs these their answer, and nobody else: the tasks of all
+/// virtual routers are on this thread.
+async fn serve(mut errands: mpsc::UnboundedReceiver<Errand>, work: impl Fn(Vec<Errand>)) {
+    let mut all = Vec::new();
+    while errands.recv_many(&mut all, usize::MAX).await > 0 {
+        let all = mem::take(&mut all);
+        let _ = catch_unwind(AssertUnwindSafe(|| work(all)));
+    }
+}
+
+/// Blocks for as long as the kernel takes.
+fn carry_out(all: Vec<Errand>) {
+    // The supervisor may have handed over while they waited.
+    let (wanted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(Errand::is_wanted);
+    for errand in others {
+        errand.answer(Err(io::Error::other("the supervisor has handed over for it")));
+    }
+    let outcome = netlink::carry_out(&wanted.iter().flat_map(|errand| &errand.orders).cloned().collect::<Vec<_>>());
+    match outcome {
+        Ok(refused) => share(wanted, &refused),
+        // Nobody knows how far it came. An order that has been carried out may come again.
+        Err(_) => wanted.into_iter().for_each(|errand| {
+            let outcome = netlink::carry_out(&errand.orders);
+            errand.answer(outcome);
+        }),
     }
 }
 
@@ -108,5 +123,25 @@ mod tests {
         share(errands, &[refused(0, Errno::EEXIST), refused(4, Errno::EPERM)]);
         let outcomes: Vec<_> = answered.into_iter().map(|mut answered| answered.try_recv().unwrap().unwrap()).collect();
         assert_eq!(outcomes, [vec![refused(0, Errno::EEXIST)], vec![], vec![], vec![refused(0, Errno::EPERM)]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_those_their_answer_whose_orders_it_met() {
+        let (sender, errands) = mpsc::unbounded_channel();
+        let work = |all: Vec<Errand>| {
+            assert!(all.iter().all(|errand| !errand.orders.is_empty()), "meant to panic");
+            share(all, &[]);
+        };
+        let served = tokio::spawn(serve(errands, work));
+        let order = address::put(Ground { ifindex: 7, is_own: false }, "10.0.0.1/32".parse().unwrap());
+        let mut outcomes = Vec::new();
+        for orders in [vec![], vec![order]] {
+            let (answer, answered) = oneshot::channel();
+            sender.send(Errand { orders, standing: None, answer }).unwrap();
+            outcomes.push(answered.await.map(Result::unwrap).ok());
+        }
+        drop(sender);
+        served.await.unwrap();
+        assert_eq!(outcomes, [None, Some(vec![])]);
     }
 }
