@@ -1,9 +1,16 @@
 //! The one clock that elections run on, and what it is to the wall clock, by which adverts are authenticated.
 
-use std::time::Duration;
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
 
 use nix::{
     libc,
+    sys::{
+        time::TimeSpec,
+        timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+    },
     time::{ClockId, clock_gettime},
 };
 use time::OffsetDateTime;
@@ -13,6 +20,31 @@ use vrrp::Instant;
 #[must_use]
 pub fn now() -> Instant {
     Instant::from_nanos(nanoseconds(read(ClockId::CLOCK_MONOTONIC)))
+}
+
+/// Becomes readable at a moment of [`now`]. The timeout of a poll may be late by a thousandth of what is waited for.
+#[derive(Debug)]
+pub struct Alarm(TimerFd);
+
+impl Alarm {
+    /// One that is not set.
+    pub fn new() -> nix::Result<Self> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        TimerFd::new(timerfd::ClockId::CLOCK_MONOTONIC, flags).map(Self)
+    }
+
+    /// Has it go off at `at` and not before; at once, where that has passed.
+    pub fn set(&self, at: Instant) -> nix::Result<()> {
+        // 0 would be never.
+        let at = TimeSpec::from_duration(Duration::from_nanos(at.as_nanos().max(1)));
+        self.0.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+    }
+}
+
+impl AsFd for Alarm {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// The moment `span` ago.
@@ -89,9 +121,16 @@ fn nanoseconds(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use nix::{errno::Errno, time::clock_settime};
+    use nix::{
+        errno::Errno,
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        time::clock_settime,
+    };
 
     use super::*;
+
+    /// For what is to come, in milliseconds.
+    const GENEROUS: u16 = 10_000;
 
     /// Rows: +C23
     #[test]
@@ -101,5 +140,19 @@ mod tests {
         let after = read(ClockId::CLOCK_MONOTONIC);
         assert!(nanoseconds(before) <= between.as_nanos() && between.as_nanos() <= nanoseconds(after));
         assert_eq!(clock_settime(ClockId::CLOCK_MONOTONIC, before.into()), Err(Errno::EINVAL));
+    }
+    #[test]
+    fn an_alarm_goes_off_at_its_moment() {
+        let alarm = Alarm::new().unwrap();
+        let goes_off = |timeout: PollTimeout| poll(&mut [PollFd::new(alarm.as_fd(), PollFlags::POLLIN)], timeout);
+        assert_eq!(goes_off(PollTimeout::ZERO), Ok(0));
+        let at = now() + Duration::from_millis(20);
+        alarm.set(at).unwrap();
+        assert_eq!(goes_off(GENEROUS.into()), Ok(1));
+        assert!(now() >= at);
+        alarm.set(now() + Duration::from_secs(3_600)).unwrap();
+        assert_eq!(goes_off(PollTimeout::ZERO), Ok(0), "set anew, it has not gone off");
+        alarm.set(Instant::from_nanos(0)).unwrap();
+        assert_eq!(goes_off(GENEROUS.into()), Ok(1), "what has passed is due");
     }
 }

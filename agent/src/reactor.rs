@@ -19,8 +19,7 @@ use std::{
 use anyhow::Context;
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, ppoll},
-    sys::{prctl, time::TimeSpec},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 use tracing::{info, warn};
 use vrrp::{
@@ -34,7 +33,8 @@ use self::groups::Group;
 use crate::{
     authentication::Authentication,
     check::board::News,
-    clock, config,
+    clock::{self, Alarm},
+    config,
     datapath::{AttachMode, Attachment, Datapath, attach::Scope},
     desk::Desk,
     link::LinkState,
@@ -100,6 +100,8 @@ pub struct Reactor {
     pub crew: Crew,
     /// News from the rest of the agent.
     pub inbox: Inbox,
+    /// Goes off at the next deadline.
+    pub alarm: Alarm,
     /// What a [`Snapshot`] says of the agent itself; its lists are filled in when it is asked for.
     pub about: Snapshot,
     /// What people should know of.
@@ -118,10 +120,6 @@ impl Reactor {
     /// Runs the elections until [`Mail::Shutdown`] or an error, and leaves every virtual router. Gives the desk back: the
     /// guard must stay until this host answers for no virtual address any more.
     pub fn run(mut self) -> (anyhow::Result<()>, Desk) {
-        // The kernel may put off a wake-up by 50 µs unless told otherwise.
-        if let Err(error) = prctl::set_timerslack(1) {
-            warn!(%error, "timers stay imprecise");
-        }
         prefer_this_thread(&self.process);
         let now = clock::now();
         for at in 0..self.interfaces.len() {
@@ -264,13 +262,14 @@ impl Reactor {
             .filter_map(VirtualRouter::deadline)
             .chain(self.desk.datapath.deadline())
             .fold(latest, Instant::min);
-        let timeout = Some(TimeSpec::from_duration(deadline.since(clock::now())));
-        let mut fds: Vec<_> = std::iter::once(self.inbox.as_fd())
+        self.alarm.set(deadline)?;
+        let mut fds: Vec<_> = [self.inbox.as_fd(), self.alarm.as_fd()]
+            .into_iter()
             .chain(self.supervised.fd())
             .chain(self.desk.datapath.fds())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        match ppoll(&mut fds, timeout, None) {
+        match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => Ok(deadline),
             Err(error) => Err(error),
         }

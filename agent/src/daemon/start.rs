@@ -34,7 +34,8 @@ use super::{Agent, Origin, RELEASE_PATIENCE, outward::Outward};
 use crate::{
     authentication::Authentication,
     check::Checks,
-    claims, clock,
+    claims,
+    clock::{self, Alarm},
     config::{self, Config},
     datapath::Datapath,
     desk::Desk,
@@ -147,6 +148,7 @@ pub(super) async fn prepare(
         sockets,
         crew,
         inbox,
+        alarm: Alarm::new().context("failed to make the election thread's timer")?,
         about,
         watchman,
         places: HashMap::new(),

@@ -85,19 +85,32 @@ impl Performer {
 
     /// The interface that the addresses go on, made and set up if need be.
     async fn prepare(&self) -> anyhow::Result<Ground> {
+        self.note_interface();
         let below = self.place.borrow().ifindex;
         match self.virtual_mac {
             Some(mac) => {
                 self.settings.impose(&self.interface, Occasion::VirtualMacAbove)?;
                 Ok(Ground { ifindex: mac.hold(&self.handle, below).await?, is_own: true })
             }
-            None => {
-                // Where nobody may change it, addresses are put back when they have gone with another.
-                if let Err(error) = self.settings.impose(&self.interface, Occasion::VirtualAddresses) {
-                    warn!(interface = self.interface, "virtual addresses may go with others: {error:#}");
-                }
-                Ok(Ground { ifindex: below, is_own: false })
-            }
+            None => Ok(Ground { ifindex: below, is_own: false }),
+        }
+    }
+
+    /// Keeps for the run after this one where something may be held, if that is not kept yet.
+    pub(super) fn note_interface(&self) {
+        if let Err(error) = self.settings.note(&self.interface) {
+            warn!("{error:#}; `vipd detach` will not know of `{}`", self.interface);
+        }
+    }
+
+    /// Has the kernel leave what is held where others are removed from beside it. Needed no sooner than that, and no takeover
+    /// has to wait for it.
+    pub(super) fn protect(&self) {
+        // Where nobody may change it, addresses are put back when they have gone with another.
+        if self.virtual_mac.is_none()
+            && let Err(error) = self.settings.impose(&self.interface, Occasion::VirtualAddresses)
+        {
+            warn!(interface = self.interface, "virtual addresses may go with others: {error:#}");
         }
     }
 

@@ -189,6 +189,8 @@ impl Performer {
     /// Follows `wishes` until their sender is gone, and takes everything off.
     pub async fn run(mut self, mut wishes: watch::Receiver<Wish>) -> anyhow::Result<()> {
         let mut done = Done::nothing();
+        // Before a takeover has to wait for it.
+        self.note_interface();
         loop {
             let announce_at = done.announcements.next().map(|(at, _)| at);
             let release_again = done.wish.is_none() && *wishes.borrow() == Wish::Release;
@@ -232,10 +234,11 @@ impl Performer {
             // What waits to be sent may say something else.
             done.announcements.drop_frames();
             self.announce(&self.announced(), done).await;
-            pass(Moment::Announced);
             if is_new {
+                self.protect();
                 self.set_refresh(done);
             }
+            pass(Moment::Announced);
         }
         done.wish = Some(wish);
         if is_new {

@@ -34,7 +34,9 @@ impl OrderQueue {
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let tasks = runtime.handle().clone();
         let (sender, errands) = mpsc::unbounded_channel();
-        thread::Builder::new().name("performers".to_owned()).spawn(move || runtime.block_on(serve(errands, carry_out)))?;
+        thread::Builder::new()
+            .name("performers".to_owned())
+            .spawn(move || runtime.block_on(serve(errands, carry_out)))?;
         Ok((Self(sender), tasks))
     }
 

@@ -68,14 +68,19 @@ impl Settings {
         Self { file, before: Mutex::new(before) }
     }
 
+    /// Keeps that something may be held on `interface`, if that is not kept yet. To be done before it is.
+    pub fn note(&self, interface: &str) -> anyhow::Result<()> {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.contains_key(interface) {
+            return Ok(());
+        }
+        before.insert(interface.to_owned(), BTreeMap::new());
+        keep(&self.file, &before).inspect_err(|_| drop(before.remove(interface)))
+    }
+
     /// Makes `interface` fit for `occasion`.
     pub fn impose(&self, interface: &str, occasion: Occasion) -> anyhow::Result<()> {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let hint = || format!("failed to write `{}`", self.file.display());
-        if !before.contains_key(interface) {
-            before.insert(interface.to_owned(), BTreeMap::new());
-            keep(&self.file, &before).with_context(hint)?;
-        }
         for (_, setting, least, value) in IMPOSED.into_iter().filter(|&(of, ..)| of == occasion) {
             let present = setting.read(interface)?;
             if present >= least {
@@ -83,7 +88,7 @@ impl Settings {
             }
             before.entry(interface.to_owned()).or_default().entry(setting.name().to_owned()).or_insert(present);
             // First kept, then changed: a run that is killed in between has only kept too much.
-            keep(&self.file, &before).with_context(hint)?;
+            keep(&self.file, &before)?;
             setting.write(interface, value)?;
             info!(interface, setting = setting.name(), before = present, now = value, "{}", occasion.reason());
         }
@@ -111,7 +116,7 @@ impl Settings {
         }
         before.retain(|_, values| !values.is_empty());
         if let Err(error) = keep(&self.file, &before) {
-            warn!("failed to write `{}`: {error}", self.file.display());
+            warn!("{error:#}");
         }
     }
 }
@@ -139,17 +144,19 @@ fn read(file: &Path) -> anyhow::Result<Values> {
 
 /// Writes the whole file or none of it; no values, no file.
 fn keep(file: &Path, values: &Values) -> anyhow::Result<()> {
-    if values.is_empty() {
-        return match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            Ok(()) | Err(_) => Ok(()),
-        };
-    }
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let new = file.with_extension("new");
-    fs::write(&new, toml::to_string(values)?)?;
-    fs::rename(new, file)?;
-    Ok(())
+    let write = || {
+        if values.is_empty() {
+            return fs::remove_file(file).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            });
+        }
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let new = file.with_extension("new");
+        fs::write(&new, toml::to_string(values).map_err(io::Error::other)?)?;
+        fs::rename(new, file)
+    };
+    write().with_context(|| format!("failed to write `{}`", file.display()))
 }

@@ -66,6 +66,7 @@ impl Performer {
         if !addresses.is_empty() {
             self.announce(&addresses, done).await;
         }
+        self.protect();
         done.look_at = Some(Instant::now() + LOOK_AGAIN);
     }
 

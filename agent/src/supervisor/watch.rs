@@ -35,7 +35,7 @@ use crate::{clock, instance::Instance};
 /// Where they are shorter than a tenth of this its peers take over before, and a moment in which it was not scheduled must
 /// not cost it its role.
 const PATIENCE_MIN: Duration = Duration::from_millis(250);
-/// Looks at the heartbeat in the time after which an agent is hung.
+/// Looks at a heart that does not beat in the time after which an agent is hung.
 const LOOKS: u32 = 8;
 /// How long another program may take to go on as the agent.
 const COVER_MAX: Duration = Duration::from_secs(10);
@@ -106,7 +106,8 @@ impl Watch {
         debug!("supervising {}", self.instance);
         loop {
             let every = look_every(self.handover.bequests());
-            self.wait(self.pause(every)).context("the supervisor cannot wait for its agent")?;
+            let pause = self.pause(every);
+            self.wait(pause).context("the supervisor cannot wait for its agent")?;
             loop {
                 match self.line.notice().context("failed to hear the agent")? {
                     Heard::Message(Notice::Done) => return Ok(()),
@@ -125,7 +126,7 @@ impl Watch {
             if self.is_covering() {
                 self.cover();
             } else {
-                self.look(every);
+                self.look(pause, every);
             }
         }
     }
@@ -133,7 +134,7 @@ impl Watch {
     /// Until the next look, or the next advert.
     fn pause(&self, every: Duration) -> Duration {
         let due = self.cover.iter().flat_map(|cover| cover.due.values().copied());
-        due.map(|at| at.since(clock::now())).fold(every, Duration::min)
+        due.map(|at| at.since(clock::now())).fold(self.pulse.pause(every), Duration::min)
     }
 
     pub(super) fn begin_cover(&mut self) {
@@ -169,10 +170,10 @@ impl Watch {
         self.handover.cover(&covered, &mut cover.signer);
     }
 
-    /// Waits for something to read, or until it is time to look.
-    fn wait(&self, every: Duration) -> nix::Result<()> {
+    /// Waits for something to read, for `pause` at most.
+    fn wait(&self, pause: Duration) -> nix::Result<()> {
         let mut fds = [PollFd::new(self.line.as_fd(), PollFlags::POLLIN)];
-        match ppoll(&mut fds, Some(TimeSpec::from_duration(every)), None) {
+        match ppoll(&mut fds, Some(TimeSpec::from_duration(pause)), None) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error),
         }
@@ -190,9 +191,9 @@ impl Watch {
         }
     }
 
-    /// Hands over for virtual routers whose agent hangs.
-    fn look(&mut self, every: Duration) {
-        let quiet_for = self.pulse.look(self.vitals.last_beat(), clock::now(), every);
+    /// Hands over for virtual routers whose agent hangs, after a pause that was to be `pause`.
+    fn look(&mut self, pause: Duration, every: Duration) {
+        let quiet_for = self.pulse.look(self.vitals.last_beat(), clock::now(), pause, every);
         let is_left = |bequest: &&Bequest| quiet_for >= patience(bequest) && self.vitals.is_active(bequest.slot);
         let left: Vec<_> = self.handover.bequests().iter().filter(is_left).cloned().collect();
         if !left.is_empty() {
@@ -233,7 +234,7 @@ fn patience(bequest: &Bequest) -> Duration {
     bequest.hung_after.max(PATIENCE_MIN)
 }
 
-/// Between two looks at the heartbeat.
+/// Between two looks at a heart that does not beat.
 fn look_every(bequests: &[Bequest]) -> Duration {
     bequests.iter().map(|bequest| patience(bequest) / LOOKS).fold(IDLE, Duration::min)
 }
