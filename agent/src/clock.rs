@@ -150,7 +150,7 @@ mod tests {
         alarm.set(at).unwrap();
         assert_eq!(goes_off(GENEROUS.into()), Ok(1));
         assert!(now() >= at);
-        alarm.set(now() + Duration::from_secs(3_600)).unwrap();
+        alarm.set(now() + Duration::from_hours(1)).unwrap();
         assert_eq!(goes_off(PollTimeout::ZERO), Ok(0), "set anew, it has not gone off");
         alarm.set(Instant::from_nanos(0)).unwrap();
         assert_eq!(goes_off(GENEROUS.into()), Ok(1), "what has passed is due");

@@ -18,7 +18,7 @@ use tracing::info;
 pub use self::start::lock;
 use crate::{
     claims,
-    config::{Config, Identity},
+    config::{Config, Identity, Process},
     datapath::pins,
     instance::Instance,
     link::{self, LinkState, Removals, Watched},
@@ -37,6 +37,7 @@ use crate::{
         sweep::{self, Held},
     },
     reactor::Reactor,
+    realtime::prefer_this_thread,
     restart::Memory,
     service,
     supervisor::keeper::Custody,
@@ -66,8 +67,8 @@ pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Op
     };
     let how = if memory.is_resumed() { "going on" } else { "running" };
     let (agent, reactor) = start::prepare(config, origin, instance, lock, &memory).await?;
-    let (elections, guarding) = spawn_elections(reactor)?;
     let config = &agent.operator.config;
+    let (elections, guarding) = spawn_elections(reactor, config.process.clone())?;
     info!(node = config.node, virtual_routers = config.virtual_routers.len(), "{how} as {instance}");
     agent.serve(elections, guarding, instance).await
 }
@@ -192,13 +193,17 @@ impl Guarding {
     }
 }
 
-/// Starts the election thread; what its elections return comes through the channel.
-fn spawn_elections(reactor: Reactor) -> anyhow::Result<(oneshot::Receiver<anyhow::Result<()>>, Guarding)> {
+/// Starts the election thread, which competes as `process` says; what its elections return comes through the channel.
+fn spawn_elections(
+    reactor: Reactor,
+    process: Process,
+) -> anyhow::Result<(oneshot::Receiver<anyhow::Result<()>>, Guarding)> {
     let (sender, receiver) = oneshot::channel();
     let (stay, stays) = sync::mpsc::channel::<()>();
     let thread = thread::Builder::new()
         .name("elections".to_owned())
         .spawn(move || {
+            prefer_this_thread(&process);
             let (outcome, desk) = reactor.run();
             // Nobody listens only when the agent is ending anyway.
             let _ = sender.send(outcome);

@@ -41,7 +41,7 @@ use crate::{
     mailbox::{Inbox, Mail},
     observe::{Snapshot, event::Condition},
     perform::{crew::Crew, sockets::Sockets},
-    realtime::{Lateness, prefer_this_thread},
+    realtime::Lateness,
     restart::{Memory, leave_open},
     router::VirtualRouter,
     supervisor::{supervised::Supervised, will::Will},
@@ -108,8 +108,6 @@ pub struct Reactor {
     pub watchman: Watchman,
     /// Where each virtual router is among all.
     pub places: HashMap<RouterKey, usize>,
-    /// How this thread competes for the host.
-    pub process: config::Process,
     /// How late it has sent.
     pub lateness: Lateness,
     /// What it has to do with the supervisor.
@@ -120,7 +118,6 @@ impl Reactor {
     /// Runs the elections until [`Mail::Shutdown`] or an error, and leaves every virtual router. Gives the desk back: the
     /// guard must stay until this host answers for no virtual address any more.
     pub fn run(mut self) -> (anyhow::Result<()>, Desk) {
-        prefer_this_thread(&self.process);
         let now = clock::now();
         for at in 0..self.interfaces.len() {
             self.heed_link(at, now);

@@ -152,7 +152,6 @@ pub(super) async fn prepare(
         about,
         watchman,
         places: HashMap::new(),
-        process: config.process.clone(),
         lateness: Lateness::new(memory.lateness.clone())?,
         supervised,
     };

@@ -146,10 +146,10 @@ fn read(file: &Path) -> anyhow::Result<Values> {
 fn keep(file: &Path, values: &Values) -> anyhow::Result<()> {
     let write = || {
         if values.is_empty() {
-            return fs::remove_file(file).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            });
+            return match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => Ok(()),
+            };
         }
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
