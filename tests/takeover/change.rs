@@ -14,7 +14,7 @@ use vipd::{
     mailbox::{Inbox, Mail, mailbox},
     perform::{
         Performer, Place, Wish, announce::Announcer, dispatch::Dispatch, holdings::Holdings, order_queue::OrderQueue,
-        route::Route, rule::Rule, settings::Settings,
+        route::Route, rule::Rule, settings::Settings, survey::Surveyor,
     },
     supervisor::vitals::{Standing, Vitals},
 };
@@ -102,6 +102,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         disturbances,
         handle,
         orders: order_queue,
+        surveyor: Surveyor::begin(&tasks),
         dispatch: Dispatch::begin()?,
         gateways: Arc::default(),
         mailbox,

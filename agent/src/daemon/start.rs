@@ -57,6 +57,7 @@ use crate::{
         rule::Rule,
         settings::Settings,
         sockets::Sockets,
+        survey::Surveyor,
         sweep::{self, Held},
         sysctl::Setting,
     },
@@ -205,6 +206,7 @@ fn crew(
     let (hired, hands) = mpsc::unbounded_channel();
     let (orders, runtime) = OrderQueue::begin().context("failed to start the thread that changes the host")?;
     let crew = Crew {
+        surveyor: Surveyor::begin(&runtime),
         runtime,
         netlink: handle.clone(),
         dispatch: Dispatch::begin().context("failed to start the thread that announces")?,

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     Performer, Place, Wish, dispatch::Dispatch, gateways::Gateways, holdings::Holdings, order_queue::OrderQueue,
-    settings::Settings,
+    settings::Settings, survey::Surveyor,
 };
 use crate::{
     config,
@@ -34,6 +34,8 @@ pub struct Crew {
     pub netlink: Handle,
     /// For everything else that is to be on the host.
     pub orders: OrderQueue,
+    /// For looks at the host.
+    pub surveyor: Surveyor,
     /// For announcements.
     pub dispatch: Dispatch,
     /// Who is asked for an answer where the configuration does not say.
@@ -86,6 +88,7 @@ impl Crew {
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
             orders: self.orders.clone(),
+            surveyor: self.surveyor.clone(),
             dispatch: self.dispatch.clone(),
             gateways: Arc::clone(&self.gateways),
             mailbox: self.mailbox.clone(),

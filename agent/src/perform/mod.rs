@@ -24,6 +24,7 @@ pub mod rule;
 pub mod settings;
 pub mod sockets;
 pub mod station;
+pub mod survey;
 pub mod sweep;
 pub mod sysctl;
 mod upkeep;
@@ -55,6 +56,7 @@ use self::{
     holdings::{Change, Holdings, Item},
     order_queue::OrderQueue,
     settings::Settings,
+    survey::Surveyor,
     virtual_mac::VirtualMac,
 };
 use crate::{
@@ -131,6 +133,8 @@ pub struct Performer {
     pub handle: Handle,
     /// For everything else that is to be on the host.
     pub orders: OrderQueue,
+    /// For looks at the host.
+    pub surveyor: Surveyor,
     /// For announcements.
     pub dispatch: Dispatch,
     /// Who is asked for an answer where the configuration does not say.

@@ -1,43 +1,18 @@
 //! Puts back what somebody else has removed or spoilt while it should be held: another program, or the kernel, which takes
 //! routes along with the addresses that they name.
 
-use std::{collections::BTreeMap, io, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
-use rtnetlink::packet_route::address::AddressMessage;
-use tokio::{sync::watch, task::spawn_blocking, time::Instant};
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
-use super::{
-    Done, Performer, Wish, address,
-    holdings::{Ground, Item},
-    names,
-    netlink::Order,
-    route, rule,
-};
+use super::{Done, Performer, Wish, holdings::Item, names, survey::Amiss};
 use crate::mailbox::Mail;
 
 /// How long until the host is looked at again after something was amiss: whoever removes things, they are put back once a second
 /// at most.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// What is amiss on the host.
-#[derive(Debug, Default)]
-struct Amiss {
-    /// What should be there and is not.
-    missing: Vec<Item>,
-    /// IPv6 addresses that are there, for which nobody is answered, each as it is there.
-    unfit: Vec<(Item, AddressMessage)>,
-}
-
-impl Amiss {
-    /// What must go before it can be mended: addresses as they are, and what is left of routes.
-    fn room(&self, ground: Ground) -> Vec<Order> {
-        let unfit = self.unfit.iter().map(|(_, message)| address::take_off_message(message.clone()));
-        let routes = self.missing.iter().filter(|item| matches!(item, Item::Route(_)));
-        unfit.chain(routes.map(|item| item.take_off(ground))).collect()
-    }
-}
 
 impl Performer {
     /// Looks whether everything that should be held is there, and mends what is not.
@@ -58,7 +33,7 @@ impl Performer {
             return;
         }
         self.blame(&amiss.missing, done.held_since);
-        self.complain(&amiss.unfit).await;
+        self.complain(&amiss).await;
         if !self.put(term, |ground| amiss.room(ground), &items, wishes, done).await {
             return;
         }
@@ -73,8 +48,7 @@ impl Performer {
     async fn survey(&self) -> anyhow::Result<Amiss> {
         let items = self.holdings.borrow().items();
         let ground = self.ground().await?;
-        let survey = spawn_blocking(move || survey(ground, &items)).await;
-        survey.context("a thread that asks the kernel panicked")?.context("failed to read what is on the host")
+        self.surveyor.survey(ground, items).await.context("failed to read what is on the host")
     }
 
     /// Says who has removed what, as far as the kernel has told since everything was there.
@@ -95,46 +69,10 @@ impl Performer {
     }
 
     /// Says which addresses somebody else has added so that they were probed for.
-    async fn complain(&self, unfit: &[(Item, AddressMessage)]) {
-        for address in unfit.iter().filter_map(|(item, _)| item.address()) {
+    async fn complain(&self, amiss: &Amiss) {
+        for address in amiss.unfit.iter().filter_map(|(item, _)| item.address()) {
             warn!(%address, "somebody else has added this virtual address anew, and it is not answered for: adding it again");
             self.mailbox.send(Mail::Unfit { router: self.router, address: address.addr() }).await;
         }
     }
-}
-
-/// What of `items` is amiss on `ground`, or everywhere where there is none. Blocks.
-fn survey(ground: Option<Ground>, items: &[Item]) -> io::Result<Amiss> {
-    let has = |kind: fn(&Item) -> bool| items.iter().any(kind);
-    let (mut addresses, mut routes, mut rules) = (Vec::new(), Vec::new(), Vec::new());
-    if let Some(Ground { ifindex, .. }) = ground {
-        if has(|item| matches!(item, Item::Address(_))) {
-            addresses = address::list(ifindex)?;
-        }
-        if has(|item| matches!(item, Item::Route(_))) {
-            routes = route::list(ifindex)?;
-        }
-    }
-    if has(|item| matches!(item, Item::Rule(_))) {
-        rules = rule::list()?;
-    }
-    let addresses: BTreeMap<IpAddr, AddressMessage> = addresses.into_iter().collect();
-    let mut amiss = Amiss::default();
-    for item in items {
-        let is_there = match item {
-            Item::Address(net) => match addresses.get(&net.addr()) {
-                Some(message) if address::is_unfit(message) => {
-                    amiss.unfit.push((*item, message.clone()));
-                    true
-                }
-                found => found.is_some(),
-            },
-            Item::Route(route) => routes.iter().any(|message| route.is(message)),
-            Item::Rule(rule) => rules.iter().any(|message| rule.is(message)),
-        };
-        if !is_there {
-            amiss.missing.push(*item);
-        }
-    }
-    Ok(amiss)
 }
