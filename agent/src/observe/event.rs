@@ -1,6 +1,6 @@
 //! What happened, as people and programs are told of it.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,12 @@ pub struct Event {
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub time: OffsetDateTime,
     /// Name of the cluster.
-    pub cluster: String,
+    pub cluster: Arc<str>,
     /// On which node.
-    pub node: String,
+    pub node: Arc<str>,
     /// What changed.
     #[serde(flatten)]
-    pub subject: Subject,
+    pub subject: Arc<Subject>,
     /// The state before.
     pub from: Condition,
     /// The state after.
@@ -271,14 +271,14 @@ pub(crate) mod tests {
         Event {
             sequence,
             time: OffsetDateTime::from_unix_timestamp(i64::try_from(sequence).unwrap()).unwrap(),
-            cluster: "ingress".to_owned(),
-            node: "n1".to_owned(),
-            subject: Subject::Router {
+            cluster: "ingress".into(),
+            node: "n1".into(),
+            subject: Arc::new(Subject::Router {
                 name: name.to_owned(),
                 family: "IPv4".to_owned(),
                 vrid: 51,
                 interface: "vsw0".to_owned(),
-            },
+            }),
             from,
             to,
             reason: "no advert from an Active Router".to_owned(),
@@ -306,7 +306,7 @@ pub(crate) mod tests {
     #[test]
     fn a_group_has_no_vrid() {
         let mut event = event(7, "web-a", Condition::Backup, Condition::Active);
-        event.subject = Subject::Group { name: "both".to_owned() };
+        event.subject = Subject::Group { name: "both".to_owned() }.into();
         let json = serde_json::to_string(&event).unwrap();
         assert!(json.contains(r#""node":"n1","kind":"group","name":"both","from""#), "{json}");
         assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);

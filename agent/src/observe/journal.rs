@@ -52,8 +52,8 @@ pub struct News {
 pub struct Reporter {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Event>,
-    cluster: String,
-    node: String,
+    cluster: Arc<str>,
+    node: Arc<str>,
 }
 
 impl Reporter {
@@ -64,9 +64,9 @@ impl Reporter {
         let event = Event {
             sequence,
             time: clock::date(clock::wall_at(at)),
-            cluster: self.cluster.clone(),
-            node: self.node.clone(),
-            subject,
+            cluster: Arc::clone(&self.cluster),
+            node: Arc::clone(&self.node),
+            subject: Arc::new(subject),
             from,
             to,
             reason,
@@ -81,7 +81,7 @@ impl Reporter {
 
     /// Names the cluster and the node in another way from now on.
     pub fn rename(&mut self, cluster: &str, node: &str) {
-        (self.cluster, self.node) = (cluster.to_owned(), node.to_owned());
+        (self.cluster, self.node) = (cluster.into(), node.into());
     }
 }
 
@@ -102,15 +102,20 @@ struct Shared {
 struct Ring {
     events: VecDeque<Arc<Event>>,
     /// The last event of each subject that still is.
-    latest: BTreeMap<Subject, Arc<Event>>,
+    latest: BTreeMap<Arc<Subject>, Arc<Event>>,
 }
 
 impl Ring {
-    fn push(&mut self, event: Arc<Event>) {
+    fn push(&mut self, mut event: Event) {
+        // All events of a subject share its names.
+        if let Some(last) = self.latest.get(&event.subject) {
+            event.subject = Arc::clone(&last.subject);
+        }
+        let event = Arc::new(event);
         if event.to == Condition::Deleted {
             self.latest.remove(&event.subject);
         } else {
-            self.latest.insert(event.subject.clone(), Arc::clone(&event));
+            self.latest.insert(Arc::clone(&event.subject), Arc::clone(&event));
         }
         if self.events.len() == KEPT {
             self.events.pop_front();
@@ -148,7 +153,7 @@ pub fn journal(cluster: &str, node: &str, memory: Option<JournalMemory>) -> (Rep
     let mut end = memory.next;
     for event in memory.events {
         end = end.max(event.sequence + 1);
-        ring.push(Arc::new(event));
+        ring.push(event);
     }
     let shared = Arc::new(Shared {
         id: memory.id,
@@ -159,7 +164,7 @@ pub fn journal(cluster: &str, node: &str, memory: Option<JournalMemory>) -> (Rep
     });
     let (sender, queue) = mpsc::channel(QUEUE);
     let journal = Journal(Arc::clone(&shared));
-    let reporter = Reporter { shared, queue: sender, cluster: cluster.to_owned(), node: node.to_owned() };
+    let reporter = Reporter { shared, queue: sender, cluster: cluster.into(), node: node.into() };
     (reporter, journal.clone(), Intake { journal, queue })
 }
 
@@ -181,7 +186,7 @@ impl Intake {
 
     fn store(&self, event: Event) {
         let end = event.sequence + 1;
-        self.journal.ring().push(Arc::new(event));
+        self.journal.ring().push(event);
         self.journal.0.end.send_replace(end);
     }
 }
@@ -353,6 +358,19 @@ pub(crate) mod tests {
         let page = slow.read(1);
         assert_eq!((page.missed, numbers(&page)), (10, vec![11]));
         assert_eq!(slow.read(1).missed, 0);
+    }
+
+    #[test]
+    fn events_share_what_they_have_in_common() {
+        let (reporter, journal, mut intake) = journal("ingress", "n1", None);
+        for name in ["a", "b", "a"] {
+            reporter.report(news(name, Condition::Active));
+        }
+        intake.drain();
+        let Page { events, .. } = journal.read_from(1).read(9);
+        let [first, other, second] = events.as_slice() else { panic!("{events:?}") };
+        assert!(Arc::ptr_eq(&first.subject, &second.subject) && Arc::ptr_eq(&first.cluster, &other.cluster));
+        assert_ne!(first.subject, other.subject);
     }
 
     #[test]

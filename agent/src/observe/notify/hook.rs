@@ -113,8 +113,8 @@ fn variables(event: &Event) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("VIPD_SEQUENCE", event.sequence.to_string()),
         ("VIPD_TIME", event.time_text()),
-        ("VIPD_CLUSTER", event.cluster.clone()),
-        ("VIPD_NODE", event.node.clone()),
+        ("VIPD_CLUSTER", event.cluster.to_string()),
+        ("VIPD_NODE", event.node.to_string()),
         ("VIPD_NAME", event.subject.name().to_owned()),
         ("VIPD_FROM", event.from.to_string()),
         ("VIPD_STATE", event.to.to_string()),
@@ -123,7 +123,7 @@ fn variables(event: &Event) -> Vec<(&'static str, String)> {
         ("VIPD_PRIORITY", event.priority.to_string()),
         ("VIPD_SEVERITY", event.severity.name().to_owned()),
     ];
-    match &event.subject {
+    match &*event.subject {
         Subject::Router { family, vrid, interface, .. } => variables.extend([
             ("VIPD_KIND", "router".to_owned()),
             ("VIPD_FAMILY", family.clone()),

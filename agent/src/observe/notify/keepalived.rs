@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_group_has_no_priority() {
         let mut event = event(1, "", Condition::Backup, Condition::Active);
-        (event.subject, event.priority) = (Subject::Group { name: "both".to_owned() }, 0);
+        (event.subject, event.priority) = (Subject::Group { name: "both".to_owned() }.into(), 0);
         assert_eq!(arguments(&event), ["GROUP", "both", "MASTER", "0"]);
         assert_eq!(line(&event), "GROUP \"both\" MASTER 0\n");
     }

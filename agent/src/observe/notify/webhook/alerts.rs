@@ -17,7 +17,7 @@ use crate::{
 const REPETITIONS_MISSED: u32 = 4;
 
 /// What fires, by what it is about.
-pub(super) type Firing = BTreeMap<Subject, Arc<Event>>;
+pub(super) type Firing = BTreeMap<Arc<Subject>, Arc<Event>>;
 
 /// What fires at Alertmanager.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ fn alert(event: &Event, ends_at: OffsetDateTime) -> Value {
         "state": event.to.name(),
         "severity": if event.to == Condition::Fault { Severity::Critical } else { event.severity },
     });
-    match &event.subject {
+    match &*event.subject {
         Subject::Router { name, family, vrid, interface } => {
             labels["router"] = json!(name);
             labels["family"] = json!(family);
