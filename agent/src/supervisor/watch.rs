@@ -140,7 +140,8 @@ impl Watch {
     pub(super) fn begin_cover(&mut self) {
         let now = clock::now();
         let signer = self.vitals.sequence().map_or_else(Signer::new, Signer::after);
-        let due = self.handover.bequests().iter().map(|bequest| (bequest.slot, now)).collect();
+        // Only those that are Active get one, at once: a moment that is always past would leave no pause.
+        let due = HashMap::new();
         self.cover = Some(Cover { beat: self.vitals.last_beat(), until: now + COVER_MAX, due, signer });
     }
 
