@@ -190,7 +190,8 @@ fn a_reload_takes_over_who_is_told() -> Result<()> {
     agent.rewrite(&base)?;
     let said = agent.run(&["reload"])?;
     ensure!(said.contains("- notify web: goes") && said.ends_with("2 virtual routers are not touched\n"), "{said}");
-    ensure!(agent.status()?.0["notifications"] == serde_json::json!([]), "it is still there");
+    // The reload does not wait for what is being told.
+    agent.wait_for("nobody to be told", |status| status.0["notifications"] == serde_json::json!([]))?;
     Ok(())
 }
 
