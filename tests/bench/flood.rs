@@ -1,12 +1,12 @@
-//! Adverts that nobody should believe: a few that are well made, and as many as one core can send.
+//! Adverts that nobody should believe: a few that are well made, and as many as one core can send, or two.
 
 use std::{
     fmt, thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
-use clap::ValueEnum;
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, ValueEnum};
 use harness::{
     Host, Injector, Lab,
     frame::{Advert, Checksum},
@@ -28,6 +28,34 @@ const PAUSE: Duration = Duration::from_millis(100);
 const INTERVAL: Duration = Duration::from_millis(100);
 /// An ethertype for experiments. IEEE 802.
 const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
+
+#[derive(Clone, Debug, Args)]
+#[group(id = "flood")]
+pub(crate) struct Options {
+    /// Some of the attacks.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    attacks: Vec<Attack>,
+    /// How many cores send a flood.
+    #[arg(long, value_delimiter = ',', default_value = "1,2", value_parser = clap::value_parser!(u8).range(1..))]
+    cores: Vec<u8>,
+}
+
+impl Options {
+    /// What is tried, and how many cores send where it is a flood.
+    fn scenes(&self) -> impl Iterator<Item = (Attack, u8)> {
+        let attacks = if self.attacks.is_empty() { Attack::value_variants() } else { &self.attacks };
+        attacks.iter().flat_map(|&attack| {
+            let cores = if attack.is_flood() { &self.cores } else { &[1][..] };
+            cores.iter().map(move |&cores| (attack, cores))
+        })
+    }
+
+    /// How many trials there will be.
+    pub(crate) fn trials(&self, count: u32) -> u32 {
+        let of = |attack| SUBJECTS.iter().filter(|&&(subject, _, signed)| suits(attack, subject, signed)).count();
+        u32::try_from(self.scenes().map(|(attack, _)| of(attack)).sum::<usize>()).unwrap_or(u32::MAX) * count
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Attack {
@@ -112,14 +140,8 @@ fn suits(attack: Attack, subject: Subject, is_signed: bool) -> bool {
         && (subject != Subject::Frr || attack.is_flood() && attack != Attack::Control)
 }
 
-/// How many trials there will be.
-pub(crate) fn trials(count: u32) -> u32 {
-    let of = |attack: &Attack| SUBJECTS.iter().filter(|&&(subject, _, signed)| suits(*attack, subject, signed)).count();
-    u32::try_from(Attack::value_variants().iter().map(of).sum::<usize>()).unwrap_or(u32::MAX) * count
-}
-
 /// Adds what it measures to `output`.
-pub(crate) fn run(count: u32, output: &mut Output) -> Result<()> {
+pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<()> {
     let lab = Lab::new()?;
     lab.secret("key", "what all nodes know, and nobody else\n")?;
     let mut stages = Vec::new();
@@ -127,23 +149,24 @@ pub(crate) fn run(count: u32, output: &mut Output) -> Result<()> {
         let task = Task { families: vec![Family::Ipv4], is_signed, ..Task::pair(INTERVAL, false) };
         stages.push((name, Stage::set(&lab, subject, task, 1).with_context(|| name)?));
     }
-    for &attack in Attack::value_variants() {
-        let scene = Scene { scenario: attack.to_string(), interval_ms: 100, transport: "multicast", count };
+    for (attack, cores) in options.scenes() {
+        let scenario = if cores == 1 { attack.to_string() } else { format!("{attack}, {cores} cores") };
+        let scene = Scene { scenario, interval_ms: 100, transport: "multicast", count };
         let suits = |name: &str| {
             SUBJECTS.iter().any(|&(subject, known, is_signed)| known == name && suits(attack, subject, is_signed))
         };
-        output.take_turns(&scene, &mut stages, suits, |stage, _| attempt(stage, attack))?;
+        output.take_turns(&scene, &mut stages, suits, |stage, _| attempt(stage, attack, cores))?;
     }
     Ok(())
 }
 
-fn attempt(stage: &mut Stage, attack: Attack) -> Result<Vec<Figure>> {
+fn attempt(stage: &mut Stage, attack: Attack, cores: u8) -> Result<Vec<Figure>> {
     stage.settle()?;
     let frame = attack.frame(stage);
     stage.client.forget(now().saturating_sub(Duration::from_millis(200)));
     stage.witness.forget(now().saturating_sub(Duration::from_millis(200)));
     let (start, before) = (now(), [stage.cost(0)?, stage.cost(1)?]);
-    let sent = if attack.is_flood() { flood(&stage.attacker, &frame)? } else { forge(&stage.attacker, &frame)? };
+    let sent = if attack.is_flood() { flood(&stage.attacker, &frame, cores)? } else { forge(&stage.attacker, &frame)? };
     let (span, after) = (now().saturating_sub(start), [stage.cost(0)?, stage.cost(1)?]);
     let targets = stage.targets.clone();
     thread::sleep(INTERVAL * 10);
@@ -167,9 +190,14 @@ fn attempt(stage: &mut Stage, attack: Attack) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// As fast as one core can; returns how many frames were sent.
-fn flood(attacker: &Host, frame: &[u8]) -> Result<u32> {
-    let sent = Injector::new(attacker)?.flood_until(Instant::now() + SPAN, &[frame.to_vec()])?;
+/// As fast as so many cores can; returns how many frames were sent.
+fn flood(attacker: &Host, frame: &[u8], cores: u8) -> Result<u32> {
+    let end = Instant::now() + SPAN;
+    let send = || Injector::new(attacker)?.flood_until(end, &[frame.to_vec()]);
+    let sent = thread::scope(|scope| -> Result<u64> {
+        let senders: Vec<_> = (0..cores).map(|_| scope.spawn(send)).collect();
+        senders.into_iter().map(|sender| sender.join().map_err(|_| anyhow!("a sender panicked"))?).sum()
+    })?;
     Ok(u32::try_from(sent)?)
 }
 

@@ -56,7 +56,12 @@ fn goals() -> Vec<Goal> {
         goals.push(goal("SIGSTOP", interval_ms, "two answer", Limit::AtMost(50.0)));
         goals.push(goal("heal", interval_ms, "outage", Limit::Never(200.0)));
     }
-    for flood in ["flood, wrong checksum", "flood, low priority"] {
+    for flood in [
+        "flood, wrong checksum",
+        "flood, wrong checksum, 2 cores",
+        "flood, low priority",
+        "flood, low priority, 2 cores",
+    ] {
         goals.push(goal(flood, 100, "frames per second", Limit::AtLeast(400.0)));
         goals.push(goal(flood, 100, "CPU, Active", Limit::AtMost(1.0)));
         goals.push(goal(flood, 100, "CPU, Backup", Limit::AtMost(1.0)));

@@ -79,6 +79,8 @@ struct Run {
     #[command(flatten)]
     failover: failover::Options,
     #[command(flatten)]
+    attacks: flood::Options,
+    #[command(flatten)]
     scale: scale::Options,
 }
 
@@ -100,7 +102,7 @@ impl Run {
     fn trials(&self, part: Part) -> u32 {
         match part {
             Part::Failover => self.failover.trials(&self.subjects, self.count),
-            Part::Attacks => flood::trials(self.count),
+            Part::Attacks => self.attacks.trials(self.count),
             Part::Scale => self.scale.trials(&self.subjects, self.count),
             Part::Throughput => throughput::trials(self.count),
             Part::Guard => self.count,
@@ -110,7 +112,7 @@ impl Run {
     fn measure(&self, part: Part, output: &mut Output) -> Result<()> {
         match part {
             Part::Failover => failover::run(&self.failover, &self.subjects, self.count, output),
-            Part::Attacks => flood::run(self.count, output),
+            Part::Attacks => flood::run(&self.attacks, self.count, output),
             Part::Scale => scale::run(&self.scale, &self.subjects, self.count, output),
             Part::Throughput => throughput::run(self.count, output),
             Part::Guard => guard::part(self.count, output),

@@ -30,14 +30,18 @@ pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<(String, Stri
         let values = (0.1..most(&rows) * 2.0).log_scale();
         drawings.extend(dots(&rows, texts, values, &format!("bench-outage-{interval_ms}.svg"), folder)?);
     }
-    let floods = |measure: &str| -> Vec<&Row> {
-        results.rows.iter().filter(|row| row.scenario.starts_with("flood") && row.measure == measure).collect()
-    };
-    let (rates, loads) = (floods("frames per second"), floods("CPU, Active"));
-    let texts = ["Frames that one core can send", "thousands in a second"];
-    drawings.extend(dots(&rates, texts, 0.0..most(&rates) * 1.1, "bench-flood-rate.svg", folder)?);
-    let texts = ["CPU of the Active in a flood", "% of a CPU"];
-    drawings.extend(dots(&loads, texts, 0.0..most(&loads) * 1.1, "bench-flood-cpu.svg", folder)?);
+    for (cores, are_two) in [("one core", false), ("two cores", true)] {
+        let is_meant = |row: &&Row| row.scenario.starts_with("flood") && row.scenario.ends_with(", 2 cores") == are_two;
+        let floods = |measure: &str| -> Vec<&Row> {
+            results.rows.iter().filter(is_meant).filter(|row| row.measure == measure).collect()
+        };
+        let (rates, loads) = (floods("frames per second"), floods("CPU, Active"));
+        let file = |what: &str| format!("bench-flood-{what}-{}.svg", cores.replace(' ', "-"));
+        let texts = [&*format!("Frames that {cores} can send"), "thousands in a second"];
+        drawings.extend(dots(&rates, texts, 0.0..most(&rates) * 1.1, &file("rate"), folder)?);
+        let texts = [&*format!("CPU of the Active in a flood from {cores}"), "% of a CPU"];
+        drawings.extend(dots(&loads, texts, 0.0..most(&loads) * 1.1, &file("cpu"), folder)?);
+    }
     for (measure, title, file) in [
         ("CPU, Active", "CPU of the Active at rest, by adverts in a second", "bench-scale-active.svg"),
         ("CPU, Backup", "CPU of the Backup at rest, by adverts in a second", "bench-scale-backup.svg"),
