@@ -177,10 +177,7 @@ impl Reactor {
                 self.settle_groups(now);
             }
             let due: Vec<_> = self.routers.iter().filter_map(VirtualRouter::adver_at).filter(|&at| at <= now).collect();
-            self.routers
-                .iter_mut()
-                .filter(|router| router.is_due(now))
-                .for_each(|router| router.expire(&mut self.desk, now));
+            self.expire(now);
             self.settle_groups(now);
             self.send();
             if !due.is_empty() {
@@ -193,6 +190,19 @@ impl Reactor {
                 self.look_around(now);
                 self.settle_groups(now);
                 look_at = now + LOOK_EVERY;
+            }
+        }
+    }
+
+    /// Lets all timers fire whose time has come, then tells people of it: to write takes longer than to take over.
+    fn expire(&mut self, now: Instant) {
+        let mut changes = Vec::new();
+        for (at, router) in self.routers.iter_mut().enumerate().filter(|(_, router)| router.is_due(now)) {
+            changes.extend(router.expire(&mut self.desk, now).into_iter().map(|transition| (at, transition)));
+        }
+        for (at, transition) in changes {
+            if let Some(router) = self.routers.get(at) {
+                router.report(transition, &self.desk);
             }
         }
     }

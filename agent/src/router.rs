@@ -330,9 +330,10 @@ impl VirtualRouter {
         }
     }
 
-    /// Lets the timer fire.
-    pub fn expire(&mut self, desk: &mut Desk, now: Instant) {
-        self.handle(Event::Timer, desk, now);
+    /// Lets the timer fire. What has changed is still to be [reported](Self::report): others whose timers have fired go first.
+    #[must_use]
+    pub fn expire(&mut self, desk: &mut Desk, now: Instant) -> Vec<Transition> {
+        self.act(Event::Timer, desk, now)
     }
 
     /// Takes in that the host was suspended.
@@ -366,7 +367,15 @@ impl VirtualRouter {
     }
 
     fn handle(&mut self, event: Event, desk: &mut Desk, now: Instant) {
+        for transition in self.act(event, desk, now) {
+            self.report(transition, desk);
+        }
+    }
+
+    /// Does what the election wants after `event`; answers what is to be reported of it.
+    fn act(&mut self, event: Event, desk: &mut Desk, now: Instant) -> Vec<Transition> {
         self.is_unsettled = true;
+        let mut changes = Vec::new();
         let actions = self.election.handle(event, now);
         // An advert goes before all that follows from it, and leaves with others where nothing does.
         let is_urgent = actions.len() > 1;
@@ -394,10 +403,14 @@ impl VirtualRouter {
                     self.reins.wishes.send_replace(Wish::Release);
                     self.end_proof(desk);
                 }
-                Action::Report(transition) => self.report(transition, desk),
+                Action::Report(transition) => {
+                    self.note_transition(transition);
+                    changes.push(transition);
+                }
             }
         }
         self.settle_handover();
+        changes
     }
 
     fn hold_addresses(&mut self) {

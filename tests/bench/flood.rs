@@ -194,11 +194,11 @@ fn attempt(stage: &mut Stage, attack: Attack, cores: u8) -> Result<Vec<Figure>> 
 fn flood(attacker: &Host, frame: &[u8], cores: u8) -> Result<u32> {
     let end = Instant::now() + SPAN;
     let send = || Injector::new(attacker)?.flood_until(end, &[frame.to_vec()]);
-    let sent = thread::scope(|scope| -> Result<u64> {
+    let count = thread::scope(|scope| -> Result<u64> {
         let senders: Vec<_> = (0..cores).map(|_| scope.spawn(send)).collect();
         senders.into_iter().map(|sender| sender.join().map_err(|_| anyhow!("a sender panicked"))?).sum()
     })?;
-    Ok(u32::try_from(sent)?)
+    Ok(u32::try_from(count)?)
 }
 
 fn forge(attacker: &Host, frame: &[u8]) -> Result<u32> {

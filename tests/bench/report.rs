@@ -26,6 +26,8 @@ pub(crate) struct Options {
 const LEVEL: (f64, f64) = (0.05, 1.0);
 
 const METHOD: &str = include_str!("method.md");
+/// Which goals the release run missed, and what profiles showed to be the cause.
+const MISSED: &str = include_str!("missed.md");
 
 /// Writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -60,6 +62,7 @@ fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> R
     for Outcome { what, limit, figures: [peer, own], is_met } in goal::outcomes(results) {
         writeln!(text, "| {what} | {limit} | {peer} | {own} | {} |", if is_met { "met" } else { "**missed**" })?;
     }
+    write!(text, "\n{MISSED}")?;
     for (title, file) in drawings {
         writeln!(text, "\n![{title}](images/{file})")?;
     }

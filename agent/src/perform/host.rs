@@ -89,7 +89,7 @@ impl Performer {
         let below = self.place.borrow().ifindex;
         match self.virtual_mac {
             Some(mac) => {
-                self.settings.impose(&self.interface, Occasion::VirtualMacAbove)?;
+                self.settings.impose(&self.interface, below, Occasion::VirtualMacAbove)?;
                 Ok(Ground { ifindex: mac.hold(&self.handle, below).await?, is_own: true })
             }
             None => Ok(Ground { ifindex: below, is_own: false }),
@@ -106,9 +106,10 @@ impl Performer {
     /// Has the kernel leave what is held where others are removed from beside it. Needed no sooner than that, and no takeover
     /// has to wait for it.
     pub(super) fn protect(&self) {
+        let ifindex = self.place.borrow().ifindex;
         // Where nobody may change it, addresses are put back when they have gone with another.
         if self.virtual_mac.is_none()
-            && let Err(error) = self.settings.impose(&self.interface, Occasion::VirtualAddresses)
+            && let Err(error) = self.settings.impose(&self.interface, ifindex, Occasion::VirtualAddresses)
         {
             warn!(interface = self.interface, "virtual addresses may go with others: {error:#}");
         }

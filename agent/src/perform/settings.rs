@@ -4,10 +4,11 @@
 //! back, and `vipd detach` finds the interfaces on which something may be left.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -26,8 +27,11 @@ const IMPOSED: [(Occasion, Setting, i32, i32); 3] = [
     (Occasion::VirtualAddresses, Setting::PROMOTE_SECONDARIES, 1, 1),
 ];
 
+/// How long a look at an interface is good for: hundreds of virtual routers that take over together need one.
+const LOOK_HOLDS: Duration = Duration::from_secs(1);
+
 /// What is held on an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Occasion {
     /// Virtual addresses on itself.
     VirtualAddresses,
@@ -52,6 +56,8 @@ type Values = BTreeMap<String, BTreeMap<String, i32>>;
 pub struct Settings {
     file: PathBuf,
     before: Mutex<Values>,
+    /// When an interface, by its index, was lately seen to be fit, and for what.
+    looks: Mutex<HashMap<(u32, Occasion), Instant>>,
 }
 
 impl Settings {
@@ -65,7 +71,7 @@ impl Settings {
                 Values::new()
             }
         };
-        Self { file, before: Mutex::new(before) }
+        Self { file, before: Mutex::new(before), looks: Mutex::default() }
     }
 
     /// Keeps that something may be held on `interface`, if that is not kept yet. To be done before it is.
@@ -78,8 +84,18 @@ impl Settings {
         keep(&self.file, &before).inspect_err(|_| drop(before.remove(interface)))
     }
 
-    /// Makes `interface` fit for `occasion`.
-    pub fn impose(&self, interface: &str, occasion: Occasion) -> anyhow::Result<()> {
+    /// Makes `interface`, which has the index `ifindex` now, fit for `occasion`.
+    pub fn impose(&self, interface: &str, ifindex: u32, occasion: Occasion) -> anyhow::Result<()> {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, at| at.elapsed() < LOOK_HOLDS);
+        if let Entry::Vacant(look) = looks.entry((ifindex, occasion)) {
+            self.look(interface, occasion)?;
+            look.insert(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn look(&self, interface: &str, occasion: Occasion) -> anyhow::Result<()> {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, setting, least, value) in IMPOSED.into_iter().filter(|&(of, ..)| of == occasion) {
             let present = setting.read(interface)?;

@@ -16,12 +16,17 @@ use crate::{
 };
 
 impl VirtualRouter {
-    pub(super) fn report(&mut self, transition: Transition, desk: &Desk) {
+    pub(super) fn note_transition(&mut self, transition: Transition) {
         self.tally.transitions += 1;
         self.last_transition = Some(transition);
         self.resumed = None;
+        let Transition { from, to, reason, .. } = transition;
+        self.history.count_transition(&from.to_string(), &to.to_string(), kind(reason));
+    }
+
+    /// Tells people of a change that has been [noted](Self::note_transition).
+    pub fn report(&self, transition: Transition, desk: &Desk) {
         let Transition { from, to, reason: cause, .. } = transition;
-        self.history.count_transition(&from.to_string(), &to.to_string(), kind(cause));
         let reason = self.reason().unwrap_or_else(|| cause.to_string());
         info!(router = %self.name(), vrid = %self.config.vrid, %from, %to, %reason, "state changed");
         // Who makes it leave knows what that means.
