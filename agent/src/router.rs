@@ -330,10 +330,11 @@ impl VirtualRouter {
         }
     }
 
-    /// Lets the timer fire. What has changed is still to be [reported](Self::report): others whose timers have fired go first.
+    /// Lets the timer fire, and posts the adverts that are due; answers what is to be [carried out](Self::carry_out) once
+    /// they are sent: others whose timers have fired post theirs first.
     #[must_use]
-    pub fn expire(&mut self, desk: &mut Desk, now: Instant) -> Vec<Transition> {
-        self.act(Event::Timer, desk, now)
+    pub fn expire(&mut self, desk: &mut Desk, now: Instant) -> Vec<Action> {
+        self.elect(Event::Timer, desk, now)
     }
 
     /// Takes in that the host was suspended.
@@ -367,50 +368,62 @@ impl VirtualRouter {
     }
 
     fn handle(&mut self, event: Event, desk: &mut Desk, now: Instant) {
-        for transition in self.act(event, desk, now) {
+        let rest = self.elect(event, desk, now);
+        if !rest.is_empty() {
+            desk.outbox.flush();
+        }
+        for transition in self.carry_out(rest, desk, now) {
             self.report(transition, desk);
         }
     }
 
-    /// Does what the election wants after `event`; answers what is to be reported of it.
-    fn act(&mut self, event: Event, desk: &mut Desk, now: Instant) -> Vec<Transition> {
+    /// Lets the election know of `event`, and posts the adverts that it wants; answers the rest, before which they go.
+    fn elect(&mut self, event: Event, desk: &mut Desk, now: Instant) -> Vec<Action> {
         self.is_unsettled = true;
-        let mut changes = Vec::new();
-        let actions = self.election.handle(event, now);
-        // An advert goes before all that follows from it, and leaves with others where nothing does.
-        let is_urgent = actions.len() > 1;
-        for action in actions {
-            match action {
-                Action::Hasten(priority) => self.advertise(Some(priority), Centiseconds::MIN, desk),
-                Action::Advertise(priority) => {
-                    self.advertise(priority, self.config.advertisement_interval, desk);
-                    if is_urgent {
-                        desk.outbox.flush();
-                    }
-                }
-                Action::TakeAddresses => {
-                    pass(Moment::Advertised);
-                    self.tell_guard(desk);
-                    pass(Moment::RoleNoted);
-                    self.hold_addresses();
-                    self.begin_proof(desk, now);
-                    self.note_takeover(now);
-                }
-                Action::Announce => self.announce_again(),
-                Action::ReleaseAddresses => {
-                    self.tell_guard(desk);
-                    pass(Moment::Left);
-                    self.reins.wishes.send_replace(Wish::Release);
-                    self.end_proof(desk);
-                }
-                Action::Report(transition) => {
-                    self.note_transition(transition);
-                    changes.push(transition);
-                }
-            }
+        let mut adverts = self.election.handle(event, now);
+        let is_advert = |action: &&Action| matches!(action, Action::Hasten(_) | Action::Advertise(_));
+        let rest = adverts.split_off(adverts.iter().take_while(is_advert).count());
+        for advert in adverts {
+            // Nobody is told of it.
+            let _ = self.act(advert, desk, now);
         }
+        rest
+    }
+
+    /// Does what the election wants once its adverts are sent; answers what is to be [reported](Self::report) of it.
+    #[must_use]
+    pub fn carry_out(&mut self, rest: Vec<Action>, desk: &mut Desk, now: Instant) -> Vec<Transition> {
+        let changes = rest.into_iter().filter_map(|action| self.act(action, desk, now)).collect();
         self.settle_handover();
         changes
+    }
+
+    /// Does one thing; answers what is to be reported.
+    fn act(&mut self, action: Action, desk: &mut Desk, now: Instant) -> Option<Transition> {
+        match action {
+            Action::Hasten(priority) => self.advertise(Some(priority), Centiseconds::MIN, desk),
+            Action::Advertise(priority) => self.advertise(priority, self.config.advertisement_interval, desk),
+            Action::TakeAddresses => {
+                pass(Moment::Advertised);
+                self.tell_guard(desk);
+                pass(Moment::RoleNoted);
+                self.hold_addresses();
+                self.begin_proof(desk, now);
+                self.note_takeover(now);
+            }
+            Action::Announce => self.announce_again(),
+            Action::ReleaseAddresses => {
+                self.tell_guard(desk);
+                pass(Moment::Left);
+                self.reins.wishes.send_replace(Wish::Release);
+                self.end_proof(desk);
+            }
+            Action::Report(transition) => {
+                self.note_transition(transition);
+                return Some(transition);
+            }
+        }
+        None
     }
 
     fn hold_addresses(&mut self) {

@@ -210,6 +210,11 @@ impl History {
         self.learn(event);
         let gives_way = self.must_give_way(event);
         let actions = self.election.handle(event, self.now);
+        let is_advert = |action: &&Action| matches!(action, Action::Advertise(_) | Action::Hasten(_));
+        assert!(
+            !actions.iter().skip_while(is_advert).any(|action| is_advert(&action)),
+            "an advert is not first: {actions:?}"
+        );
         let neighbor = |at: usize| actions.get(at).copied();
         for (at, action) in actions.iter().enumerate() {
             let around = [at.checked_sub(1).and_then(neighbor), neighbor(at + 1)];
