@@ -1,6 +1,6 @@
 //! The report of a run: Markdown and drawings.
 
-use std::{fmt::Write, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -45,7 +45,7 @@ fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> R
     writeln!(text, "\n## Machine\n")?;
     for (at, run) in runs.iter().enumerate() {
         let date = clock::date(Duration::from_secs(run.begun)).date();
-        writeln!(text, "On {date}: {}.\n", scenarios(&run.rows).join("; "))?;
+        writeln!(text, "On {date}{}: {}.\n", conditions(&run.rows), scenarios(&run.rows).join("; "))?;
         if runs.get(at + 1).is_none_or(|next| next.machine != run.machine) {
             writeln!(text, "| | |\n| --- | --- |")?;
             for (name, value) in &run.machine {
@@ -75,6 +75,20 @@ fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> R
         scenario_table(results, scenario, &mut text)?;
     }
     Ok(text)
+}
+
+/// At which intervals and by which transports adverts were sent; nothing where none were.
+fn conditions(rows: &[Row]) -> String {
+    let intervals: BTreeSet<_> =
+        rows.iter().map(|row| row.interval_ms).filter(|&interval_ms| interval_ms > 0).collect();
+    let transports: BTreeSet<_> =
+        rows.iter().map(|row| row.transport.as_str()).filter(|name| !name.is_empty()).collect();
+    if intervals.is_empty() {
+        return String::new();
+    }
+    let intervals: Vec<_> = intervals.iter().map(u64::to_string).collect();
+    let transports: Vec<_> = transports.into_iter().collect();
+    format!(", an advert every {} ms by {}", intervals.join(" or "), transports.join(" and "))
 }
 
 fn scenario_table(results: &Results, scenario: &str, text: &mut String) -> Result<()> {
@@ -136,6 +150,25 @@ fn compare(own: Option<&Row>, peer: Option<&Row>) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_told_apart_by_its_conditions() {
+        let row = |interval_ms, transport: &str| Row {
+            interval_ms,
+            transport: transport.to_owned(),
+            ..Row::new("x", "y", "z", "ms")
+        };
+        for (rows, expected) in [
+            (
+                vec![row(100, "unicast"), row(10, "unicast"), row(100, "unicast")],
+                ", an advert every 10 or 100 ms by unicast",
+            ),
+            (vec![row(1000, "unicast"), row(1000, "multicast")], ", an advert every 1000 ms by multicast and unicast"),
+            (vec![row(0, "")], ""),
+        ] {
+            assert_eq!(conditions(&rows), expected);
+        }
+    }
 
     #[test]
     fn who_is_ahead_is_said_by_medians() {

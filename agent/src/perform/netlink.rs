@@ -2,7 +2,7 @@
 //!
 //! Both block for as long as the kernel takes, which is not for the agent's main thread.
 
-use std::io;
+use std::{borrow::Borrow, io};
 
 use nix::{
     errno::Errno,
@@ -19,6 +19,8 @@ use rtnetlink::{
 const WRITE_MAX: usize = 32 * 1024;
 /// Memory of the kernel for answers that wait, in bytes.
 const ANSWERS_MAX: usize = 2 * 1024 * 1024;
+/// Where the flags stand in a message: after its length and type.
+const FLAGS_AT: usize = 6;
 /// The kernel's mark on the answers to a question that was changed while it was answered.
 const NLM_F_DUMP_INTR: u16 = 0x10;
 /// How often such a question is put again.
@@ -43,7 +45,7 @@ pub struct Refused {
 }
 
 /// Has the kernel carry out `orders` one after the other, and returns those that it refused: they do not stop those behind.
-pub fn carry_out(orders: &[Order]) -> io::Result<Vec<Refused>> {
+pub fn carry_out<O: Borrow<Order>>(orders: &[O]) -> io::Result<Vec<Refused>> {
     let mut refused = Vec::new();
     if orders.is_empty() {
         return Ok(refused);
@@ -63,32 +65,26 @@ pub fn carry_out(orders: &[Order]) -> io::Result<Vec<Refused>> {
 
 /// The first of `orders`, as many as one write may have, and how many these are. Each has its place among all as its sequence
 /// number, counted from 1, where `done` have gone before; the last one alone is to be confirmed.
-fn encode(orders: &[Order], done: usize) -> (Vec<u8>, usize) {
-    let mut messages: Vec<NetlinkMessage<RouteNetlinkMessage>> = Vec::new();
-    let mut len = 0;
+fn encode<O: Borrow<Order>>(orders: &[O], done: usize) -> (Vec<u8>, usize) {
+    let (mut bytes, mut count, mut last) = (Vec::new(), 0, 0);
     for (sequence, order) in (done + 1..).zip(orders) {
+        let order = order.borrow();
         let mut message = NetlinkMessage::from(order.message.clone());
         message.header.flags = order.flags | NLM_F_REQUEST;
         message.header.sequence_number = u32::try_from(sequence).unwrap_or(u32::MAX);
         message.finalize();
-        let message_len = message.buffer_len().next_multiple_of(4);
-        if len + message_len > WRITE_MAX && !messages.is_empty() {
+        let (start, end) = (bytes.len(), bytes.len() + message.buffer_len());
+        if end.next_multiple_of(4) > WRITE_MAX && count > 0 {
             break;
         }
-        len += message_len;
-        messages.push(message);
+        bytes.resize(end.next_multiple_of(4), 0);
+        message.serialize(bytes.get_mut(start..end).unwrap_or_default());
+        (last, count) = (start, count + 1);
     }
-    if let Some(last) = messages.last_mut() {
-        last.header.flags |= NLM_F_ACK;
+    if let Some(flags) = bytes.get_mut(last + FLAGS_AT..).and_then(|rest| rest.first_chunk_mut()) {
+        *flags = (u16::from_ne_bytes(*flags) | NLM_F_ACK).to_ne_bytes();
     }
-    let mut bytes = Vec::with_capacity(len);
-    for message in &messages {
-        let start = bytes.len();
-        bytes.resize(start + message.buffer_len(), 0);
-        message.serialize(bytes.get_mut(start..).unwrap_or_default());
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-    }
-    (bytes, messages.len())
+    (bytes, count)
 }
 
 /// Reads up to the answer to the order with the sequence number `last`.

@@ -70,7 +70,7 @@ fn carry_out(all: Vec<Errand>) {
     for errand in others {
         errand.answer(Err(io::Error::other("the supervisor has handed over for it")));
     }
-    let outcome = netlink::carry_out(&wanted.iter().flat_map(|errand| &errand.orders).cloned().collect::<Vec<_>>());
+    let outcome = netlink::carry_out(&wanted.iter().flat_map(|errand| &errand.orders).collect::<Vec<_>>());
     match outcome {
         Ok(refused) => share(wanted, &refused),
         // Nobody knows how far it came. An order that has been carried out may come again.

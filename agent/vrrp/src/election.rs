@@ -171,7 +171,7 @@ impl Election {
             return self.stay_away(now);
         }
         if self.parameters.is_owner() {
-            return self.become_active(Reason::AddressOwner, now, now);
+            return self.become_active(Reason::AddressOwner, now);
         }
         let interval = self.parameters.advertisement_interval.duration();
         // Who could not serve has kept the other members of its group from it, whether they know of that yet or not.
@@ -201,7 +201,7 @@ impl Election {
                     Expects::Turn => Reason::ActiveLeft,
                     Expects::Successor => Reason::NotTaken,
                 };
-                self.become_active(reason, backup.active_down_at, now)
+                self.become_active(reason, now)
             }
             State::Active(active) => self.timer_in_active(active, now),
             State::Fault { retry_at: Some(retry_at) } if now >= retry_at => {
@@ -214,7 +214,11 @@ impl Election {
     fn timer_in_active(&mut self, mut active: Active, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         if now >= active.adver_at {
-            let adver_at = self.next_adver_at(active.adver_at, now);
+            let interval = self.parameters.advertisement_interval.duration();
+            // In step with the schedule, but never a burst to catch up: many routers that were held up together must not
+            // advertise together from then on.
+            let late = now.since(active.adver_at).as_nanos() % interval.as_nanos();
+            let adver_at = now + interval.saturating_sub(Duration::from_nanos_u128(late));
             active = Active { adver_at, replies_left: REPLIES_PER_INTERVAL, ..active };
             actions.push(Action::Advertise(Some(self.parameters.priority)));
         }
@@ -224,16 +228,6 @@ impl Election {
         }
         self.state = State::Active(active);
         actions
-    }
-
-    /// When to advertise after an advert that was due at `due_at` and is sent now.
-    ///
-    /// In step with the schedule, but never a burst to catch up: many routers that were held up together must not advertise
-    /// together from then on, nor those of which each waited for the one before drift apart.
-    fn next_adver_at(&self, due_at: Instant, now: Instant) -> Instant {
-        let interval = self.parameters.advertisement_interval.duration();
-        let late = now.since(due_at).as_nanos() % interval.as_nanos();
-        now + interval.saturating_sub(Duration::from_nanos_u128(late))
     }
 
     fn advert(&mut self, advert: Advert, now: Instant) -> Vec<Action> {
@@ -404,10 +398,10 @@ impl Election {
         RETRY_AFTER * 2_u32.pow(self.failed_terms.saturating_sub(1).min(RETRY_DOUBLINGS_MAX))
     }
 
-    /// Does what was due at `due_at`. RFC 9568 §6.4.1, §6.4.2: the advert first, then the addresses.
-    fn become_active(&mut self, reason: Reason, due_at: Instant, now: Instant) -> Vec<Action> {
+    /// RFC 9568 §6.4.1, §6.4.2: the advert first, then the addresses.
+    fn become_active(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
         let state = State::Active(Active {
-            adver_at: self.next_adver_at(due_at, now),
+            adver_at: now + self.parameters.advertisement_interval.duration(),
             replies_left: REPLIES_PER_INTERVAL,
             announced_at: now,
             rival_silent_at: None,

@@ -326,18 +326,6 @@ fn active_advertises_on_schedule() {
     assert_eq!(election.deadline(), Some(us(9_609_375)), "one advert for all that were missed, and still in step");
 }
 
-/// A takeover that was held up is followed by adverts as if it had not been: many routers, each of which waits for the ones
-/// before, advertise as far apart as they were due.
-/// Rows: +C16
-#[test]
-fn a_late_takeover_does_not_put_the_schedule_off() {
-    for (taken_over_us, next_us) in [(3_609_375, 4_609_375), (3_634_000, 4_609_375), (6_000_000, 6_609_375)] {
-        let mut election = started(parameters(100));
-        assert_eq!(effects(&election.handle(Event::Timer, us(taken_over_us)))[0], Action::Advertise(priority(100)));
-        assert_eq!(election.deadline(), Some(us(next_us)), "taken over at {taken_over_us} µs");
-    }
-}
-
 /// §6.4.3: what one advert does to an Active of priority 100 and address 10.77.0.2.
 /// Rows: +C18 -C18 -C20
 #[test]
