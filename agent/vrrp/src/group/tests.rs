@@ -100,6 +100,19 @@ fn a_group_has_a_state() {
     }
 }
 
+/// Members that take over together advertise together from then on, however long one has waited for the other: the next
+/// takeover waits for the later one.
+/// Rows: +C16
+#[test]
+fn members_that_take_over_together_advertise_in_step() {
+    let heard = member(&[advert(100, us(2_400_000))], us(2_400_000));
+    let next_adverts = [backup(), heard].map(|mut member| {
+        member.handle(Event::Timer, us(6_009_375));
+        member.deadline()
+    });
+    assert_eq!(next_adverts, [Some(us(7_009_375)); 2]);
+}
+
 /// "A group becomes MASTER only if all members can": when the last of the timers has fired, and nobody is in the way.
 #[test]
 fn a_group_takes_over_when_all_members_can() {
