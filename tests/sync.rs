@@ -1,9 +1,9 @@
 //! Virtual routers that move together, as the LAN sees them: the two families of an entry, and those of a `[[group]]`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Cluster, ClusterConfig, GENEROUS, Host, Lab, Status, lab, until};
+use harness::{Capture, Cluster, ClusterConfig, GENEROUS, Host, Lab, Status, decode, lab, until};
 use vrrp_wire::Family;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -150,6 +150,34 @@ fn grouped(lab: &Lab, more: &str) -> Result<Cluster> {
 
 fn settle_group(cluster: &Cluster, node: usize) -> Result<()> {
     [0, 1].into_iter().try_for_each(|router| cluster.settle_on(router, node))
+}
+
+/// Twenty virtual routers, forty of both families, take over at one moment: no Backup hears of one of them after another one's
+/// addresses have moved.
+#[test]
+fn a_group_advertises_before_it_takes_any_address() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { preferred: &[], ..ClusterConfig::default() };
+    let mut text = config.text(1)? + "[[group]]\nname = \"all\"\n";
+    let names: Vec<_> = (1..=20).map(|number| format!("\"r{number}\"")).collect();
+    writeln!(text, "virtual_routers = [{}]", names.join(", "))?;
+    for (number, name) in (1..).zip(&names) {
+        let addresses = format!("\"10.77.0.{}/24\", \"fd77::{}/64\"", 100 + number, 100 + number);
+        writeln!(
+            text,
+            "[[virtual_router]]\nname = {name}\nvrid = {number}\naddresses = [{addresses}]\nnodes = [\"n1\"]"
+        )?;
+    }
+    let mut cluster = Cluster::with_config(&lab, 1, text)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.start_all()?;
+    wait_for_all(&cluster, 0, "Active")?;
+    let first = capture.wait_for("an announcement", GENEROUS, |frame| decode::announcement(&frame.bytes).is_some())?;
+    let before = capture.frames().into_iter().take_while(|frame| frame.bytes != first.bytes);
+    let adverts = before.filter_map(|frame| decode::advertisement(&frame.bytes));
+    let advertised: BTreeSet<_> = adverts.map(|advert| (advert.vrid, advert.source.is_ipv4())).collect();
+    ensure!(advertised.len() == 40, "{} advertise before addresses move: {advertised:?}", advertised.len());
+    Ok(())
 }
 
 /// What is handed over, drained or restarted of a group is all of it, and a program that goes on in the same process knows it.

@@ -317,6 +317,26 @@ fn nothing_but_what_is_foreign_outlives_a_kill() -> Result<()> {
     Ok(())
 }
 
+/// That an interface was fit a moment ago says nothing of another one of its name.
+#[test]
+fn an_interface_that_is_made_anew_is_made_fit_at_once() -> Result<()> {
+    let lab = lab!();
+    // Its other end is on the same host: IPv6 would find its own address there.
+    let config = ClusterConfig { interval: "10ms", cluster: "sync_families = false", ..ClusterConfig::default() };
+    let mut cluster = Cluster::with_config(&lab, 1, config.text(1)?)?;
+    let node = cluster.nodes[0].clone();
+    for interface in ["default", Host::INTERFACE] {
+        node.namespace().set(&format!("ipv4/conf/{interface}/promote_secondaries"), "0")?;
+    }
+    cluster.start_all()?;
+    for _ in 0..3 {
+        until("the address to be held", GENEROUS, || Ok(node.has_address(ip("10.77.0.101"))?.then_some(())))?;
+        ensure!(promotes(&node)?, "removing one address would remove others");
+        node.make_interface_anew(&["10.77.0.1/24"])?;
+    }
+    Ok(())
+}
+
 /// Another agent's rules are no leftovers: it runs in the same network namespace, on another interface.
 #[test]
 fn the_rules_of_another_agent_are_left_to_it() -> Result<()> {

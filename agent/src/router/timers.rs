@@ -26,10 +26,7 @@ impl VirtualRouter {
     /// When Adver_Timer fires, in an Active Router.
     #[must_use]
     pub const fn adver_at(&self) -> Option<Instant> {
-        match self.election.state() {
-            State::Active(active) => Some(active.adver_at),
-            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => None,
-        }
+        self.election.adver_at()
     }
 
     /// Whether it waits for the Active Router to fall silent.

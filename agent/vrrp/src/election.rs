@@ -120,6 +120,15 @@ impl Election {
         }
     }
 
+    /// When Adver_Timer fires; `None` unless Active.
+    #[must_use]
+    pub const fn adver_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Active(active) => Some(active.adver_at),
+            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => None,
+        }
+    }
+
     /// Takes one event and returns what the caller must now do, in this order: adverts before all that follows from them.
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
@@ -149,6 +158,7 @@ impl Election {
             }
             Event::Relieved => self.give_up(Reason::Relieved, now),
             Event::Follow(parting) => self.follow(parting, now),
+            Event::AdvertiseBy(at) => self.advertise_by(at),
             Event::Slept(span) => self.slept(span, now),
             Event::Parameters(parameters) => self.reconfigure(parameters, now),
         }

@@ -6,6 +6,8 @@
 //!   one member leaves it the others too.
 //! - An Active Router that becomes Backup for one member, or hears a router that is as good, does so for all.
 //! - What keeps one member from serving keeps the others from it.
+//! - Those that are Active advertise at the same moments, where their intervals are the same, though one has answered a router
+//!   that left and restarted its Adver_Timer: the Backups' takeover waits for whoever was heard last.
 //!
 //! So a router is Active for all members or for none, but for a member that has just been added. The rules look at states
 //! alone and remember nothing: where they leave something to be done, [`orders`] says so until it is done.
@@ -22,7 +24,7 @@ pub struct Order {
     pub member: usize,
     /// What.
     pub event: Event,
-    /// The member that it comes from; `None` where nothing comes from any of them any more.
+    /// The member that keeps it from serving; `None` where none does any more, or it goes on serving.
     pub from: Option<usize>,
 }
 
@@ -79,7 +81,21 @@ pub fn orders<'e>(members: impl IntoIterator<Item = &'e Election, IntoIter: Clon
     }
     // One hindrance in place of another is no recovery in between.
     orders.extend(recoveries);
+    orders.extend(adverts_in_step(&members));
     orders
+}
+
+/// Orders for those that would advertise later than another member of the same interval does.
+fn adverts_in_step<'e>(members: &(impl Iterator<Item = &'e Election> + Clone)) -> impl Iterator<Item = Order> {
+    let first = move |interval| {
+        let alike = members.clone().filter(move |member| member.parameters().advertisement_interval == interval);
+        alike.filter_map(Election::adver_at).min()
+    };
+    members.clone().enumerate().filter_map(move |(member, election)| {
+        let at = election.adver_at()?;
+        let first = first(election.parameters().advertisement_interval).filter(|&first| first < at)?;
+        Some(Order { member, event: Event::AdvertiseBy(first), from: None })
+    })
 }
 
 /// Whether something of its own keeps a member from serving, or only from taking part yet.

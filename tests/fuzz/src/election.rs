@@ -75,6 +75,7 @@ fn happening(input: &mut Input<'_>, head: u8, now: Instant) -> Happening {
         (15, 5) => Happening::Event(Event::Parameters(parameters(input))),
         (15, 6) => Happening::Resumption,
         (15, 7) => Happening::Event(Event::HandOver(Audience::One)),
+        (14, 6) => Happening::Event(Event::AdvertiseBy(now + pause(input))),
         (14, 7) => {
             let is_silent = input.byte() & 1 == 1;
             Happening::Event(Event::Follow(if is_silent { Parting::Silence } else { Parting::Goodbye }))
@@ -235,6 +236,11 @@ impl History {
             }
             Event::PrimaryAddress(address) => self.address = Some(address),
             Event::Slept(span) => self.spoke_at = self.spoke_at - span,
+            // It counts as if it had spoken with the member that it advertises with.
+            Event::AdvertiseBy(at) => {
+                let interval = self.parameters.advertisement_interval.duration();
+                self.spoke_at = self.spoke_at.min(at - interval);
+            }
             Event::Reclaim => self.stands_aside = false,
             Event::Startup
             | Event::Shutdown
@@ -271,6 +277,7 @@ impl History {
             | Event::Recovered(_)
             | Event::AddressesHeld
             | Event::Reclaim
+            | Event::AdvertiseBy(_)
             | Event::Parameters(_) => false,
         }
     }

@@ -54,6 +54,8 @@ pub enum Event {
     Relieved,
     /// Another member of its [group](crate::group) is Backup and has to stay it.
     Follow(Parting),
+    /// Another member of its group, Active with the same Advertisement_Interval, advertises at this time: so does this one.
+    AdvertiseBy(Instant),
     /// The host was suspended for so long, which no clock of this router has counted.
     Slept(Duration),
     /// It is configured in another way from now on.

@@ -63,6 +63,15 @@ impl Election {
         actions
     }
 
+    /// Advertises with another member of the group, sooner than it would by itself. It counts as silent since that one has
+    /// [been](Self::was_silent): the group is heard as a whole.
+    pub(super) fn advertise_by(&mut self, at: Instant) -> Vec<Action> {
+        if let State::Active(active) = &mut self.state {
+            active.adver_at = active.adver_at.min(at);
+        }
+        Vec::new()
+    }
+
     /// What was heard before a suspension is no longer true, and what was not heard in it means nothing.
     pub(super) fn slept(&mut self, span: Duration, now: Instant) -> Vec<Action> {
         match self.state {

@@ -113,6 +113,23 @@ fn members_that_take_over_together_advertise_in_step() {
     assert_eq!(next_adverts, [Some(us(7_009_375)); 2]);
 }
 
+/// An answer to a router that leaves restarts Adver_Timer of one member: it advertises again with the others, which it would
+/// have done a second after the answer. One with another interval goes by its own.
+/// Rows: +C17
+#[test]
+fn a_member_that_has_answered_stays_in_step() {
+    let rarely = Parameters { advertisement_interval: Centiseconds::new(150).unwrap(), ..parameters() };
+    let mut slow = Election::new(rarely);
+    slow.handle(Event::Startup, START);
+    slow.handle(Event::Timer, us(5_414_063));
+    let mut members = [active(), active(), slow];
+    members[1].handle(advert(0, us(4_000_000)), us(4_000_000));
+    assert_eq!(members[1].deadline(), Some(us(5_000_000)));
+    settle(&mut members, us(4_000_000));
+    let next_adverts: Vec<_> = members.iter().map(Election::deadline).collect();
+    assert_eq!(next_adverts, [Some(us(4_609_375)), Some(us(4_609_375)), Some(us(6_914_063))]);
+}
+
 /// "A group becomes MASTER only if all members can": when the last of the timers has fired, and nobody is in the way.
 #[test]
 fn a_group_takes_over_when_all_members_can() {
@@ -193,7 +210,11 @@ fn one_hindrance_in_place_of_another_is_no_recovery() {
 fn a_member_that_gives_way_takes_the_others_along() {
     use StateName::{Active, Backup};
     let now = us(4_000_000);
-    let gone = |event: Event| member(&[Event::Timer, event], now);
+    let gone = |event| {
+        let mut member = active();
+        member.handle(event, now);
+        member
+    };
     let newcomer = |priority| member(&[advert(priority, now)], now);
     let cases = [
         ("a better router", gone(advert(101, now)), [Backup; 2], Some(Parting::Goodbye)),

@@ -190,6 +190,10 @@ impl Lan {
         assert_eq!(orders(node.members.iter()), [], "carried out once, nothing is left");
         let is_torn = node.states().contains(&StateName::Active) && !node.is_all(StateName::Active);
         assert!(!is_torn, "{:?}", node.members);
+        let interval = |member: &Election| member.parameters().advertisement_interval;
+        let adverts: BTreeMap<_, _> = node.members.iter().map(|member| (interval(member), member.adver_at())).collect();
+        let is_in_step = |member: &Election| adverts[&interval(member)] == member.adver_at();
+        assert!(node.members.iter().all(is_in_step), "{:?}", node.members);
     }
 
     fn run_until(&mut self, end: Instant) {
