@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use harness::{Cluster, ClusterConfig, GENEROUS, lab};
+use harness::{Cluster, ClusterConfig, GENEROUS, Host, ip, lab, until};
 
 /// Clients of a daemon that does not announce after it wait for their neighbour cache, up to 50 s.
 const SOON: Duration = Duration::from_secs(3);
@@ -36,6 +36,39 @@ fn after_a_silent_partition_clients_find_the_node_that_stays() -> Result<()> {
         eprintln!("the partition heals at phase {phase} of {PHASES}: longest gaps {gaps:?}");
         ensure!(gaps.iter().all(|&gap| gap < SOON), "clients were cut off for {gaps:?}");
         cluster.agent(1)?.wait_for("n2 to be Backup", |status| status.all_in(&["Backup"]))?;
+    }
+    Ok(())
+}
+
+/// Over unicast a node that finds a better router again must reach it with its last word, or that one does not announce the
+/// addresses. The kernel asks once a second where it is; here nobody answers at all: it is where its adverts come from.
+#[test]
+fn a_router_that_is_heard_again_is_reached_again() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { cluster: "transport = \"unicast\"", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 2, &config)?;
+    cluster.start(1)?;
+    cluster.agent(1)?.wait_for("n2 to be Active", |status| status.all_in(&["Active"]))?;
+    let nft = |rule: &str| cluster.lan.namespace().run("nft", &[rule]);
+    nft("add table bridge deaf")?;
+    nft("add chain bridge deaf way { type filter hook forward priority 0; }")?;
+    nft("add rule bridge deaf way ether type arp drop")?;
+    nft("add rule bridge deaf way icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } drop")?;
+    let [n1, n2] = [&cluster.nodes[0], &cluster.nodes[1]].map(Clone::clone);
+    let addresses = [ip("10.77.0.1"), ip("fd77::1")];
+    n2.run("ip", &["neigh", "flush", "dev", Host::INTERFACE])?;
+    for peer in ["10.77.0.2", "fd77::2"] {
+        let mac = n2.mac().to_string();
+        n1.run("ip", &["neigh", "replace", peer, "lladdr", &mac, "dev", Host::INTERFACE])?;
+    }
+    for address in addresses {
+        ensure!(n2.neighbour(address)?.is_none(), "n2 knows where {address} is");
+    }
+    cluster.start(0)?;
+    cluster.agent(1)?.wait_for("n2 to be Backup", |status| status.all_in(&["Backup"]))?;
+    for address in addresses {
+        let is_known = || Ok((n2.neighbour(address)? == Some(n1.mac())).then_some(()));
+        until(&format!("n2 to know where {address} is"), GENEROUS, is_known)?;
     }
     Ok(())
 }

@@ -130,8 +130,8 @@ pub const CLAIMS_MAX: usize = 1024;
 pub const SOURCES_MAX: usize = 4096;
 /// Bad frames that each CPU remembers.
 pub const REJECTS_MAX: usize = 64;
-/// Bytes of the ring buffer; a full one loses records, never the packet, and counts them. One advert of each of 255 VRIDs in
-/// both families has room, should they all come while the daemon sleeps or waits for a CPU.
+/// Bytes of the ring buffer; a full one loses records, never the packet, and counts them. Short adverts of each of 255 VRIDs in
+/// both families have room, should they all come while the daemon sleeps or waits for a CPU.
 pub const RING_LEN: usize = 512 * 1024;
 /// Bytes that wait in the ring buffer when the daemon is woken whatever comes: room is left for all that comes until it runs.
 pub const RING_UNREAD_MAX: usize = RING_LEN / 4;

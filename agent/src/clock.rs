@@ -141,6 +141,7 @@ mod tests {
         assert!(nanoseconds(before) <= between.as_nanos() && between.as_nanos() <= nanoseconds(after));
         assert_eq!(clock_settime(ClockId::CLOCK_MONOTONIC, before.into()), Err(Errno::EINVAL));
     }
+
     #[test]
     fn an_alarm_goes_off_at_its_moment() {
         let alarm = Alarm::new().unwrap();

@@ -1,8 +1,11 @@
 //! What every virtual router of the agent works with, handed to it with each event.
 
 use crate::{
-    authentication::Authentication, check::board::Standings, datapath::Datapath, observe::journal::Reporter,
-    perform::outbox::Outbox,
+    authentication::Authentication,
+    check::board::Standings,
+    datapath::Datapath,
+    observe::journal::Reporter,
+    perform::{neighbours::Neighbours, outbox::Outbox},
 };
 
 /// What virtual routers share.
@@ -14,6 +17,8 @@ pub struct Desk {
     pub authentication: Option<Authentication>,
     /// Adverts that leave at the end of the turn.
     pub outbox: Outbox,
+    /// Where peers are told of that adverts go to.
+    pub neighbours: Neighbours,
     /// Where changes are written down for whoever is told of them.
     pub reporter: Reporter,
     /// What the checks have come to that virtual routers go by.

@@ -27,7 +27,7 @@ use vrrp::{
     auth::{Key, Sequence},
     election::Cause,
 };
-use vrrp_wire::abi::{Heartbeat, RouterKey};
+use vrrp_wire::abi::{AdvertRecord, Heartbeat, RING_LEN, RouterKey, SHORT_MAX};
 
 use self::groups::Group;
 use crate::{
@@ -51,7 +51,7 @@ use crate::{
 /// Frames of each source that are handled before deadlines get their turn again.
 const FRAMES_PER_TURN: usize = 128;
 /// Adverts of the ring buffer that are handled after this thread seemed to hang: more than it holds.
-const RECORDS_AFTER_STALL: usize = 1024;
+const RECORDS_AFTER_STALL: usize = RING_LEN / size_of::<AdvertRecord<SHORT_MAX>>();
 /// Mail that is handled before deadlines get their turn again.
 const MAIL_PER_TURN: usize = 64;
 /// Longest time between two heartbeats, which tell the guard that this thread lives.
@@ -176,16 +176,9 @@ impl Reactor {
                 self.heed_supervisor(now);
                 self.settle_groups(now);
             }
-            let due: Vec<_> = self.routers.iter().filter_map(VirtualRouter::adver_at).filter(|&at| at <= now).collect();
             self.expire(now);
             self.settle_groups(now);
             self.send();
-            if !due.is_empty() {
-                let sent_at = clock::now();
-                for at in due {
-                    self.lateness.note(sent_at.since(at));
-                }
-            }
             if now >= look_at {
                 self.look_around(now);
                 self.settle_groups(now);
@@ -197,13 +190,17 @@ impl Reactor {
     /// Lets all timers fire whose time has come. Hundreds of virtual routers take over in one turn: all advertise, with few
     /// system calls, before those who add addresses are woken and compete with this thread; last, people are told.
     fn expire(&mut self, now: Instant) {
-        let mut due = Vec::new();
+        let (mut due, mut fired) = (Vec::new(), Vec::new());
         for (at, router) in self.routers.iter_mut().enumerate().filter(|(_, router)| router.is_due(now)) {
+            fired.extend(router.adver_at().filter(|&at| at <= now));
             due.push((at, router.expire(&mut self.desk, now)));
         }
-        // Where nothing follows, adverts may wait for the end of the turn.
-        if due.iter().any(|(_, rest)| !rest.is_empty()) {
-            self.desk.outbox.flush();
+        self.desk.outbox.flush();
+        if !fired.is_empty() {
+            let sent_at = clock::now();
+            for at in fired {
+                self.lateness.note(sent_at.since(at));
+            }
         }
         let mut changes = Vec::new();
         for (at, rest) in due {
@@ -322,7 +319,7 @@ impl Reactor {
 
     /// Asks the kernel's stamps before a takeover: where an advert got lost on its way here, its stamp did not.
     ///
-    /// `late` are those whose deadline had passed when this thread woke; a takeover that does not happen after all is
+    /// `late` are those that were due when this thread woke, where it was held up; a takeover that does not happen after all is
     /// counted.
     fn confirm_silence(&mut self, mut late: BTreeSet<RouterKey>, now: Instant) {
         self.settle_groups(now);
@@ -422,6 +419,8 @@ impl Reactor {
     /// What the next program in this process is to know.
     fn remember(&mut self, now: Instant) -> anyhow::Result<Memory> {
         self.settle_groups(now);
+        // What is to be said in this turn: nobody says it in the next program.
+        self.send();
         let mut memory = Memory::new();
         memory.routers = self.routers.iter().filter_map(|router| router.to_memory(now)).collect();
         memory.lateness = Some(self.lateness.distribution().clone());

@@ -159,12 +159,8 @@ fn detach(instance: &Instance) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Threads that wait for the kernel; each has a stack, and memory of its own.
-const BLOCKING_MAX: usize = 16;
-
 fn runtime() -> anyhow::Result<Runtime> {
-    let mut builder = Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(BLOCKING_MAX).build().context("failed to start the runtime")
+    Builder::new_current_thread().enable_all().build().context("failed to start the runtime")
 }
 
 /// Where the configuration is, and what this machine knows of itself.

@@ -51,6 +51,7 @@ use crate::{
     perform::{
         crew::{Crew, Hands},
         dispatch::Dispatch,
+        neighbours::Neighbours,
         order_queue::OrderQueue,
         outbox::Outbox,
         refusal::Refusal,
@@ -129,7 +130,7 @@ pub(super) async fn prepare(
     let (mailbox, inbox) = mailbox().context("failed to make the election thread's mailbox")?;
     let (reporter, journal, intake) = journal(&config.cluster, &config.node, memory.journal.clone());
     let checks = Checks::new(&config.checks, &memory.checks).context("failed to start the thread of checks")?;
-    let mut desk = desk(&config, instance, memory, reporter, &checks)?;
+    let mut desk = desk(&config, instance, memory, reporter, &checks, &handle)?;
     let kept = keep_sequence(&desk, instance);
     let interfaces = attach(&links, &mut desk)?;
     let settings = settings(instance, memory);
@@ -228,11 +229,13 @@ fn desk(
     memory: &Memory,
     reporter: Reporter,
     checks: &Checks,
+    handle: &Handle,
 ) -> anyhow::Result<Desk> {
     Ok(Desk {
         datapath: Datapath::open(&config.guard, &instance.pin_dir(), memory.is_resumed()),
         authentication: authentication(config, instance, memory)?,
         outbox: Outbox::default(),
+        neighbours: Neighbours::begin(handle.clone()),
         reporter,
         checks: checks.board().standings(),
     })

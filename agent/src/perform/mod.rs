@@ -14,6 +14,7 @@ pub mod gateways;
 pub mod groups;
 pub mod holdings;
 mod host;
+pub mod neighbours;
 pub mod netlink;
 pub mod order_queue;
 pub mod outbox;
@@ -156,6 +157,8 @@ struct Done {
     held_since: Instant,
     /// What is said of the addresses.
     announcements: Announcements,
+    /// Gateways have not been asked in this term yet.
+    is_to_ask: bool,
     /// When to look whether everything is still there.
     look_at: Option<Instant>,
     /// Where questions for the addresses are heard.
@@ -169,6 +172,7 @@ impl Done {
             held: Vec::new(),
             held_since: Instant::now(),
             announcements: Announcements::default(),
+            is_to_ask: false,
             look_at: None,
             groups: Groups::default(),
         }
@@ -247,6 +251,9 @@ impl Performer {
         done.wish = Some(wish);
         if is_new {
             self.report(term, Ok(())).await;
+            done.is_to_ask = true;
+        }
+        if done.is_to_ask {
             self.ask_gateways(term, wishes, done).await;
         }
     }
@@ -305,7 +312,7 @@ impl Performer {
         self.go_on_announcing(done).await;
     }
 
-    /// Asks gateways for an answer to an address, which proves that it is known where the addresses are. Not if something else is
+    /// Asks gateways for an answer to an address, which proves that it is known where the addresses are. Later, if something else is
     /// wanted before it is known who they are: a host of the Internet's routes takes long to list them.
     async fn ask_gateways(&self, term: u64, wishes: &mut watch::Receiver<Wish>, done: &mut Done) {
         let found = tokio::select! {
@@ -316,6 +323,7 @@ impl Performer {
             }
             found = self.find_gateways(done.held_since) => found,
         };
+        done.is_to_ask = false;
         let gateways = match found {
             Ok(gateways) => gateways,
             Err(error) => {

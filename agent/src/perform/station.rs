@@ -65,7 +65,8 @@ async fn look_up(handle: &Handle, ifindex: u32, address: IpAddr) -> Result<Optio
     Ok(found)
 }
 
-fn is_of(entry: &NeighbourMessage, address: IpAddr) -> bool {
+/// Whether an entry of the neighbour table is of `address`.
+pub(super) fn is_of(entry: &NeighbourMessage, address: IpAddr) -> bool {
     let destination = match address {
         IpAddr::V4(address) => NeighbourAddress::Inet(address),
         IpAddr::V6(address) => NeighbourAddress::Inet6(address),

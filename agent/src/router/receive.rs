@@ -4,14 +4,19 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use tracing::{error, info, warn};
 use vrrp::{
-    Centiseconds, Instant, Priority,
+    Centiseconds, Instant, MacAddr, Priority,
     election::{Advert, Event},
     message::{ChecksumForm, Message},
 };
 use vrrp_wire::abi::{AdvertRecord, Peer, PeerKey, address_from_bytes};
 
 use super::{Heard, VirtualRouter, accept::Accepted, is_link_local, oddities::Oddity};
-use crate::{config, datapath::Datapath, desk::Desk};
+use crate::{
+    config::{self, Transport},
+    datapath::Datapath,
+    desk::Desk,
+    perform::neighbours::Whereabouts,
+};
 
 /// Link-local senders that are believed at a time although no peer of the configuration stands for them.
 const LEARNED_MAX: usize = 16;
@@ -31,6 +36,7 @@ impl VirtualRouter {
                     let gap = record.received_at_ns.saturating_sub(before.at_ns);
                     self.history.advert_gaps.note(Duration::from_nanos(gap));
                 }
+                self.locate(sender, record, source, before.map(|before| before.at_ns), desk);
                 self.refusals.accept(sender, now);
                 match accepted.form {
                     Some(ChecksumForm::PseudoHeader) => self.tally.checksums_with_pseudo_header += 1,
@@ -66,9 +72,20 @@ impl VirtualRouter {
         }
     }
 
+    /// Tells the kernel where a peer is that adverts go to, and that was not heard for long: it may have lost him.
+    fn locate(&self, sender: PeerKey, record: &AdvertRecord, address: IpAddr, before_ns: Option<u64>, desk: &Desk) {
+        let parameters = self.election.parameters();
+        let silence = parameters.active_down_interval(parameters.advertisement_interval.duration());
+        let gap = before_ns.map(|before_ns| Duration::from_nanos(record.received_at_ns.saturating_sub(before_ns)));
+        let is_back = gap.is_none_or(|gap| gap >= silence);
+        if is_back && self.config.transport == Transport::Unicast && self.is_known(sender) {
+            desk.neighbours.tell(Whereabouts { ifindex: self.ifindex, address, mac: MacAddr(record.source_mac) });
+        }
+    }
+
     /// The sender under the key that the allow-list has it by, or would have it by once it is learned.
     fn sender(&self, record: &AdvertRecord, source: IpAddr) -> PeerKey {
-        let by_mac = PeerKey::by_mac(self.key, vrrp::MacAddr(record.source_mac));
+        let by_mac = PeerKey::by_mac(self.key, MacAddr(record.source_mac));
         let is_pinned = |peer: &config::Peer| self.peer_key(peer) == by_mac;
         if is_link_local(source) && self.config.peers.iter().any(is_pinned) {
             by_mac

@@ -140,9 +140,7 @@ impl Watch {
     pub(super) fn begin_cover(&mut self) {
         let now = clock::now();
         let signer = self.vitals.sequence().map_or_else(Signer::new, Signer::after);
-        // Only those that are Active get one, at once: a moment that is always past would leave no pause.
-        let due = HashMap::new();
-        self.cover = Some(Cover { beat: self.vitals.last_beat(), until: now + COVER_MAX, due, signer });
+        self.cover = Some(Cover { beat: self.vitals.last_beat(), until: now + COVER_MAX, due: HashMap::new(), signer });
     }
 
     /// Whether the other program has not given a sign of life yet.
@@ -161,6 +159,8 @@ impl Watch {
         let Some(cover) = &mut self.cover else { return };
         let now = clock::now();
         let mut covered = Vec::new();
+        // A moment that is always past would leave no pause.
+        cover.due.retain(|&slot, _| self.vitals.is_active(slot));
         for bequest in self.handover.bequests().iter().filter(|bequest| self.vitals.is_active(bequest.slot)) {
             let due = cover.due.entry(bequest.slot).or_insert(now);
             if *due <= now {

@@ -129,6 +129,15 @@ impl Election {
         }
     }
 
+    /// When a rival of this Active Router will have fallen silent, if it has one.
+    #[must_use]
+    pub const fn rival_silent_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Active(active) => active.rival_silent_at,
+            State::Initialize(_) | State::Backup(_) | State::Fault { .. } => None,
+        }
+    }
+
     /// Takes one event and returns what the caller must now do, in this order: adverts before all that follows from them.
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
@@ -159,6 +168,7 @@ impl Election {
             Event::Relieved => self.give_up(Reason::Relieved, now),
             Event::Follow(parting) => self.follow(parting, now),
             Event::AdvertiseBy(at) => self.advertise_by(at),
+            Event::Rival(silent_at) => self.heed_rival(silent_at, now),
             Event::Slept(span) => self.slept(span, now),
             Event::Parameters(parameters) => self.reconfigure(parameters, now),
         }
@@ -340,17 +350,22 @@ impl Election {
     fn answer_losing(&mut self, active: Active, advert: Advert, now: Instant) -> Vec<Action> {
         let Some(replies_left) = active.replies_left.checked_sub(1) else { return Vec::new() };
         let silent_at = self.parameters.waits_until(&advert).max(now + ANNOUNCEMENT_GAP);
-        let mut active = Active { replies_left, rival_silent_at: Some(silent_at), ..active };
-        let mut actions = match self.parameters.version {
-            Version::V2 => Vec::new(),
-            Version::V3 => vec![Action::Advertise(Some(self.parameters.priority))],
+        let answer = match self.parameters.version {
+            Version::V2 => None,
+            Version::V3 => Some(Action::Advertise(Some(self.parameters.priority))),
         };
-        if now >= active.announced_at + ANNOUNCEMENT_GAP {
+        let active = Active { replies_left, ..active };
+        answer.into_iter().chain(self.contest(active, silent_at, now)).collect()
+    }
+
+    /// Announces the addresses because of a rival, now and once he is silent.
+    fn contest(&mut self, mut active: Active, silent_at: Instant, now: Instant) -> Option<Action> {
+        let is_due = now >= active.announced_at + ANNOUNCEMENT_GAP;
+        if is_due {
             active.announced_at = now;
-            actions.push(Action::Announce);
         }
-        self.state = State::Active(active);
-        actions
+        self.state = State::Active(Active { rival_silent_at: Some(silent_at), ..active });
+        is_due.then_some(Action::Announce)
     }
 
     fn fault(&mut self, cause: Cause, now: Instant) -> Vec<Action> {

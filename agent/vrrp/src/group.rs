@@ -8,6 +8,7 @@
 //! - What keeps one member from serving keeps the others from it.
 //! - Those that are Active advertise at the same moments, where their intervals are the same, though one has answered a router
 //!   that left and restarted its Adver_Timer: the Backups' takeover waits for whoever was heard last.
+//! - A rival of one Active may have served the addresses of all: all announce them.
 //!
 //! So a router is Active for all members or for none, but for a member that has just been added. The rules look at states
 //! alone and remember nothing: where they leave something to be done, [`orders`] says so until it is done.
@@ -82,17 +83,24 @@ pub fn orders<'e>(members: impl IntoIterator<Item = &'e Election, IntoIter: Clon
     // One hindrance in place of another is no recovery in between.
     orders.extend(recoveries);
     orders.extend(adverts_in_step(&members));
+    if let Some(silent_at) = members.clone().filter_map(Election::rival_silent_at).max() {
+        let knows_none = |member: &Election| member.adver_at().is_some() && member.rival_silent_at().is_none();
+        let heed = |member| Order { member, event: Event::Rival(silent_at), from: None };
+        orders.extend(places(&members, knows_none).map(heed));
+    }
     orders
 }
 
 /// Orders for those that would advertise later than another member of the same interval does.
 fn adverts_in_step<'e>(members: &(impl Iterator<Item = &'e Election> + Clone)) -> impl Iterator<Item = Order> {
+    let earliest = members.clone().filter_map(Election::adver_at).min();
     let first = move |interval| {
         let alike = members.clone().filter(move |member| member.parameters().advertisement_interval == interval);
         alike.filter_map(Election::adver_at).min()
     };
     members.clone().enumerate().filter_map(move |(member, election)| {
-        let at = election.adver_at()?;
+        // Mostly nobody is later: hundreds need not be compared with each other.
+        let at = election.adver_at().filter(|&at| Some(at) > earliest)?;
         let first = first(election.parameters().advertisement_interval).filter(|&first| first < at)?;
         Some(Order { member, event: Event::AdvertiseBy(first), from: None })
     })

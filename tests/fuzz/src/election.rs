@@ -76,6 +76,7 @@ fn happening(input: &mut Input<'_>, head: u8, now: Instant) -> Happening {
         (15, 6) => Happening::Resumption,
         (15, 7) => Happening::Event(Event::HandOver(Audience::One)),
         (14, 6) => Happening::Event(Event::AdvertiseBy(now + pause(input))),
+        (14, 5) => Happening::Event(Event::Rival(now + pause(input))),
         (14, 7) => {
             let is_silent = input.byte() & 1 == 1;
             Happening::Event(Event::Follow(if is_silent { Parting::Silence } else { Parting::Goodbye }))
@@ -251,7 +252,8 @@ impl History {
             | Event::AddressesHeld
             | Event::HandOver(_)
             | Event::Relieved
-            | Event::Follow(_) => {}
+            | Event::Follow(_)
+            | Event::Rival(_) => {}
         }
     }
 
@@ -278,6 +280,7 @@ impl History {
             | Event::AddressesHeld
             | Event::Reclaim
             | Event::AdvertiseBy(_)
+            | Event::Rival(_)
             | Event::Parameters(_) => false,
         }
     }

@@ -56,6 +56,9 @@ pub enum Event {
     Follow(Parting),
     /// Another member of its group, Active with the same Advertisement_Interval, advertises at this time: so does this one.
     AdvertiseBy(Instant),
+    /// Another member of its group, Active as well, has a rival that will have fallen silent at this time. It may have served this
+    /// one's addresses too.
+    Rival(Instant),
     /// The host was suspended for so long, which no clock of this router has counted.
     Slept(Duration),
     /// It is configured in another way from now on.

@@ -72,6 +72,12 @@ impl Election {
         Vec::new()
     }
 
+    /// Announces the addresses as if this one had heard the other member's rival, who need not be heard for each.
+    pub(super) fn heed_rival(&mut self, silent_at: Instant, now: Instant) -> Vec<Action> {
+        let State::Active(active) = self.state else { return Vec::new() };
+        self.contest(active, silent_at, now).into_iter().collect()
+    }
+
     /// What was heard before a suspension is no longer true, and what was not heard in it means nothing.
     pub(super) fn slept(&mut self, span: Duration, now: Instant) -> Vec<Action> {
         match self.state {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     Centiseconds, Parameters, Priority, Version,
-    election::{Advert, Audience, Parting},
+    election::{Action, Advert, Audience, Parting},
 };
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -115,7 +115,6 @@ fn members_that_take_over_together_advertise_in_step() {
 
 /// An answer to a router that leaves restarts Adver_Timer of one member: it advertises again with the others, which it would
 /// have done a second after the answer. One with another interval goes by its own.
-/// Rows: +C17
 #[test]
 fn a_member_that_has_answered_stays_in_step() {
     let rarely = Parameters { advertisement_interval: Centiseconds::new(150).unwrap(), ..parameters() };
@@ -128,6 +127,25 @@ fn a_member_that_has_answered_stays_in_step() {
     settle(&mut members, us(4_000_000));
     let next_adverts: Vec<_> = members.iter().map(Election::deadline).collect();
     assert_eq!(next_adverts, [Some(us(4_609_375)), Some(us(4_609_375)), Some(us(6_914_063))]);
+}
+
+/// A rival that was Active for all members, and is heard for one: all announce at once, and again 3 609 375 µs after his advert.
+#[test]
+fn all_members_announce_because_of_a_rival_of_one() {
+    let now = us(6_000_000);
+    let mut members = [active(), active()];
+    members[0].handle(advert(99, now), now);
+    let orders = orders(&members);
+    let events: Vec<_> = orders.iter().map(|order| (order.member, order.event)).collect();
+    assert_eq!(events, [(1, Event::Rival(us(9_609_375)))]);
+    assert_eq!(members[1].handle(orders[0].event, now), [Action::Announce]);
+    settle(&mut members, now);
+    let announcements: Vec<_> = members
+        .iter_mut()
+        .flat_map(|member| member.handle(Event::Timer, us(9_609_375)))
+        .filter(|action| *action == Action::Announce)
+        .collect();
+    assert_eq!(announcements, [Action::Announce; 2]);
 }
 
 /// "A group becomes MASTER only if all members can": when the last of the timers has fired, and nobody is in the way.
@@ -227,7 +245,8 @@ fn a_member_that_gives_way_takes_the_others_along() {
     ];
     for (case, first, expected, parting) in cases {
         let mut members = [first, active()];
-        let told = orders(&members).first().map(|order| (order.member, order.event, order.from));
+        let follows = |order: &Order| matches!(order.event, Event::Follow(_));
+        let told = orders(&members).into_iter().find(follows).map(|order| (order.member, order.event, order.from));
         assert_eq!(told, parting.map(|parting| (1, Event::Follow(parting), Some(0))), "{case}");
         assert_eq!(settle(&mut members, now), expected, "{case}");
     }

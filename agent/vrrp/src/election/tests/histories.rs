@@ -37,6 +37,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => prop_oneof![Just(Event::HandOver(Audience::All)), Just(Event::HandOver(Audience::One)), Just(Event::Reclaim), Just(Event::Relieved)],
         1 => prop_oneof![Just(Event::Follow(Parting::Goodbye)), Just(Event::Follow(Parting::Silence))],
         1 => (0..u64::MAX / 2).prop_map(|ns| Event::AdvertiseBy(Instant::from_nanos(ns))),
+        1 => (0..u64::MAX / 2).prop_map(|ns| Event::Rival(Instant::from_nanos(ns))),
         1 => any::<u32>().prop_map(|ns| Event::Slept(Duration::from_nanos(u64::from(ns) * 4))),
         1 => (1..u8::MAX, 1..200_u16).prop_map(|(priority, interval)| Event::Parameters(Parameters {
             advertisement_interval: Centiseconds::new(interval).unwrap(),

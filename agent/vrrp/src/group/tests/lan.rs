@@ -6,8 +6,6 @@ use std::{collections::BTreeMap, mem, net::IpAddr};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::election::Action;
-
 const DELAY: Duration = Duration::from_micros(300);
 const CAUSES: [Cause; 3] = [Cause::Link, Cause::Ipv6Source, Cause::VirtualAddresses];
 
