@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// What the processes of a daemon have used so far.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +28,21 @@ pub(crate) fn of(pids: &[i32]) -> Result<Cost> {
     while let Some(pid) = left.pop() {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("no process {pid}"))?;
         for thread in threads.flatten() {
-            let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
-            let ns = read("schedstat").split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+            // A thread may have ended by now.
+            let Ok(ran) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+            let ns = ran.split_whitespace().next().and_then(|ns| ns.parse().ok());
+            let ns = ns.with_context(|| format!("schedstat of process {pid} is `{ran}`"))?;
             cost.ran.insert(thread.file_name().to_string_lossy().into_owned(), Duration::from_nanos(ns));
-            left.extend(read("children").split_whitespace().filter_map(|child| child.parse::<i32>().ok()));
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            left.extend(children.split_whitespace().filter_map(|child| child.parse::<i32>().ok()));
         }
-        let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let file = format!("/proc/{pid}/smaps_rollup");
+        let memory = fs::read_to_string(&file).with_context(|| format!("failed to read `{file}`"))?;
         let pss = memory.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
-        cost.memory_kib += pss.and_then(|pss| pss.parse::<u32>().ok()).unwrap_or(0);
+        cost.memory_kib +=
+            pss.and_then(|pss| pss.parse::<u32>().ok()).with_context(|| format!("no Pss in `{file}`"))?;
     }
+    ensure!(!cost.ran.is_empty(), "no schedstat of the processes {pids:?}: has the kernel no CONFIG_SCHED_INFO?");
     Ok(cost)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use harness::Lab;
 
@@ -94,9 +94,9 @@ fn cell(faults: &[Fault], subjects: &[Subject], count: u32, cell: Cell, output: 
     for &fault in faults {
         let scene = Scene { scenario: fault.to_string(), interval_ms, transport: name(transport), count };
         let suits = |name: &str| subjects.iter().any(|it| it.name() == name && fault.suits(*it));
-        // Phases are spread evenly over an interval, the same for all daemons.
-        output
-            .take_turns(&scene, &mut stages, suits, |stage, trial| attempt(stage, fault, interval * trial / count))?;
+        // Phases are spread evenly over an interval, the same for all daemons, and none is at the moment of an advert.
+        let phase = |trial| interval * (2 * trial + 1) / (2 * count);
+        output.take_turns(&scene, &mut stages, suits, |stage, trial| attempt(stage, fault, phase(trial)))?;
     }
     Ok(())
 }
@@ -107,7 +107,8 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
     fault.prepare(stage)?;
     let asking = stage.targets.clone();
     stage.client.wait_steady(&asking, Duration::from_millis(200), PATIENCE)?;
-    stage.wait_for_advert()?;
+    let is_heard = stage.wait_for_advert()?;
+    ensure!(is_heard || !fault.wants_advert(), "no advert of the first node reaches the second");
     thread::sleep(phase);
     stage.client.forget(now().saturating_sub(Duration::from_millis(200)));
     stage.witness.forget(now().saturating_sub(Duration::from_millis(200)));
@@ -137,6 +138,8 @@ fn attempt(stage: &mut Stage, fault: Fault, phase: Duration) -> Result<Vec<Figur
         add("addresses put on or taken off", "", number(of_target.len()));
     }
     fault.mend(stage)?;
+    // What that costs is not to fall into the next trial, of another daemon.
+    stage.settle().context("after it")?;
     Ok(figures)
 }
 

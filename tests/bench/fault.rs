@@ -72,6 +72,11 @@ impl Fault {
         matches!((self, subject), (Self::LinkDown | Self::PowerLoss, Subject::Frr))
     }
 
+    /// Whether the first node advertises before it, as the second hears.
+    pub(crate) const fn wants_advert(self) -> bool {
+        !matches!(self, Self::Start | Self::Heal)
+    }
+
     /// What has to be before it.
     pub(crate) fn prepare(self, stage: &mut Stage) -> Result<()> {
         match self {

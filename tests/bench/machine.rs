@@ -12,8 +12,8 @@ pub(crate) fn describe() -> Vec<(String, String)> {
         line.trim_start_matches([' ', '\t', ':']).to_owned()
     };
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default().matches("\nprocessor").count() + 1;
-    let said = |program: &str, argument: &str| {
-        let output = Command::new(program).arg(argument).output();
+    let said = |program: &str, arguments: &str| {
+        let output = Command::new(program).args(arguments.split(' ')).output();
         let text = output.map(|it| [it.stdout, it.stderr].concat()).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
     };
@@ -23,7 +23,7 @@ pub(crate) fn describe() -> Vec<(String, String)> {
         ("Memory", first("/proc/meminfo", "MemTotal")),
         ("Kernel", said("uname", "-sr")),
         ("System", first("/etc/os-release", "PRETTY_NAME=").trim_matches('"').to_owned()),
-        ("vipd", format!("vipd {}", env!("CARGO_PKG_VERSION"))),
+        ("vipd", format!("vipd {}, commit {}", env!("CARGO_PKG_VERSION"), said("git", "describe --always --dirty"))),
         ("keepalived", said("keepalived", "--version")),
         ("FRR", frr),
     ];

@@ -52,6 +52,12 @@ impl Row {
         Spread::of(&self.values)
     }
 
+    /// How much more than those of `other` its figures are, trial by trial.
+    pub(crate) fn excess(&self, other: &Self) -> Option<Spread> {
+        let differences: Vec<_> = self.values.iter().zip(&other.values).map(|(own, other)| own - other).collect();
+        Spread::of(&differences)
+    }
+
     /// Whether both are of the same conditions and the same measure, whoever the subject.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         let conditions = |it: &Self| {

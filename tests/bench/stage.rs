@@ -117,8 +117,8 @@ impl Stage {
         })
     }
 
-    /// Waits for the next IPv4 advert that the second node hears of the first; not for long, where the first has nothing to say.
-    pub(crate) fn wait_for_advert(&self) -> Result<()> {
+    /// Waits for the next IPv4 advert that the second node hears of the first, but not for long; says whether there was one.
+    pub(crate) fn wait_for_advert(&self) -> Result<bool> {
         let limit = self.task.interval * 2 + Duration::from_millis(100);
         self.nodes[1].namespace().enter(|| hear_advert(limit))?.context("failed to listen for adverts")
     }
@@ -152,7 +152,7 @@ impl Stage {
 }
 
 /// Waits for an advert of the first node in the calling thread's namespace.
-fn hear_advert(limit: Duration) -> io::Result<()> {
+fn hear_advert(limit: Duration) -> io::Result<bool> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(VRRP)))?;
     let ifindex = if_nametoindex(Host::INTERFACE)?;
     socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(ifindex))?;
@@ -165,10 +165,10 @@ fn hear_advert(limit: Duration) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         if from.as_socket().is_some_and(|from| own(1).contains(&from.ip())) {
-            return Ok(());
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The addresses of a host of the LAN.

@@ -53,7 +53,10 @@ impl Orphan {
     fn new(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may have spaces; the 22nd field is the 20th after it.
-        let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        // Who is to wait for one that has ended may take a second.
+        fields.next().filter(|state| !["Z", "X"].contains(state))?;
+        let started = fields.nth(18)?.to_owned();
         Some(Self { pid, started })
     }
 
