@@ -53,8 +53,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Milliseconds between two questions of the client, which cannot tell less apart.
-const RESOLUTION: f64 = 1.0;
+/// Milliseconds between two questions of the client, which cannot tell less apart; to a tenth, as figures are shown.
+const RESOLUTION: f64 = 1.05;
 
 /// All goals.
 fn goals() -> Vec<Goal> {
