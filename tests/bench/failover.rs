@@ -10,6 +10,7 @@ use crate::{
     fault::Fault,
     moment::{milliseconds, now},
     probe::Part,
+    progress::Workload,
     stage::{PATIENCE, Stage},
     subject::{Subject, Task},
     turns::{Figure, Output, Scene},
@@ -40,16 +41,18 @@ impl Options {
         if self.faults.is_empty() { Fault::value_variants().to_vec() } else { self.faults.clone() }
     }
 
-    /// How many trials there will be.
-    pub(crate) fn trials(&self, subjects: &[Subject], count: u32) -> u32 {
-        let of = |transport: Transport, fault: Fault| {
-            subjects.iter().filter(|&&subject| takes_part(subject, transport) && fault.suits(subject)).count()
-        };
-        let faults = self.faults();
-        let sum: usize =
-            self.transports.iter().flat_map(|&transport| faults.iter().map(move |&fault| of(transport, fault))).sum();
-        let intervals = u32::try_from(self.intervals_ms.len()).unwrap_or(u32::MAX);
-        u32::try_from(sum).unwrap_or(u32::MAX) * count * intervals
+    pub(crate) fn workload(&self, subjects: &[Subject], count: u32) -> Workload {
+        let mut all = Vec::new();
+        for &interval_ms in &self.intervals_ms {
+            for &transport in &self.transports {
+                for fault in self.faults() {
+                    let takes_part = |&&subject: &&Subject| takes_part(subject, transport) && fault.suits(subject);
+                    let daemons = u32::try_from(subjects.iter().filter(takes_part).count()).unwrap_or(u32::MAX);
+                    all.push(Workload::of(daemons * count, span(fault, Duration::from_millis(interval_ms))));
+                }
+            }
+        }
+        all.into_iter().sum()
     }
 }
 
@@ -58,6 +61,11 @@ const fn name(transport: Transport) -> &'static str {
         Transport::Multicast => "multicast",
         Transport::Unicast => "unicast",
     }
+}
+
+/// About how long a trial takes: several waits for a lasting state, and what the fault itself takes.
+fn span(fault: Fault, interval: Duration) -> Duration {
+    interval * 9 + Duration::from_secs(3) + fault.span()
 }
 
 fn takes_part(subject: Subject, transport: Transport) -> bool {
@@ -92,7 +100,13 @@ fn cell(faults: &[Fault], subjects: &[Subject], count: u32, cell: Cell, output: 
         stages.push((subject.name(), Stage::set(&lab, subject, task, 2).with_context(|| subject.name())?));
     }
     for &fault in faults {
-        let scene = Scene { scenario: fault.to_string(), interval_ms, transport: name(transport), count };
+        let scene = Scene {
+            scenario: fault.to_string(),
+            interval_ms,
+            transport: name(transport),
+            count,
+            span: span(fault, interval),
+        };
         let suits = |name: &str| subjects.iter().any(|it| it.name() == name && fault.suits(*it));
         // Phases are spread evenly over an interval, the same for all daemons, and none is at the moment of an advert.
         let phase = |trial| interval * (2 * trial + 1) / (2 * count);

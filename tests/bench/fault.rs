@@ -77,6 +77,23 @@ impl Fault {
         !matches!(self, Self::Start | Self::Heal)
     }
 
+    /// How long it takes to bring about.
+    pub(crate) const fn span(self) -> Duration {
+        match self {
+            Self::Hang => HANG,
+            Self::Heal => PARTITION,
+            Self::Idle
+            | Self::LinkDown
+            | Self::PowerLoss
+            | Self::CleanStop
+            | Self::Start
+            | Self::Restart
+            | Self::Reload
+            | Self::Kill
+            | Self::Partition => Duration::ZERO,
+        }
+    }
+
     /// What has to be before it.
     pub(crate) fn prepare(self, stage: &mut Stage) -> Result<()> {
         match self {

@@ -16,6 +16,7 @@ use vrrp_wire::{Family, MacAddr};
 use crate::{
     moment::{milliseconds, now},
     probe::Part,
+    progress::Workload,
     stage::{PATIENCE, Stage},
     subject::{Subject, Task},
     turns::{Figure, Output, Scene},
@@ -23,6 +24,8 @@ use crate::{
 
 /// How long an attack lasts.
 const SPAN: Duration = Duration::from_secs(5);
+/// About how long a trial takes.
+const TRIAL: Duration = Duration::from_secs(8);
 /// Between two forged adverts.
 const PAUSE: Duration = Duration::from_millis(100);
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -50,10 +53,10 @@ impl Options {
         })
     }
 
-    /// How many trials there will be.
-    pub(crate) fn trials(&self, count: u32) -> u32 {
+    pub(crate) fn workload(&self, count: u32) -> Workload {
         let of = |attack| SUBJECTS.iter().filter(|&&(subject, _, signed)| suits(attack, subject, signed)).count();
-        u32::try_from(self.scenes().map(|(attack, _)| of(attack)).sum::<usize>()).unwrap_or(u32::MAX) * count
+        let trials = u32::try_from(self.scenes().map(|(attack, _)| of(attack)).sum::<usize>()).unwrap_or(u32::MAX);
+        Workload::of(trials * count, TRIAL)
     }
 }
 
@@ -151,7 +154,7 @@ pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<
     }
     for (attack, cores) in options.scenes() {
         let scenario = if cores == 1 { attack.to_string() } else { format!("{attack}, {cores} cores") };
-        let scene = Scene { scenario, interval_ms: 100, transport: "multicast", count };
+        let scene = Scene { scenario, interval_ms: 100, transport: "multicast", count, span: TRIAL };
         let suits = |name: &str| {
             SUBJECTS.iter().any(|&(subject, known, is_signed)| known == name && suits(attack, subject, is_signed))
         };

@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     net::IpAddr,
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -27,7 +28,7 @@ use vrrp_wire::{
     hmac::Midstates,
 };
 
-use crate::{result::Row, turns::Output};
+use crate::{progress::Workload, result::Row, turns::Output};
 
 use self::frames::{ACTIVE, KEY, NOW, NOW_NS, PEER_MAC, PLAIN, REPLAYED, SIGNED, TO_ANSWER, host, kinds};
 
@@ -77,6 +78,8 @@ struct Kind {
 /// Runs over a frame in a round, unless it is said.
 const REPEAT: u32 = 20_000;
 const SCENARIO: &str = "what the guard costs a frame";
+/// About how long a round takes.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// Prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -92,11 +95,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     bench.print_sizes()
 }
 
+pub(crate) fn workload(count: u32) -> Workload {
+    Workload::of(count, ROUND)
+}
+
 /// Adds what it measures to `output`, so many rounds.
 pub(crate) fn part(count: u32, output: &mut Output) -> Result<()> {
     let mut bench = Bench::new()?;
     let (kinds, before) = (kinds(), output.results.rows.len());
-    let step = |_| output.progress.step(SCENARIO);
+    let step = |_| output.progress.step(SCENARIO, ROUND);
     let rounds = thread::scope(|scope| scope.spawn(|| bench.rounds(&kinds, count as usize, REPEAT, step)).join())
         .map_err(|_| anyhow!("a round panicked"))??;
     for (kind, values) in kinds.iter().zip(rounds) {

@@ -35,7 +35,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 use harness::print_transcripts;
 use vipd::clock;
 
-use self::{progress::Progress, result::Results, subject::Subject, turns::Output};
+use self::{
+    progress::{Progress, Workload},
+    result::Results,
+    subject::Subject,
+    turns::Output,
+};
 
 /// Measures vipd beside keepalived and FRR.
 #[derive(Debug, Parser)]
@@ -64,7 +69,8 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Run {
-    /// Where all figures go, as JSON: a file of this run in `target/bench/results` unless it is said.
+    /// Where all figures go, as JSON: a file of this run in `target/bench/results` unless it is said. The report goes into a folder
+    /// beside it, of the same name.
     #[arg(long)]
     results: Option<PathBuf>,
     /// Some of the parts.
@@ -99,13 +105,13 @@ enum Part {
 }
 
 impl Run {
-    fn trials(&self, part: Part) -> u32 {
+    fn workload(&self, part: Part) -> Workload {
         match part {
-            Part::Failover => self.failover.trials(&self.subjects, self.count),
-            Part::Attacks => self.attacks.trials(self.count),
-            Part::Scale => self.scale.trials(&self.subjects, self.count),
-            Part::Throughput => throughput::trials(self.count),
-            Part::Guard => self.count,
+            Part::Failover => self.failover.workload(&self.subjects, self.count),
+            Part::Attacks => self.attacks.workload(self.count),
+            Part::Scale => self.scale.workload(&self.subjects, self.count),
+            Part::Throughput => throughput::workload(self.count),
+            Part::Guard => guard::workload(self.count),
         }
     }
 
@@ -136,12 +142,15 @@ fn run(options: &Run) -> Result<()> {
     print_transcripts(false);
     let begun = clock::wall();
     let results = Results { begun: begun.as_secs(), machine: machine::describe(), rows: Vec::new() };
-    let progress = Progress::new(options.parts.iter().map(|&part| options.trials(part)).sum());
+    let progress = Progress::new(options.parts.iter().map(|&part| options.workload(part)).sum());
     let file = options.results.clone().unwrap_or_else(|| results_of(begun));
     let mut output = Output { results, progress, file };
     let outcome = options.parts.iter().try_for_each(|&part| options.measure(part, &mut output));
     let _ = writeln!(io::stderr(), "the figures are in {}", output.file.display());
-    outcome
+    outcome?;
+    let report = report::write(&[output.results], "", &output.file.with_extension(""))?;
+    let _ = writeln!(io::stderr(), "the report is {}", report.display());
+    Ok(())
 }
 
 /// The file of a run that began so long after 1970.

@@ -1,6 +1,12 @@
 //! The report of a run: Markdown and drawings.
 
-use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -20,6 +26,9 @@ pub(crate) struct Options {
     /// Where `benchmarks.md` and `images` go.
     #[arg(long, default_value = "docs")]
     output: PathBuf,
+    /// Markdown that stands beneath the goals: which are missed, and why.
+    #[arg(long)]
+    remarks: Option<PathBuf>,
 }
 
 /// Medians that differ by no more are level: a twentieth, or what their unit is good for.
@@ -29,21 +38,31 @@ const LEVEL: f64 = 0.05;
 const NEUTRAL: [&str; 2] = ["announcements", "first address held after"];
 
 const METHOD: &str = include_str!("method.md");
-/// Which goals the release run missed, and what profiles showed to be the cause.
-const MISSED: &str = include_str!("missed.md");
 
-/// Writes the report.
+/// Writes the report of all that the files have.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let runs = options.results.iter().map(|file| Results::load(file)).collect::<Result<Vec<_>>>()?;
-    let images = options.output.join("images");
-    fs::create_dir_all(&images).with_context(|| format!("failed to make `{}`", images.display()))?;
-    let results = Results::together(&runs);
-    let drawings = plot::draw(&results, &images)?;
-    let file = options.output.join("benchmarks.md");
-    fs::write(&file, text(&runs, &results, &drawings)?).with_context(|| format!("failed to write `{}`", file.display()))
+    let remarks = match &options.remarks {
+        Some(file) => fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?,
+        None => String::new(),
+    };
+    write(&runs, &remarks, &options.output)?;
+    Ok(())
 }
 
-fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> Result<String> {
+/// Writes the report of `runs` into `folder`; answers which file it is.
+pub(crate) fn write(runs: &[Results], remarks: &str, folder: &Path) -> Result<PathBuf> {
+    let images = folder.join("images");
+    fs::create_dir_all(&images).with_context(|| format!("failed to make `{}`", images.display()))?;
+    let results = Results::together(runs);
+    let drawings = plot::draw(&results, &images)?;
+    let file = folder.join("benchmarks.md");
+    let text = text(runs, &results, remarks, &drawings)?;
+    fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))?;
+    Ok(file)
+}
+
+fn text(runs: &[Results], results: &Results, remarks: &str, drawings: &[(String, String)]) -> Result<String> {
     let mut text = METHOD.to_owned();
     writeln!(text, "\n## Machine\n")?;
     for (at, run) in runs.iter().enumerate() {
@@ -66,7 +85,7 @@ fn text(runs: &[Results], results: &Results, drawings: &[(String, String)]) -> R
     for Outcome { what, limit, figures: [peer, own], verdict } in goal::outcomes(results) {
         writeln!(text, "| {what} | {limit} | {peer} | {own} | {verdict} |")?;
     }
-    write!(text, "\n{MISSED}")?;
+    write!(text, "\n{remarks}")?;
     for (title, file) in drawings {
         writeln!(text, "\n![{title}](images/{file})")?;
     }

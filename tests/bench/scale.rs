@@ -9,6 +9,7 @@ use vrrp_wire::Family;
 
 use crate::{
     moment::{milliseconds, now},
+    progress::Workload,
     stage::Stage,
     subject::{Subject, Task},
     turns::{Figure, Output, Scene},
@@ -49,6 +50,9 @@ impl std::str::FromStr for Size {
 /// With more of them FRR, each of whose sockets hears everything, does not settle.
 const FRR_MAX: u8 = 50;
 
+/// What follows a takeover, second announcements most of all, is no rest.
+const AFTER_TAKEOVER: Duration = Duration::from_secs(6);
+
 impl Task {
     fn suits(&self, subject: Subject) -> bool {
         subject != Subject::Frr || self.addresses == 1 && self.routers <= FRR_MAX
@@ -56,10 +60,16 @@ impl Task {
 }
 
 impl Options {
-    pub(crate) fn trials(&self, subjects: &[Subject], count: u32) -> u32 {
+    pub(crate) fn workload(&self, subjects: &[Subject], count: u32) -> Workload {
         let tasks = self.tasks().unwrap_or_default();
         let of = |task: &Task| subjects.iter().filter(|&&subject| task.suits(subject)).count();
-        u32::try_from(tasks.iter().map(|(_, task)| of(task)).sum::<usize>()).unwrap_or(u32::MAX) * count
+        let trials = u32::try_from(tasks.iter().map(|(_, task)| of(task)).sum::<usize>()).unwrap_or(u32::MAX);
+        Workload::of(trials * count, self.span())
+    }
+
+    /// About how long a trial takes: what comes before the rest, the rest, and what comes after it.
+    fn span(&self) -> Duration {
+        Duration::from_secs(self.rest_s) + AFTER_TAKEOVER + Duration::from_secs(5)
     }
 
     /// Names and tasks of all sizes.
@@ -94,7 +104,7 @@ pub(crate) fn run(options: &Options, subjects: &[Subject], count: u32, output: &
             stages.push((subject.name(), stage.with_context(|| format!("{scenario} of {}", subject.name()))?));
         }
         let interval_ms = u64::try_from(task.interval.as_millis())?;
-        let scene = Scene { scenario, interval_ms, transport: "multicast", count };
+        let scene = Scene { scenario, interval_ms, transport: "multicast", count, span: options.span() };
         output.take_turns(&scene, &mut stages, |_| true, |stage, _| attempt(stage, options.rest_s))?;
     }
     Ok(())
@@ -103,8 +113,7 @@ pub(crate) fn run(options: &Options, subjects: &[Subject], count: u32, output: &
 /// Watches both nodes at rest, then cuts the first one off.
 fn attempt(stage: &mut Stage, rest_s: u64) -> Result<Vec<Figure>> {
     stage.settle()?;
-    // What follows a takeover, second announcements most of all, is no rest.
-    thread::sleep(Duration::from_secs(6));
+    thread::sleep(AFTER_TAKEOVER);
     let (begun, before) = (now(), [stage.cost(0)?, stage.cost(1)?]);
     thread::sleep(Duration::from_secs(rest_s));
     let (span, after) = (now().saturating_sub(begun), [stage.cost(0)?, stage.cost(1)?]);

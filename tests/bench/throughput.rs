@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use harness::{Cluster, ClusterConfig, Host, Lab};
 
-use crate::{result::Row, turns::Output};
+use crate::{progress::Workload, result::Row, turns::Output};
 
 /// How long is sent each time.
 const SPAN: Duration = Duration::from_secs(2);
@@ -21,8 +21,8 @@ const SCENARIO: &str = "TCP to a node";
 const WAYS: [(&str, Option<&str>); 3] =
     [("no program", None), ("native XDP", Some("attach = \"native\"")), ("tcx", Some("attach = \"tcx\""))];
 
-pub(crate) fn trials(count: u32) -> u32 {
-    3 * count
+pub(crate) fn workload(count: u32) -> Workload {
+    Workload::of(3 * count, SPAN)
 }
 
 /// Adds what it measures to `output`.
@@ -40,7 +40,7 @@ pub(crate) fn run(count: u32, output: &mut Output) -> Result<()> {
     let before = output.results.rows.len();
     for _ in 0..count {
         for (name, cluster) in &clusters {
-            output.progress.step(&format!("{SCENARIO}, {name}"));
+            output.progress.step(&format!("{SCENARIO}, {name}"), SPAN);
             let speed = transfer(&cluster.client, &cluster.nodes[0])?;
             output.results.row(&Row::new(SCENARIO, name, "throughput", "Gbit/s")).values.push(speed);
         }

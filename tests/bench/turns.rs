@@ -1,6 +1,6 @@
 //! Trials by turns: every daemon faces the same, one after the other, while the clients of the others rest.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -33,6 +33,8 @@ pub(crate) struct Scene {
     pub(crate) transport: &'static str,
     /// Trials of each daemon.
     pub(crate) count: u32,
+    /// About how long a trial takes.
+    pub(crate) span: Duration,
 }
 
 /// Where figures go.
@@ -59,13 +61,13 @@ impl Output {
         suits: impl Fn(&str) -> bool,
         mut attempt: impl FnMut(&mut Stage, u32) -> Result<Vec<Figure>>,
     ) -> Result<()> {
-        let Scene { scenario, interval_ms, transport, count } = scene;
+        let Scene { scenario, interval_ms, transport, count, span } = scene;
         let before = self.results.rows.len();
         for trial in 0..*count {
             // Who comes first is another one each time.
             let (last, first) = stages.split_at_mut(usize::try_from(trial)? % stages.len().max(1));
             for (name, stage) in first.iter_mut().chain(last).filter(|(name, _)| suits(name)) {
-                self.progress.step(&format!("{scenario}, {interval_ms} ms, {name}"));
+                self.progress.step(&format!("{scenario}, {interval_ms} ms, {name}"), *span);
                 stage.wake()?;
                 let figures = attempt(stage, trial)
                     .with_context(|| format!("{scenario} at {interval_ms} ms, trial {trial} of {name}"))?;
