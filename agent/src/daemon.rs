@@ -2,6 +2,7 @@
 
 mod inheritance;
 pub(crate) mod outward;
+pub(crate) mod scope;
 pub(crate) mod start;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync, sync::Arc, thread, time::Duration};

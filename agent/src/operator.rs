@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::{
     check::Checks,
     config::{Config, ConfigError, Difference},
-    daemon::{Origin, outward, start},
+    daemon::{Origin, outward, scope, start},
     hetzner::Routing,
     instance::Instance,
     keys,
@@ -185,7 +185,7 @@ impl Operator {
         self.checks.run(&self.config.checks).await;
         self.routing.run(&self.config.hetzner).await;
         self.metrics.run(&self.config.metrics).await;
-        self.watched.send_replace(start::watched(&self.config));
+        self.watched.send_replace(scope::watched(&self.config));
         self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
             info!("reload: {line}");
@@ -247,21 +247,21 @@ impl Operator {
     /// Checks what only the host can tell, and makes ready what the election thread has no time for.
     async fn prepare(&mut self, new: &Config, difference: Difference) -> anyhow::Result<Reload> {
         let keys = new.auth.as_ref().map(keys::load).transpose()?;
-        let watched = start::watched(new);
+        let watched = scope::watched(new);
         let links = start::read_links(&self.handle, &watched).await?;
         for router in &new.virtual_routers {
             if let Some(link) = links.iter().find(|link| link.interface == router.interface && link.ifindex != 0) {
-                start::check_mtu(router, link, new.auth.is_some())?;
+                scope::check_mtu(router, link, new.auth.is_some())?;
             }
         }
         let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
         let claims = links.iter().map(start::claim).collect::<anyhow::Result<Vec<_>>>()?;
         for link in links.iter().filter(|link| link.ifindex != 0) {
-            let configured = start::virtual_addresses(new, &link.interface);
+            let configured = scope::virtual_addresses(new, &link.interface);
             sweep::interface(&self.handle, link.ifindex, &configured, &Held::default()).await?;
         }
-        if start::refused(new) != start::refused(&self.config) {
-            self.refusal.refuse(&start::refused(new))?;
+        if scope::refused(new) != scope::refused(&self.config) {
+            self.refusal.refuse(&scope::refused(new))?;
         }
         // Virtual addresses are nobody's primary address, those that come and those that go.
         self.watched.send_modify(|known| known.extend(watched));

@@ -16,9 +16,10 @@ use anyhow::{Context, Result};
 use crate::process;
 
 /// The files that may say `unsafe`, each with its reason.
-const UNSAFE: [(&str, &str); 16] = [
+const UNSAFE: [(&str, &str); 17] = [
     ("agent-ebpf/src/packet.rs", "raw packet pointers"),
     ("agent-ebpf/src/maps.rs", "map values in the kernel are raw pointers"),
+    ("agent-ebpf/src/maps/ring.rs", "a record is written where it lies in the ring buffer"),
     ("agent-ebpf/src/program.rs", "symbols and sections that the kernel looks for"),
     ("agent-ebpf/src/abi.rs", "Pod impls"),
     ("agent-ebpf/src/abi/verdict.rs", "its test reads counters by place, as the kernel writes them"),

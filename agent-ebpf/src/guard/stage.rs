@@ -12,7 +12,10 @@ use vrrp_wire::{
 
 use super::Action;
 use crate::{
-    maps::{self, BpfTables, NotRecorded},
+    maps::{
+        self, BpfTables,
+        ring::{self, NotRecorded},
+    },
     packet::Packet,
 };
 
@@ -128,7 +131,7 @@ pub(crate) fn conclude<P: Packet>(packet: &P) -> Action {
 /// Hands a good advert over; says what was found of it in the end.
 #[inline(always)]
 fn hand_over<P: Packet>(packet: &P, finding: &Finding, now_ns: u64) -> Verdict {
-    match maps::record(packet, finding, now_ns) {
+    match ring::record(packet, finding, now_ns) {
         Ok(()) => {}
         Err(NotRecorded::Truncated) => return Verdict::Truncated,
         Err(NotRecorded::Full) => maps::count(&finding.router, Counters::RECORD_LOST),

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, TryLockError},
     io,
-    net::IpAddr,
     os::{
         fd::{AsFd as _, OwnedFd},
         linux::net::SocketAddrExt as _,
@@ -17,20 +16,19 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
 use tracing::{info, warn};
-use vrrp::{
-    Family, Priority, Version,
-    auth::{Sequence, TRAILER_LEN},
-};
-use vrrp_wire::judge::{AUTH_DATA_LEN, HEADER_LEN};
+use vrrp::{Family, auth::Sequence};
 
-use super::{Agent, Origin, RELEASE_PATIENCE, outward::Outward};
+use super::{
+    Agent, Origin, RELEASE_PATIENCE,
+    outward::Outward,
+    scope::{check_mtu, refused, rules, virtual_addresses, watched},
+};
 use crate::{
     authentication::Authentication,
     check::Checks,
@@ -55,7 +53,6 @@ use crate::{
         order_queue::OrderQueue,
         outbox::Outbox,
         refusal::Refusal,
-        rule::Rule,
         settings::Settings,
         sockets::Sockets,
         survey::Surveyor,
@@ -345,43 +342,6 @@ pub fn lock(instance: &Instance) -> anyhow::Result<File> {
     }
 }
 
-/// What the configuration makes worth watching.
-pub(crate) fn watched(config: &Config) -> Watched {
-    Watched {
-        interfaces: config.virtual_routers.iter().map(|router| router.interface.clone()).collect(),
-        virtual_addresses: moving(config).map(IpNet::addr).collect(),
-        routes: config.virtual_routers.iter().any(|router| !router.routes.is_empty()),
-        rules: config.virtual_routers.iter().any(|router| !router.rules.is_empty()),
-    }
-}
-
-/// The virtual addresses that come and go on an interface.
-pub(crate) fn virtual_addresses(config: &Config, interface: &str) -> BTreeSet<IpAddr> {
-    let routers = config.virtual_routers.iter().filter(|router| router.interface == interface);
-    routers.flat_map(moving_of).map(IpNet::addr).collect()
-}
-
-/// The rules that come and go.
-pub(crate) fn rules(config: &Config) -> Vec<Rule> {
-    config.virtual_routers.iter().flat_map(|router| router.rules.clone()).collect()
-}
-
-/// The virtual addresses that nothing is accepted for. RFC 9568 §6.1.
-pub(crate) fn refused(config: &Config) -> Vec<IpAddr> {
-    let refusing = config.virtual_routers.iter().filter(|router| !router.accept);
-    refusing.flat_map(config::VirtualRouter::held_addresses).map(IpNet::addr).collect()
-}
-
-/// The addresses that come and go; those of an owner are the host's own.
-fn moving(config: &Config) -> impl Iterator<Item = &IpNet> {
-    config.virtual_routers.iter().flat_map(moving_of)
-}
-
-fn moving_of(router: &config::VirtualRouter) -> impl Iterator<Item = &IpNet> {
-    let owned = if router.priority == Priority::OWNER { router.addresses.len() } else { 0 };
-    router.held_addresses().skip(owned)
-}
-
 /// The state of every interface that the configuration names. One that does not exist is told of, and keeps no other from
 /// being served.
 pub(crate) async fn read_links(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
@@ -488,36 +448,6 @@ fn tell_of_router_flag(config: &Config) {
     }
 }
 
-/// A fragmented advert would be dropped by every peer.
-pub(crate) fn check_mtu(entry: &config::VirtualRouter, link: &LinkState, is_signed: bool) -> anyhow::Result<()> {
-    advert_fits(entry, link.mtu, is_signed).map_err(anyhow::Error::msg)
-}
-
-/// Whether an advert of `entry` goes into one datagram of `mtu` bytes; else what is in the way.
-pub(crate) fn advert_fits(entry: &config::VirtualRouter, mtu: u32, is_signed: bool) -> Result<(), String> {
-    let header_len = match entry.family {
-        Family::Ipv4 => 20,
-        Family::Ipv6 => 40,
-    };
-    let trailer_len = match entry.version {
-        Version::V2 => AUTH_DATA_LEN,
-        Version::V3 if is_signed => TRAILER_LEN,
-        Version::V3 => 0,
-    };
-    let datagram_len = header_len + HEADER_LEN + entry.addresses.len() * entry.family.address_len() + trailer_len;
-    if u32::try_from(datagram_len).is_ok_and(|len| len <= mtu) {
-        return Ok(());
-    }
-    Err(format!(
-        "an advert of `{}` over {} has {datagram_len} bytes, and the MTU of `{}` is {mtu}: put some of its {} addresses \
-         into another virtual router",
-        entry.name,
-        entry.family,
-        entry.interface,
-        entry.addresses.len()
-    ))
-}
-
 pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
     Snapshot {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -542,6 +472,3 @@ pub(crate) fn about(config: &Config, instance: &Instance) -> Snapshot {
         groups: Vec::new(),
     }
 }
-
-#[cfg(test)]
-mod tests;

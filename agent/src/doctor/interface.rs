@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::{Config, OwnAddress, VirtualRouter},
-    daemon::start::advert_fits,
+    daemon::scope::advert_fits,
     perform::sysctl::Setting,
 };
 
