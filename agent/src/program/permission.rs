@@ -1,12 +1,19 @@
 //! Whether a program may be run on behalf of the agent: whoever could change it would have the agent's rights.
 
 use std::{
+    ffi::OsString,
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::{
+    errno::Errno,
+    unistd::{Gid, Group, Uid, User},
+};
+
+/// Links that are followed on the way to a program, as many as the kernel follows.
+const LINKS_MAX: usize = 40;
 
 /// As whom a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,20 +127,17 @@ pub fn examine(program: &Path, run_as: RunAs) -> Vec<Problem> {
         let path = path.to_owned();
         |source| vec![Problem::Unreadable { path, source }]
     };
-    // Both ways count: the one that is written, which links may leave, and the one that it leads to.
-    let target = match fs::canonicalize(program).map_err(unreadable(program)) {
-        Ok(target) => target,
+    let Way { passed, target } = match way(program).map_err(unreadable(program)) {
+        Ok(way) => way,
         Err(problems) => return problems,
     };
     let mut problems = Vec::new();
-    let ways: Vec<&Path> = if target == program { vec![program] } else { vec![program, &target] };
-    for path in ways.into_iter().flat_map(Path::ancestors) {
-        match fs::metadata(path).map_err(unreadable(path)) {
+    for path in passed.iter().rev() {
+        match fs::symlink_metadata(path).map_err(unreadable(path)) {
             Ok(metadata) => problems.extend(who_else(path, &Access::of(&metadata), run_as)),
             Err(found) => problems.extend(found),
         }
     }
-    problems.dedup_by_key(|problem| problem.to_string());
     match fs::metadata(&target).map_err(unreadable(&target)) {
         Ok(metadata) if !metadata.is_file() => problems.push(Problem::NotRegular(target)),
         Ok(metadata) if !Access::of(&metadata).lets_execute(run_as) => problems.push(Problem::NotExecutable {
@@ -145,6 +149,48 @@ pub fn examine(program: &Path, run_as: RunAs) -> Vec<Problem> {
         Err(found) => problems.extend(found),
     }
     problems
+}
+
+/// How the kernel finds a program.
+#[derive(Debug)]
+struct Way {
+    /// Every directory that says what comes next, and the program itself, each once, in that order. No links: whoever may write to the directory
+    /// of a link can change it, and nobody else.
+    passed: Vec<PathBuf>,
+    /// The program, by a path without links.
+    target: PathBuf,
+}
+
+/// Walks to `program` one name at a time.
+fn way(program: &Path) -> io::Result<Way> {
+    let (mut target, mut passed, mut links) = (PathBuf::new(), Vec::new(), 0);
+    let mut ahead = names(program);
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            target.pop();
+            continue;
+        }
+        // The root replaces everything.
+        target.push(&name);
+        if !fs::symlink_metadata(&target)?.is_symlink() {
+            if !passed.contains(&target) {
+                passed.push(target.clone());
+            }
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(Errno::ELOOP.into());
+        }
+        ahead.extend(names(&fs::read_link(&target)?));
+        target.pop();
+    }
+    Ok(Way { passed, target })
+}
+
+/// The names in `path`, the last one first.
+fn names(path: &Path) -> Vec<OsString> {
+    path.components().rev().map(Component::as_os_str).map(ToOwned::to_owned).collect()
 }
 
 /// Who may do what with a file.
@@ -258,10 +304,41 @@ mod tests {
         assert_eq!((named(&program), named(&link)), (0, 1));
         let said = |path: &Path| examine(path, run_as).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert!(said(&open).iter().any(|what| what.ends_with("is not a regular file")), "{:?}", said(&open));
-        let none = dir.path().join("none");
+        let (none, circle) = (dir.path().join("none"), dir.path().join("circle"));
+        symlink(&circle, &circle).unwrap();
+        assert_eq!(
+            said(&circle),
+            [format!("`{}` cannot be looked at: Too many levels of symbolic links (os error 40)", circle.display())]
+        );
         assert_eq!(
             said(&none),
             [format!("`{}` cannot be looked at: No such file or directory (os error 2)", none.display())]
         );
+    }
+
+    /// `check` leads to `open/current/check`, and `open/current` to where the program is: whoever writes to `open` can lead it
+    /// elsewhere, though nothing at either end is his.
+    #[test]
+    fn links_in_the_middle_of_the_way_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let [open, app, bin] = ["open", "app", "bin"].map(|name| dir.join(name));
+        for made in [&open, &app, &bin] {
+            fs::create_dir(made).unwrap();
+        }
+        let program = app.join("check");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("../app", open.join("current")).unwrap();
+        symlink(open.join("current/check"), bin.join("check")).unwrap();
+        let run_as = RunAs { uid: Uid::effective(), gid: Gid::effective() };
+        let said = || {
+            let problems = examine(&bin.join("check"), run_as).iter().map(ToString::to_string).collect::<Vec<_>>();
+            problems.into_iter().filter(|what| what.contains(&*dir.to_string_lossy())).collect::<Vec<_>>()
+        };
+        assert_eq!(said(), [""; 0]);
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let what = "can be written by others than its owner (mode 0777), who can change what is run";
+        assert_eq!(said(), [format!("`{}` {what}", open.display())]);
     }
 }
