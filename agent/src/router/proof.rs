@@ -41,7 +41,7 @@ enum Progress {
     },
     /// The first frame came so long after the takeover.
     Confirmed(Duration),
-    /// Nothing came, and nobody had been asked.
+    /// Nothing came, and nobody had been asked, or what came was not watched any more.
     Unknown,
 }
 
@@ -84,6 +84,13 @@ impl Proof {
         *attempts += 1;
         *again_at = now + (PATIENCE * 2_u32.saturating_pow(*attempts)).min(PATIENCE_MAX);
         Step::AnnounceAgain
+    }
+
+    /// Takes in whether it `is_watched` at all what comes.
+    fn heed_watch(&mut self, is_watched: bool) {
+        if !is_watched && self.is_open() {
+            self.progress = Progress::Unknown;
+        }
     }
 
     /// How long nothing has come although somebody was asked, once that is too long.
@@ -160,7 +167,14 @@ impl VirtualRouter {
                 self.end_watch(desk);
             }
             Step::AnnounceAgain => {
-                self.watch(desk, now);
+                // The guard may have been taken off the interface meanwhile.
+                let is_watched = self.watch(desk, now);
+                if let Some(proof) = &mut self.proof {
+                    proof.heed_watch(is_watched);
+                }
+                if !is_watched {
+                    self.end_watch(desk);
+                }
                 self.announce_again();
             }
         }
@@ -228,6 +242,17 @@ mod tests {
         let again: Vec<_> = (0..200).filter(|&at| proof.look(None, after(at)) == Step::AnnounceAgain).collect();
         assert_eq!(again, [2, 6, 14, 30, 62, 122, 182]);
         assert_eq!(proof.missing_for(after(200)), Some(Duration::from_secs(200)));
+    }
+
+    #[test]
+    fn without_a_guard_silence_says_nothing_either() {
+        let mut proof = proof(&["10.77.0.1"]);
+        assert_eq!(proof.look(None, after(2)), Step::AnnounceAgain);
+        proof.heed_watch(true);
+        assert_eq!(proof.missing_for(after(3)), Some(Duration::from_secs(3)));
+        proof.heed_watch(false);
+        assert!((3..200).all(|at| proof.look(None, after(at)) == Step::Wait));
+        assert_eq!(proof.missing_for(after(200)), None);
     }
 
     #[test]
