@@ -10,7 +10,7 @@ use vrrp::{
 };
 use vrrp_wire::abi::{AdvertRecord, Peer, PeerKey, address_from_bytes};
 
-use super::{Heard, VirtualRouter, accept::Accepted, is_link_local, oddities::Oddity};
+use super::{Heard, VirtualRouter, accept::Accepted, is_link_local, oddities::Oddity, refusals::Standing};
 use crate::{
     config::{self, Transport},
     datapath::Datapath,
@@ -60,12 +60,13 @@ impl VirtualRouter {
                 self.handle(Event::Advert(advert), desk, now);
             }
             Err(reason) => {
-                if self.is_known(sender) {
+                let standing = if self.is_known(sender) { Standing::Peer } else { Standing::Stranger };
+                if standing == Standing::Peer {
                     self.heard.insert(sender, Heard { at_ns: record.received_at_ns, source, interval: None });
                 }
                 self.tally.adverts_refused += 1;
                 self.history.count_refusal(reason.name());
-                if self.refusals.refuse(sender, now) {
+                if self.refusals.refuse(sender, standing, now) {
                     warn!(router = %self.name(), %source, %reason, "adverts of a peer are refused");
                 }
             }
