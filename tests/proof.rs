@@ -46,20 +46,24 @@ fn the_answer_of_a_gateway_confirms_a_takeover() -> Result<()> {
     cluster.agent(0)?.process.wait_for_output("the takeover is confirmed", GENEROUS)
 }
 
-/// Where the file says nothing, the next hops of routes through the interface are asked.
+/// Where the file says nothing, the next hops of routes through the interface are asked, also where the addresses are on one above it.
 #[test]
 fn gateways_are_found_in_the_routing_tables() -> Result<()> {
-    let lab = lab!();
-    let mut cluster = alone(&lab, "")?;
-    let node = cluster.nodes[0].clone();
-    node.run("ip", &["route", "add", "192.0.2.0/24", "via", "10.77.0.50", "table", "100"])?;
-    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
-    cluster.start_all()?;
-    cluster.agent(0)?.wait_for("the takeover to be confirmed", |status| confirmed(status, Family::Ipv4).is_some())?;
-    capture.wait_for("the question", GENEROUS, |frame| asks(&frame.bytes, [10, 77, 0, 50]))?;
-    // No IPv6 route leads through a router.
-    let status = cluster.agent(0)?.status()?;
-    ensure!(confirmed(&status, Family::Ipv6).is_none(), "{:?}", status.0);
+    for keys in ["", "virtual_mac = true"] {
+        let lab = lab!();
+        let mut cluster = alone(&lab, keys)?;
+        let node = cluster.nodes[0].clone();
+        node.run("ip", &["route", "add", "192.0.2.0/24", "via", "10.77.0.50", "table", "100"])?;
+        let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+        cluster.start_all()?;
+        capture.wait_for("the question", GENEROUS, |frame| asks(&frame.bytes, [10, 77, 0, 50]))?;
+        cluster
+            .agent(0)?
+            .wait_for("the takeover to be confirmed", |status| confirmed(status, Family::Ipv4).is_some())?;
+        // No IPv6 route leads through a router.
+        let status = cluster.agent(0)?.status()?;
+        ensure!(confirmed(&status, Family::Ipv6).is_none(), "{keys}: {:?}", status.0);
+    }
     Ok(())
 }
 

@@ -54,7 +54,7 @@ use self::{
     dispatch::Dispatch,
     gateways::Gateways,
     groups::Groups,
-    holdings::{Change, Holdings, Item},
+    holdings::{Change, Ground, Holdings, Item},
     order_queue::OrderQueue,
     settings::Settings,
     survey::Surveyor,
@@ -340,9 +340,15 @@ impl Performer {
         if let Some(gateways) = &self.holdings.borrow().gateways {
             return Ok(gateways.clone());
         }
-        let Some(ground) = self.ground().await? else { return Ok(Vec::new()) };
-        let mut found = self.gateways.of(ground.ifindex, since).await?;
+        // The host's own routes lead through the interface of the adverts, also where the addresses are on one above it.
+        let below = self.place.borrow().ifindex;
+        let mut found = self.gateways.of(below, since).await?;
+        if let Some(Ground { ifindex, is_own: true }) = self.ground().await? {
+            found.extend(self.gateways.of(ifindex, since).await?);
+        }
         found.retain(|gateway| gateway.is_ipv4() == is_ipv4);
+        found.sort_unstable();
+        found.dedup();
         Ok(found)
     }
 
