@@ -58,7 +58,16 @@ impl Watchman {
 
     /// Whether the clock keeps virtual routers from standing, if that has changed.
     pub fn clock_gate(&mut self, desk: &Desk, now: Instant) -> Option<bool> {
-        let is_right = desk.authentication.is_none() || clock::is_synchronised();
+        self.heed_clock(desk.authentication.is_none() || clock::is_synchronised(), now)
+    }
+
+    /// Whether the clock keeps virtual routers from standing, those too that are still to come.
+    #[must_use]
+    pub const fn is_shut(&self) -> bool {
+        matches!(self.gate, Gate::Shut(_))
+    }
+
+    fn heed_clock(&mut self, is_right: bool, now: Instant) -> Option<bool> {
         match self.gate {
             Gate::Asked(_) if is_right => {
                 self.gate = Gate::Open;
@@ -106,5 +115,36 @@ impl Watchman {
             info!(alarm = %known.kind, router = known.router, "over: {}", known.what);
         }
         self.alarms = alarms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant::from_nanos(1_000_000_000_000);
+
+    fn after(seconds: u64) -> Instant {
+        START + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_gate_is_shut_until_the_clock_is_right_or_was_waited_for() {
+        for (is_right, opens_at) in [(true, 5), (false, 60)] {
+            let mut watchman = Watchman::new(Some(Duration::from_mins(1)));
+            assert!(!watchman.is_shut());
+            assert_eq!((watchman.heed_clock(false, START), watchman.is_shut()), (Some(true), true));
+            assert_eq!((watchman.heed_clock(false, after(4)), watchman.is_shut()), (None, true));
+            assert_eq!((watchman.heed_clock(is_right, after(opens_at)), watchman.is_shut()), (Some(false), false));
+            assert_eq!((watchman.heed_clock(false, after(100)), watchman.is_shut()), (None, false));
+        }
+    }
+
+    #[test]
+    fn the_gate_stays_open_where_the_clock_is_right_or_nothing_is_signed() {
+        for (grace, is_right) in [(Some(Duration::from_mins(1)), true), (Some(Duration::ZERO), false), (None, false)] {
+            let mut watchman = Watchman::new(grace);
+            assert_eq!((watchman.heed_clock(is_right, START), watchman.is_shut()), (None, false));
+        }
     }
 }
