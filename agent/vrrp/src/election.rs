@@ -267,11 +267,11 @@ impl Election {
                     let reason = Reason::BetterRouter { source: advert.source, priority };
                     // Both may have been Active, each alone: a last word makes the better router announce the addresses.
                     let last = Action::Advertise(Some(self.parameters.priority));
-                    let last = (!self.was_silent(active, advert.received_at)).then_some(last);
+                    let last = (!self.let_take_over(active, priority, advert.received_at)).then_some(last);
                     let parting = if last.is_some() { Parting::Goodbye } else { Parting::Silence };
                     last.into_iter().chain(self.yield_to(advert, reason, parting, now)).collect()
                 }
-                Some(_) if self.was_silent(active, advert.received_at) => {
+                Some(priority) if self.let_take_over(active, priority, advert.received_at) => {
                     self.yield_to(advert, Reason::WasSilent { source: advert.source }, Parting::Silence, now)
                 }
                 Some(_) => self.answer_losing(active, advert, now),
@@ -312,11 +312,18 @@ impl Election {
         priority > self.parameters.priority || is_tie && Some(source) > self.primary_address
     }
 
-    /// Whether this Active Router had sent nothing for so long, at the moment when an advert came, that its sender may have
-    /// taken over in good order. It comes back like any other router then. The owner has nobody to give way to.
-    fn was_silent(&self, active: Active, received_at: Instant) -> bool {
+    /// Whether this Active Router had sent nothing for so long, at the moment when an advert of this `priority` came, that its
+    /// sender may have taken over in good order. It comes back like any other router then.
+    fn let_take_over(&self, active: Active, priority: Priority, received_at: Instant) -> bool {
+        let interval = self.parameters.advertisement_interval.duration();
+        self.was_silent(active, received_at - self.parameters.skew_time_of(priority, interval))
+    }
+
+    /// Whether this Active Router had sent nothing for so long, at `at`, that the best of routers may have taken over. The owner
+    /// has nobody to give way to.
+    fn was_silent(&self, active: Active, at: Instant) -> bool {
         let sent_at = active.adver_at - self.parameters.advertisement_interval.duration();
-        !self.parameters.is_owner() && received_at > sent_at + self.longest_silence()
+        !self.parameters.is_owner() && at > sent_at + self.longest_silence()
     }
 
     /// No Backup of this Active Router waits for less than this without an advert.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Instant, Parameters, Version, election::Advert};
+use crate::{Instant, Parameters, Priority, Version, election::Advert};
 
 impl Parameters {
     /// How much longer this router waits than one of the highest priority, so that the best Backup takes over first.
@@ -10,11 +10,16 @@ impl Parameters {
     /// `((256 - Priority) * Active_Adver_Interval) / 256`; in version 2 of one second, whatever the interval.
     #[must_use]
     pub fn skew_time(&self, active_adver_interval: Duration) -> Duration {
+        self.skew_time_of(self.priority, active_adver_interval)
+    }
+
+    /// [`skew_time`](Self::skew_time) of a router of another priority.
+    pub(crate) fn skew_time_of(&self, priority: Priority, active_adver_interval: Duration) -> Duration {
         let whole = match self.version {
             Version::V2 => Duration::from_secs(1),
             Version::V3 => active_adver_interval,
         };
-        whole * (256 - u32::from(self.priority.get())) / 256
+        whole * (256 - u32::from(priority.get())) / 256
     }
 
     /// How long a Backup lets better ones be first where the Active Router has left: Skew_Time and [`stagger`](Self::stagger).
@@ -48,7 +53,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Centiseconds, Priority};
+    use crate::Centiseconds;
 
     fn parameters(version: Version, priority: u8, down_timer_adverts: u8) -> Parameters {
         Parameters {

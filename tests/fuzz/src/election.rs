@@ -265,8 +265,16 @@ impl History {
         let Parameters { advertisement_interval, down_timer_adverts, .. } = self.parameters;
         let longest = advertisement_interval.duration() * u32::from(down_timer_adverts);
         let was_silent = |at: Instant| !self.parameters.is_owner() && at > self.spoke_at + longest;
+        // Its sender has waited for its Skew_Time too.
+        let whole = match self.parameters.version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => advertisement_interval.duration(),
+        };
+        let skew = |priority: Priority| whole * (256 - u32::from(priority.get())) / 256;
         match event {
-            Event::Advert(Advert { priority: Some(_), received_at, .. }) => was_silent(received_at.min(self.now)),
+            Event::Advert(Advert { priority: Some(priority), received_at, .. }) => {
+                was_silent(received_at.min(self.now) - skew(priority))
+            }
             Event::Slept(_) => was_silent(self.now),
             Event::Relieved => true,
             Event::HandOver(_) | Event::Follow(_) => !self.parameters.is_owner(),

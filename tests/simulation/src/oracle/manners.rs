@@ -3,7 +3,7 @@
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use vrrp::{
-    Instant, Parameters, Version,
+    Instant, Parameters, Priority, Version,
     election::{Advert, State, StateName},
 };
 
@@ -52,6 +52,13 @@ impl Manners {
     pub(super) fn was_silent(&self, parameters: &Parameters, at: Instant) -> bool {
         let longest = parameters.advertisement_interval.duration() * u32::from(parameters.down_timer_adverts);
         !parameters.is_owner() && self.spoke_at.is_some_and(|spoke_at| at > spoke_at + longest)
+    }
+
+    /// Whether it has sent nothing for longer than a router of this `priority` waits.
+    fn let_take_over(&self, parameters: &Parameters, priority: Priority, at: Instant) -> bool {
+        let interval = nanoseconds(parameters.advertisement_interval.duration());
+        let sender = Parameters { priority, stagger: Duration::ZERO, ..*parameters };
+        self.was_silent(parameters, at - Duration::from_nanos(takeover::skew(&sender, interval)))
     }
 
     /// The same by its schedule, which answers are no part of: an advert in turn may be late by an interval at most.
@@ -145,11 +152,12 @@ impl Oracle {
             return expect(host, advert, heard, 0..=0, now);
         }
         let own = (parameters.priority, Some(there.router.address));
-        let Some(is_better) = advert.priority.map(|priority| (priority, Some(advert.source)) > own) else {
+        let Some(priority) = advert.priority else {
             let answers = usize::from(active.replies_left > 0);
             return expect(host, advert, heard, answers..=answers, now);
         };
-        let was_silent = manners.was_silent(parameters, advert.received_at);
+        let is_better = (priority, Some(advert.source)) > own;
+        let was_silent = manners.let_take_over(parameters, priority, advert.received_at);
         let may_have_been = manners.may_have_been_silent(parameters, advert.received_at);
         let gives_way = matches!(after, State::Backup(_));
         if gives_way != is_better && !(gives_way && may_have_been) || was_silent && !gives_way {

@@ -39,10 +39,10 @@ fn version_2_announces_against_a_rival() {
 }
 
 /// An Active that sent its last advert at 3 609 375 µs gives way to a router that took over because of its silence, and
-/// not to one that came earlier than any Backup may: 3 s later.
+/// not to one that came earlier than a Backup of its priority may: 3 s and 0.8046875 s later.
 #[test]
 fn an_active_that_was_silent_gives_way() {
-    let cases = [(6_609_375, StateName::Active), (6_609_376, StateName::Backup), (90_000_000, StateName::Backup)];
+    let cases = [(7_414_062, StateName::Active), (7_414_063, StateName::Backup), (90_000_000, StateName::Backup)];
     for (at, expected) in cases {
         let mut election = active();
         let actions = election.handle(advert("10.77.0.1", 50, us(at)), us(at));
@@ -58,11 +58,25 @@ fn an_active_that_was_silent_gives_way() {
     assert_eq!(name(&owner), StateName::Active);
 }
 
+/// Where one missing advert makes others take over, one that is due and not sent yet has let nobody do so: the best of those that
+/// lose, 99, waits for 1.61328125 s.
+#[test]
+fn an_active_whose_advert_is_due_does_not_give_way() {
+    for (at, expected) in
+        [(4_609_500, StateName::Active), (5_222_656, StateName::Active), (5_222_657, StateName::Backup)]
+    {
+        let mut election = started(Parameters { down_timer_adverts: 1, ..parameters(100) });
+        election.handle(Event::Timer, us(3_609_375));
+        election.handle(advert("10.77.0.1", 99, us(at)), us(at));
+        assert_eq!(name(&election), expected, "{at}");
+    }
+}
+
 /// A last word would be an advert of a router that nobody waits for any more: the better one has announced since.
 #[test]
 fn an_active_that_was_silent_has_no_last_word() {
     let last_word = [Action::Advertise(priority(100)), Action::ReleaseAddresses];
-    for (at, expected) in [(6_609_375, &last_word[..]), (6_609_376, &last_word[1..])] {
+    for (at, expected) in [(6_828_125, &last_word[..]), (6_828_126, &last_word[1..])] {
         let mut election = active();
         assert_eq!(effects(&election.handle(advert("10.77.0.1", 200, us(at)), us(at))), expected, "{at}");
     }
