@@ -4,8 +4,11 @@ pub mod filter;
 
 use std::{
     io,
+    mem::ManuallyDrop,
     num::TryFromIntError,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::{OnceLock, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -23,9 +26,9 @@ use vrrp::Instant;
 
 use crate::clock;
 
-/// A packet socket that is bound to one interface. Opening one needs `CAP_NET_RAW`.
+/// A packet socket that is bound to one interface. Opening one needs `CAP_NET_RAW`. Nobody waits for its end.
 #[derive(Debug)]
-pub struct PacketSocket(Socket);
+pub struct PacketSocket(ManuallyDrop<Socket>);
 
 impl PacketSocket {
     /// A socket that only sends.
@@ -45,7 +48,7 @@ impl PacketSocket {
 
     fn bind(socket: Socket, ifindex: u32, protocol: libc::c_int) -> io::Result<Self> {
         socket.bind(&address(ifindex, protocol)?)?;
-        Ok(Self(socket))
+        Ok(Self(ManuallyDrop::new(socket)))
     }
 
     /// Sends one frame.
@@ -94,6 +97,28 @@ impl AsFd for PacketSocket {
     }
 }
 
+impl Drop for PacketSocket {
+    fn drop(&mut self) {
+        // SAFETY: nobody looks at it after this.
+        close(unsafe { ManuallyDrop::take(&mut self.0) });
+    }
+}
+
+/// Closes `socket` in a thread that is there for that. The kernel waits until no CPU looks at a packet socket any more, for as
+/// long as ten adverts may be apart.
+fn close(socket: impl Send + 'static) {
+    static CLOSER: OnceLock<Option<mpsc::Sender<Box<dyn Send>>>> = OnceLock::new();
+    let closer = CLOSER.get_or_init(|| {
+        let (closer, sockets) = mpsc::channel();
+        let thread = thread::Builder::new().name("close".to_owned()).spawn(move || sockets.into_iter().for_each(drop));
+        thread.is_ok().then_some(closer)
+    });
+    // Where there is no thread to be had, it is closed here.
+    if let Some(closer) = closer {
+        let _ = closer.send(Box::new(socket));
+    }
+}
+
 /// The address of everything that `ifindex` carries under `protocol` (`ETH_P_…`).
 fn address(ifindex: u32, protocol: libc::c_int) -> io::Result<SockAddr> {
     let unfit = |_: TryFromIntError| io::Error::from(io::ErrorKind::InvalidInput);
@@ -119,4 +144,36 @@ fn address(ifindex: u32, protocol: libc::c_int) -> io::Result<SockAddr> {
         })
     }
     .map(|((), address)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    /// What holds the thread up until the other end of its channel is gone.
+    struct Obstacle(mpsc::Receiver<()>);
+
+    impl Drop for Obstacle {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_the_end_of_a_socket() {
+        let (hold, obstacle) = mpsc::channel();
+        close(Obstacle(obstacle));
+        let (socket, _other) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+        let file = PathBuf::from(format!("/proc/self/fd/{}", socket.as_raw_fd()));
+        let name = fs::read_link(&file).unwrap();
+        let is_open = || fs::read_link(&file).is_ok_and(|now| now == name);
+        drop(PacketSocket(ManuallyDrop::new(socket)));
+        assert!(is_open());
+        drop(hold);
+        while is_open() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }

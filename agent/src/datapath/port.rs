@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    thread,
     time::Duration,
 };
 
@@ -96,7 +95,7 @@ impl Port {
 
     /// Takes the best way that is left, down to a packet socket.
     pub(super) fn climb(&mut self, guard: Option<&mut Guard>) -> anyhow::Result<()> {
-        self.end_watch();
+        self.watch = None;
         if let Some(guard) = guard {
             while let Some(rung) = self.rungs.pop_front() {
                 match take(&rung, guard) {
@@ -161,7 +160,7 @@ impl Port {
         match watch.canary.poll(now, &seen) {
             Decision::Watch => None,
             Decision::Keep => {
-                self.end_watch();
+                self.watch = None;
                 None
             }
             Decision::Withdraw(reason) => {
@@ -178,13 +177,6 @@ impl Port {
             (watch.heard, watch.counted) = (0, 0);
             watch.canary.begin_anew(now);
         }
-    }
-
-    /// Ends the watch. To close a packet socket takes as long as ten adverts may be apart, so another thread does it.
-    fn end_watch(&mut self) {
-        let Some(watch) = self.watch.take() else { return };
-        // Where there is no thread to be had, it is closed here.
-        let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(watch));
     }
 
     /// When [`Port::look`] has something to do.
