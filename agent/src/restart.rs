@@ -9,7 +9,7 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
     net::SocketAddr,
     os::{
-        fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd},
+        fd::{AsFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd},
         unix::process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail, ensure};
 use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
+    fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
     sys::{
         memfd::{MFdFlags, memfd_create},
         signal::{SigSet, Signal},
@@ -159,13 +159,18 @@ fn close_inherited() {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|&number| number > 2)
         .collect();
-    for number in numbers {
-        // SAFETY: the borrow ends before anything else can close it; a number that is closed already is an error.
-        let flags = fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD);
-        if flags.is_ok_and(|flags| !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC)) {
-            drop(adopt(number));
-        }
+    for number in numbers.into_iter().filter(|&number| is_inherited(number)) {
+        drop(adopt(number));
     }
+}
+
+/// Whether a file descriptor of this number is open that came through the execution of this program. The kernel is asked by its
+/// number: nobody here knows of such a file.
+fn is_inherited(number: RawFd) -> bool {
+    let Ok(text) = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else { return false };
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| !OFlag::from_bits_retain(flags).contains(OFlag::O_CLOEXEC))
 }
 
 /// Leaves `descriptor` open for the next program; returns its number.
@@ -279,5 +284,15 @@ mod tests {
     fn the_next_program_has_the_same_arguments() {
         let given = ["run", "--config", "a b", "--resume", "7", "--node", "n1"].map(OsString::from);
         assert_eq!(arguments(given.into_iter()), ["run", "--config", "a b", "--node", "n1"]);
+    }
+
+    #[test]
+    fn only_open_descriptors_that_stay_open_count_as_inherited() {
+        use std::os::fd::AsRawFd as _;
+        let made = |flags| memfd_create(c"vipd-test", flags).unwrap();
+        let (stays, goes) = (made(MFdFlags::empty()), made(MFdFlags::MFD_CLOEXEC));
+        assert!(is_inherited(stays.as_raw_fd()));
+        assert!(!is_inherited(goes.as_raw_fd()));
+        assert!(!is_inherited(RawFd::MAX));
     }
 }
