@@ -10,9 +10,11 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use aya::maps::{Array, Map, MapData};
 use harness::{
     Agent, Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, decode, lab,
     neighbor::{self, ARP_REPLY, BROADCAST, Station},
+    until,
 };
 use vrrp_wire::{Family, abi::Counters};
 
@@ -113,6 +115,7 @@ fn life_of_a_fence(guard: &str, how: End) -> Result<()> {
         ensure!(node.has_address(vip)?, "{vip} is gone, and nothing needs a fence");
     }
     answers_nothing(&mut asker, &agent)?;
+    ensure!(fenced_until(&agent)? != 0, "the fence is closed, and traffic is not looked at");
 
     match how {
         End::Stopped => agent.process.cont()?,
@@ -123,7 +126,16 @@ fn life_of_a_fence(guard: &str, how: End) -> Result<()> {
     }
     cluster.agents[0] = Some(agent);
     cluster.settle_on(0, 0)?;
-    answers_everything(&mut asker)
+    answers_everything(&mut asker)?;
+    let agent = cluster.agent(0)?;
+    until("traffic not to be looked at any more", GENEROUS, || Ok((fenced_until(agent)? == 0).then_some(())))
+}
+
+/// Until when the guard looks at all traffic.
+fn fenced_until(agent: &Agent) -> Result<u64> {
+    let map = MapData::from_pin(format!("{}/fenced_until", agent.pin_dir()))?;
+    let fenced_until: Array<_, u64> = Map::Array(map).try_into()?;
+    Ok(fenced_until.get(&0, 0)?)
 }
 
 #[test]

@@ -13,6 +13,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::Xdp,
 };
+use vrrp::Instant;
 use vrrp_wire::{
     abi::{
         AdvertRecord, Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, ROUTERS_MAX,
@@ -225,7 +226,14 @@ impl Guard {
         self.fences.insert(key, fence, 0)
     }
 
-    /// Says that no fence is closed, so that ordinary traffic is not looked at.
+    /// Says that no fence is closed, where the last one has opened at `now`, so that ordinary traffic is not looked at. To be called
+    /// once the daemon has said that it lives: who closes a fence at this moment has not seen that yet, and it opens the fence.
+    pub fn forget_fences(&mut self, now: Instant) -> Result<(), MapError> {
+        let until_ns = self.fenced_until.get(&0, 0)?;
+        if until_ns == 0 || now.as_nanos() < until_ns { Ok(()) } else { self.clear_fenced_until() }
+    }
+
+    /// Says that no fence is closed.
     pub fn clear_fenced_until(&mut self) -> Result<(), MapError> {
         self.fenced_until.set(0, 0, 0)
     }
@@ -378,6 +386,7 @@ fn keys<K: Pod + Ord, V: Pod>(map: &HashMap<MapData, K, V>) -> Result<BTreeSet<K
     map.keys().collect()
 }
 
+/// The entries of a map, in no order.
 ///
 /// At most `most` of them: where entries go while they are read, the kernel begins again with the first, in a flood perhaps
 /// for ever.

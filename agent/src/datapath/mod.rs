@@ -102,6 +102,8 @@ pub struct Datapath {
     ports: Vec<Port>,
     /// Whose arrivals are counted, and until when.
     watched: BTreeMap<RouterKey, Instant>,
+    /// When it was last looked whether fences have opened.
+    fences_looked_at: Instant,
     mode: Mode,
     log_drops: bool,
     attach: Attach,
@@ -119,6 +121,7 @@ impl Datapath {
             tables: UserTables::default(),
             ports: Vec::new(),
             watched: BTreeMap::new(),
+            fences_looked_at: Instant::from_nanos(0),
             mode: config.mode,
             log_drops: config.log_drops,
             attach: config.attach,

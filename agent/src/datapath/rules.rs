@@ -1,6 +1,6 @@
 //! What the agent tells those who judge, the guard in the kernel and the agent's own tables, and what it asks them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use vrrp::{Instant, MacAddr};
@@ -13,14 +13,21 @@ use vrrp_wire::{
 use super::{Datapath, guard::Guard};
 use crate::clock;
 
+/// How often it is looked whether fences have opened, which a heartbeat need not wait for.
+const LOOK_AT_FENCES_EVERY: Duration = Duration::from_secs(1);
+
 impl Datapath {
     /// Tells that the agent lives, and what time it is.
     pub fn set_heartbeat(&mut self, heartbeat: Heartbeat) -> anyhow::Result<()> {
         self.tables.set_wall_clock(from_nanoseconds(heartbeat.beat_ns + heartbeat.wall_offset_ns));
-        match &mut self.guard {
-            Some(guard) => guard.set_heartbeat(heartbeat).context("failed to write the heartbeat map"),
-            None => Ok(()),
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        guard.set_heartbeat(heartbeat).context("failed to write the heartbeat map")?;
+        let now = Instant::from_nanos(heartbeat.beat_ns);
+        if now < self.fences_looked_at + LOOK_AT_FENCES_EVERY {
+            return Ok(());
         }
+        self.fences_looked_at = now;
+        guard.forget_fences(now).context("failed to write until when fences are closed")
     }
 
     /// Configures a virtual router, or changes it.
