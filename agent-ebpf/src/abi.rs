@@ -157,7 +157,8 @@ pub struct Settings {
     pub padding: u32,
 }
 
-const CENTISECOND_NS: u64 = 10_000_000;
+/// Nanoseconds in the unit of intervals.
+pub(crate) const CENTISECOND_NS: u64 = 10_000_000;
 
 /// The daemon's sign of life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! virtual router over, this host stops answering, although the address is still on the interface.
 
 use crate::{
-    abi::{Fence, Heartbeat, Role, Router, RouterKey, Station, VipKey},
+    abi::{CENTISECOND_NS, Fence, Heartbeat, Role, Router, RouterKey, Station, VipKey},
     neighbor::Neighbor,
     recipient::Recipient,
     units::MacAddr,
@@ -116,7 +116,6 @@ fn is_closed<P: Post>(key: &RouterKey, role: &Role, post: &P, now_ns: u64) -> bo
 /// Priority 0 opens it. Somebody has to answer.
 #[inline(always)]
 pub fn close<P: Post>(key: &RouterKey, priority: u8, interval_cs: u16, post: &P, now_ns: u64) -> Option<u64> {
-    const CENTISECOND_NS: u64 = 10_000_000;
     let (router, role) = (post.router(key)?, post.role(key)?);
     if router.fence == 0 || role.active == 0 || !post.heartbeat().is_stale(role, now_ns) {
         return None;

@@ -275,5 +275,11 @@ const fn is_link_local(facts: &Facts) -> bool {
     matches!(facts.family, Family::Ipv6) && a == 0xfe && b & 0xc0 == 0x80
 }
 
+/// Compares in constant time.
+#[inline(always)]
+const fn is_equal(one: u128, other: u128) -> bool {
+    one ^ other == 0
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The rest of an advert of version 2: RFC 3768 §5.3, §7.1, with the simple password of RFC 2338 §5.3.6.
 
-use super::{AUTH_DATA_LEN, HEADER_LEN};
+use super::{AUTH_DATA_LEN, HEADER_LEN, is_equal};
 use crate::{
     abi::{Router, Verdict},
     frame::Frame,
@@ -29,14 +29,9 @@ pub(super) fn judge<F: Frame + ?Sized>(
     let Some(data) = frame.bytes::<AUTH_DATA_LEN>(facts.message_offset + data_offset) else {
         return Verdict::Truncated;
     };
-    if auth_type == Router::PASSWORD && !is_equal(data, &router.password) {
+    let number = |data| u128::from(u64::from_ne_bytes(data));
+    if auth_type == Router::PASSWORD && !is_equal(number(*data), number(router.password)) {
         return Verdict::Password;
     }
     Verdict::Admitted
-}
-
-/// Compares in constant time.
-#[inline(always)]
-fn is_equal(one: &[u8; AUTH_DATA_LEN], other: &[u8; AUTH_DATA_LEN]) -> bool {
-    u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other) == 0
 }
