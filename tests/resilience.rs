@@ -300,7 +300,7 @@ fn an_interface_that_was_moved_away_is_served_again() -> Result<()> {
 
 /// What the systemd unit of a careful operator grants is enough for native XDP.
 #[test]
-fn three_capabilities_are_enough() -> Result<()> {
+fn four_capabilities_are_enough() -> Result<()> {
     let lab = lab!();
     let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
     let file = lab.write("least.toml", &cluster.config)?;

@@ -78,8 +78,8 @@ fn text(runs: &[Results], results: &Results, remarks: &str, drawings: &[(String,
     }
     writeln!(
         text,
-        "## Goals\n\nThe worst of both families and of all transports that were tried. Phase by phase: the median of the differences between \
-         trials of the same phase is a millisecond at most, which is between two questions of the client.\n"
+        "## Goals\n\nThe worst of both families and of all transports that were tried. *Phase by phase* means: trials of both \
+         daemons at the same phase are compared, and the median of their differences is a millisecond at most, the time between two questions of the client.\n"
     )?;
     writeln!(text, "| what | goal | keepalived | vipd | |\n| --- | --- | ---: | ---: | --- |")?;
     for Outcome { what, limit, figures: [peer, own], verdict } in goal::outcomes(results) {

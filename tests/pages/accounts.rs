@@ -72,6 +72,10 @@ pub(crate) const ACCOUNTS: &[(&str, Account)] = &[
     ("cargo xtask dist image", Account::There { file: "xtask/src/test.rs", proof: "image::make(" }),
     ("podman load", Account::There { file: "tests/container/podman.rs", proof: "\"load\"" }),
     ("podman push", Account::Nobody("takes a registry")),
+    (
+        "podman run",
+        Account::There { file: "tests/container/podman.rs", proof: "[\"run\", \"--rm\", \"--network=none\"" },
+    ),
     ("ctr", Account::Nobody("takes containerd")),
     ("kubectl", Account::Nobody("takes a cluster; what it would be sent is looked at by tests/manifests.rs")),
     ("vipd keygen --output keys/key-1", Account::There { file: "tests/manifests.rs", proof: "example/keys/key-1" }),
@@ -82,6 +86,10 @@ pub(crate) const ACCOUNTS: &[(&str, Account)] = &[
     ("systemctl stop vipd", Account::There { file: "tests/package.rs", proof: "[\"stop\", \"vipd\"]" }),
     ("systemctl reload vipd", Account::There { file: "tests/package.rs", proof: "[\"reload\", \"vipd\"]" }),
     ("systemctl status vipd", Account::There { file: "tests/package.rs", proof: "[\"status\", \"vipd\"]" }),
+    (
+        "systemctl disable vipd",
+        Account::Nobody("systemd's business; that it is enabled at first is seen by tests/package.rs"),
+    ),
     (
         "systemctl kill",
         Account::Nobody("systemd in a container with hybrid control groups kills the main process alone"),
