@@ -241,3 +241,21 @@ fn answers_without_the_router_flag_are_no_surprise() -> Result<()> {
     }
     Ok(())
 }
+
+/// Another program has left the virtual addresses with other prefix lengths, as one that was killed does: a node that serves no
+/// more answers for none of them.
+#[test]
+fn an_address_goes_whatever_its_prefix_length() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let node = cluster.nodes[0].clone();
+    for address in ["10.77.0.101/32", "fd77::101/128"] {
+        node.run("ip", &["addr", "add", address, "dev", Host::INTERFACE])?;
+    }
+    cluster.start_all()?;
+    cluster.take(0)?.process.terminate(GENEROUS)?;
+    for address in Cluster::addresses(0) {
+        ensure!(!node.has_address(address)?, "{address} is left");
+    }
+    Ok(())
+}

@@ -36,6 +36,14 @@ pub fn address(message: &AddressMessage) -> Option<IpAddr> {
     message.attributes.iter().find_map(local).or_else(|| message.attributes.iter().find_map(address))
 }
 
+/// Whether it is one of `addresses`, with that prefix length.
+#[must_use]
+pub fn is_one_of(message: &AddressMessage, addresses: &[IpNet]) -> bool {
+    let prefix_len = message.header.prefix_len;
+    let is = |net: &IpNet| Some(net.addr()) == address(message) && net.prefix_len() == prefix_len;
+    addresses.iter().any(is)
+}
+
 /// Whether nobody is answered for the address: it is being probed for, or somebody has been found who has it too.
 #[must_use]
 pub fn is_unfit(message: &AddressMessage) -> bool {

@@ -3,11 +3,12 @@
 use std::io;
 
 use anyhow::Context;
+use rtnetlink::packet_route::address::AddressMessage;
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, warn};
 
 use super::{
-    Done, Performer, Wish,
+    Done, Performer, Wish, address,
     groups::Groups,
     holdings::{Ground, Item},
     netlink::{Order, Refused},
@@ -143,10 +144,39 @@ impl Performer {
             items.retain(|item| !is_gone || matches!(item, Item::Rule(_)));
         }
         is_gone &= self.remove(&items, done).await;
+        is_gone &= self.remove_likes(items).await;
         if is_gone {
             done.held.clear();
         }
         is_gone
+    }
+
+    /// Takes off what is left of the addresses among `items`: somebody else may have put them there with another prefix length,
+    /// by which the kernel tells them apart. Says whether they are gone.
+    async fn remove_likes(&self, items: Vec<Item>) -> bool {
+        let outcome = async {
+            let Some(ground) = self.ground().await? else { return Ok(Vec::new()) };
+            let own: Vec<_> = items.iter().filter_map(Item::address).collect();
+            let left = self.surveyor.addresses(ground.ifindex, items).await?;
+            // One of vipd's with the right length is that of another virtual router, which has it from now on.
+            let is_like = |message: &AddressMessage| !address::is_marked(message) || !address::is_one_of(message, &own);
+            let orders: Vec<_> = left.into_iter().filter(is_like).map(address::take_off_message).collect();
+            if orders.is_empty() { Ok(Vec::new()) } else { Ok(self.orders.carry_out(orders, None).await?) }
+        };
+        match outcome.await {
+            Ok(refused) if refused.iter().all(|refused| Item::is_gone(refused.error)) => true,
+            Ok(refused) => {
+                error!(
+                    ?refused,
+                    "virtual addresses are left with another prefix length; this host goes on answering for them"
+                );
+                false
+            }
+            Err::<Vec<Refused>, anyhow::Error>(error) => {
+                error!("failed to look what is left of virtual addresses: {error:#}");
+                false
+            }
+        }
     }
 
     /// Removes `items`; says whether they are gone.

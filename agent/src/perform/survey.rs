@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
-    io, mem,
+    fmt, io, mem,
     net::IpAddr,
 };
 
@@ -41,16 +41,11 @@ impl Amiss {
 }
 
 /// Where questions wait.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Surveyor(mpsc::UnboundedSender<Question>);
 
-/// What one virtual router asks.
-#[derive(Debug)]
-struct Question {
-    ground: Option<Ground>,
-    items: Vec<Item>,
-    answer: oneshot::Sender<io::Result<Amiss>>,
-}
+/// What one virtual router asks: looks at the lists, and answers.
+type Question = Box<dyn FnOnce(&mut Lists) + Send>;
 
 impl Surveyor {
     /// With the task that answers, on the runtime of `tasks`. It ends with the last copy of this.
@@ -63,10 +58,35 @@ impl Surveyor {
 
     /// What of `items` is amiss on `ground`, or everywhere where there is none, at a moment after this was called.
     pub async fn survey(&self, ground: Option<Ground>, items: Vec<Item>) -> io::Result<Amiss> {
+        self.ask(move |lists| lists.survey(ground, &items)).await
+    }
+
+    /// What is on the interface of the addresses among `items`, each as it is there, whatever its prefix length.
+    pub async fn addresses(&self, ifindex: u32, items: Vec<Item>) -> io::Result<Vec<AddressMessage>> {
+        self.ask(move |lists| {
+            let listed = lists.addresses(ifindex)?;
+            let wanted = items.iter().filter_map(|item| listed.get(&item.address()?.addr()));
+            Ok(wanted.flatten().cloned().collect())
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Lists) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let (answer, answered) = oneshot::channel();
         let failed = || io::Error::other("the task that asks the kernel has failed");
-        self.0.send(Question { ground, items, answer }).map_err(|_| failed())?;
+        // One that does not wait any more has no use for it.
+        let question = move |lists: &mut Lists| drop(answer.send(look(lists)));
+        self.0.send(Box::new(question)).map_err(|_| failed())?;
         answered.await.map_err(|_| failed())?
+    }
+}
+
+impl fmt::Debug for Surveyor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surveyor").finish_non_exhaustive()
     }
 }
 
@@ -82,16 +102,15 @@ async fn serve(mut questions: mpsc::UnboundedReceiver<Question>) {
 /// Blocks for as long as the kernel takes.
 fn answer(all: Vec<Question>) {
     let mut lists = Lists::default();
-    for Question { ground, items, answer } in all {
-        // One that does not wait any more has no use for it.
-        let _ = answer.send(lists.survey(ground, &items));
+    for look in all {
+        look(&mut lists);
     }
 }
 
 /// What the kernel has listed so far: of each interface the addresses and the routes through it, and the rules.
 #[derive(Default)]
 struct Lists {
-    addresses: HashMap<u32, BTreeMap<IpAddr, AddressMessage>>,
+    addresses: HashMap<u32, BTreeMap<IpAddr, Vec<AddressMessage>>>,
     routes: HashMap<u32, Vec<RouteMessage>>,
     rules: Option<Vec<RuleMessage>>,
 }
@@ -102,11 +121,12 @@ impl Lists {
         for item in items {
             let is_there = match (item, ground) {
                 (Item::Address(net), Some(ground)) => match self.addresses(ground.ifindex)?.get(&net.addr()) {
-                    Some(message) if address::is_unfit(message) => {
-                        amiss.unfit.push((*item, message.clone()));
+                    Some(messages) => {
+                        let unfit = messages.iter().find(|message| address::is_unfit(message));
+                        amiss.unfit.extend(unfit.map(|message| (*item, message.clone())));
                         true
                     }
-                    found => found.is_some(),
+                    None => false,
                 },
                 (Item::Route(route), Some(ground)) => {
                     self.routes(ground.ifindex)?.iter().any(|message| route.is(message))
@@ -121,10 +141,16 @@ impl Lists {
         Ok(amiss)
     }
 
-    fn addresses(&mut self, ifindex: u32) -> io::Result<&BTreeMap<IpAddr, AddressMessage>> {
+    fn addresses(&mut self, ifindex: u32) -> io::Result<&BTreeMap<IpAddr, Vec<AddressMessage>>> {
         Ok(match self.addresses.entry(ifindex) {
             Entry::Occupied(listed) => listed.into_mut(),
-            Entry::Vacant(place) => place.insert(address::list(ifindex)?.into_iter().collect()),
+            Entry::Vacant(place) => {
+                let mut listed: BTreeMap<_, Vec<_>> = BTreeMap::new();
+                for (address, message) in address::list(ifindex)? {
+                    listed.entry(address).or_default().push(message);
+                }
+                place.insert(listed)
+            }
         })
     }
 
