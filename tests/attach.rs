@@ -318,7 +318,7 @@ fn a_link_of_a_deleted_interface_is_forgotten() -> Result<()> {
     let node = cluster.nodes[0].clone();
     let before = node.ifindex()?;
     agent.process.kill()?;
-    node.make_interface_anew(&["10.77.0.1/24"])?;
+    node.make_interface_anew(1500, &["10.77.0.1/24"])?;
     agent.start_again()?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
     ensure!(mode(&status) == ("native", ""), "{status:?}");
@@ -337,7 +337,7 @@ fn an_interface_that_is_made_anew_is_guarded_again() -> Result<()> {
     let cluster = cluster(&lab, 1, "")?;
     let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
     let before = node.ifindex()?;
-    node.make_interface_anew(&["10.77.0.1/24"])?;
+    node.make_interface_anew(1500, &["10.77.0.1/24"])?;
     agent.process.wait_for_output("the interface is there", GENEROUS)?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
     ensure!(mode(&status) == ("native", ""), "{status:?}");
@@ -477,4 +477,22 @@ fn an_xdp_program_without_a_link_is_taken_off() -> Result<()> {
     remove(&mut ours)?;
     ensure!(occupants(node)?.is_empty(), "{}", occupants(node)?);
     Ok(())
+}
+
+/// An interface that is made anew is too small for IPv6: IPv4 is served there, and IPv6 as soon as it can be.
+#[test]
+fn what_an_interface_cannot_serve_yet_is_tried_again() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { cluster: "sync_families = false", ..ClusterConfig::default() };
+    let mut cluster = Cluster::with_config(&lab, 1, config.text(1)?)?;
+    cluster.start_all()?;
+    let (node, agent) = (&cluster.nodes[0], cluster.agent(0)?);
+    node.make_interface_anew(1200, &["10.77.0.1/24"])?;
+    agent.process.wait_for_output("what cannot be served is in Fault", GENEROUS)?;
+    agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    agent.wait_for_state("web-a", Family::Ipv6, "Fault")?;
+    for end in ["far", Host::INTERFACE] {
+        node.run("ip", &["link", "set", end, "mtu", "1500"])?;
+    }
+    agent.wait_for_state("web-a", Family::Ipv6, "Active").map(drop)
 }

@@ -137,7 +137,7 @@ fn the_groups_are_joined_where_adverts_are_heard_and_nowhere_else() -> Result<()
     ensure!(joined(&node, Host::INTERFACE)? == [false; 2], "joined before the agent runs");
     cluster.start_all()?;
     wait_until_joined(&node)?;
-    node.make_interface_anew(&["10.77.0.1/24"])?;
+    node.make_interface_anew(1500, &["10.77.0.1/24"])?;
     ensure!(node.run("ip", &["link", "show", "dev", Host::INTERFACE])?.contains("UP"), "not up");
     wait_until_joined(&node)?;
     cluster.agent(0)?.wait_for_state(ROUTER, Family::Ipv4, "Active")?;

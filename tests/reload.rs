@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Status, lab};
 use vrrp_wire::Family;
 
@@ -173,4 +173,47 @@ fn another_interval_makes_nobody_take_over() -> Result<()> {
     reload(cluster.agent(1)?, &long)?;
     ensure!(cluster.transitions()? == before, "somebody took over");
     Ok(())
+}
+
+/// Another virtual router gets what one had that goes: it is answered for, and the guard knows whose it is.
+#[test]
+fn an_address_moves_from_one_virtual_router_to_another() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() }.text(1)?;
+    let mut cluster = Cluster::with_config(&lab, 1, config.clone())?;
+    cluster.start_all()?;
+    let agent = cluster.agent(0)?;
+    let first = config.find("[[virtual_router]]").context("no virtual router")?;
+    let second = config.rfind("[[virtual_router]]").context("no virtual router")?;
+    let one = [&config[..first], &config[second..]].concat();
+    reload(agent, &one.replace("\"10.77.0.102/24\"", "\"10.77.0.101/24\", \"10.77.0.102/24\""))?;
+    let dump = lab.bpftool(&["-j", "map", "dump", "pinned", &format!("{}/vips", agent.pin_dir())])?;
+    ensure!(dump.replace(' ', "").contains("[10,77,0,101"), "the guard does not know it: {dump}");
+    harness::until("the address to be there", GENEROUS, || {
+        Ok(cluster.nodes[0].has_address(harness::ip("10.77.0.101"))?.then_some(()))
+    })?;
+    Ok(())
+}
+
+/// What cannot be made does not hold up the rest, and the next reload tries again.
+#[test]
+fn a_reload_that_fails_in_part_is_told_and_made_up_for() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig::default().text(1)?;
+    let only_ipv4 = config.replace(", \"fd77::101/64\"", "");
+    let table = "[[check]]\nname = \"ready\"\ncommand = [\"/bin/true\"]\n";
+    let mut cluster = Cluster::with_config(&lab, 1, only_ipv4)?;
+    cluster.start(0)?;
+    let (node, agent) = (&cluster.nodes[0], cluster.agent(0)?);
+    agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    // Less than IPv6 allows: the kernel gives no socket the groups of such an interface.
+    node.run("ip", &["link", "set", "vsw0", "mtu", "1200"])?;
+    let new = config.replace("vrid = 51\n", "vrid = 51\nchecks = [\"ready\"]\n") + table;
+    let said = format!("{:?}", reload(agent, &new));
+    ensure!(said.contains("all else in the file holds from now on"), "{said}");
+    agent.wait_for("the check to run", |status| status.0["checks"][0]["state"] == "passing")?;
+    node.run("ip", &["link", "set", "vsw0", "mtu", "1500"])?;
+    let said = reload(agent, &new)?;
+    ensure!(said.contains("+ web-a/IPv6: new"), "{said}");
+    agent.wait_for_state("web-a", Family::Ipv4, "Active").map(drop)
 }

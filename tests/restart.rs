@@ -114,6 +114,20 @@ fn a_program_or_a_file_that_does_not_start_is_refused() -> Result<()> {
     fs::rename(&broken, &programs[0])?;
     let refused = format!("{:?}", agent.run(&["restart"]));
     ensure!(refused.contains("failed to start `/run/lab/vipd1`"), "{refused}");
+    // One that starts, and is gone when its time comes: what was to stay open for it does not stay open for others.
+    let fleeting = "#!/bin/sh\nchmod 0 /run/lab/vipd1\n";
+    fs::rename(lab.script("vipd.new", fleeting)?, &programs[0])?;
+    let refused = format!("{:?}", agent.run(&["restart"]));
+    ensure!(refused.contains("failed to execute `/run/lab/vipd1`"), "{refused}");
+    let status = agent.status()?;
+    for entry in fs::read_dir(format!("/proc/{}/fdinfo", status.0["pid"]))? {
+        let (path, number) = (entry?.path(), |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok());
+        // One that was open for a moment is gone.
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let flags = text.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        let stays_open = flags.is_some_and(|flags| flags & 0o2_000_000 == 0);
+        ensure!(number(&path) <= Some(2) || !stays_open, "{} stays open for children", path.display());
+    }
     agent.process.signal(Signal::SIGUSR2)?;
     agent.process.wait_for_output("restart: this program goes on", GENEROUS)?;
     ensure!(cluster.transitions()? == before && agent.status()?.all_in(&["Active"]), "something has changed");
@@ -180,5 +194,85 @@ fn signatures_and_the_virtual_mac_go_on() -> Result<()> {
         ensure!(more.counter(ROUTER, family, "dropped") == 0, "adverts were refused: {more:?}");
     }
     ensure!(cluster.transitions()? == before, "somebody took over");
+    Ok(())
+}
+
+/// What the supervisor would say of a node is what the node says of itself, also after maintenance in which it was updated.
+#[test]
+fn the_will_of_a_node_that_takes_part_again_has_its_priority() -> Result<()> {
+    let lab = lab!();
+    let (cluster, programs) = cluster(&lab, ClusterConfig::default().text(2)?)?;
+    let agent = cluster.agent(0)?;
+    let priorities = || -> Result<Vec<u64>> {
+        let will: serde_json::Value = serde_json::from_slice(&fs::read(agent.run_dir().join("will.json"))?)?;
+        let bequests = will["bequests"].as_array().context("no bequests")?;
+        Ok(bequests.iter().filter_map(|bequest| bequest["priority"].as_u64()).collect())
+    };
+    let wait_for = |expected: u64| {
+        until(&format!("a will with priority {expected}"), GENEROUS, || {
+            Ok((priorities()? == [expected, expected]).then_some(()))
+        })
+    };
+    wait_for(200)?;
+    agent.run(&["drain"])?;
+    wait_for(1)?;
+    install(&lab, &programs[0], 1)?;
+    restart(agent, &programs[0])?;
+    wait_for(1)?;
+    agent.run(&["undrain"])?;
+    wait_for(200)
+}
+
+/// An agent that is told to end while it waits for the program that is to take over ends at once, and hands over.
+#[test]
+fn an_agent_that_is_being_replaced_ends_when_it_is_told_to() -> Result<()> {
+    let lab = lab!();
+    let (mut cluster, programs) = cluster(&lab, ClusterConfig::default().text(2)?)?;
+    let slow = lab.script("vipd.new", "#!/bin/sh\necho > /run/lab/rehearsing\nexec sleep 600\n")?;
+    fs::rename(&slow, &programs[0])?;
+    let mut agent = cluster.take(0)?;
+    agent.process.signal(Signal::SIGUSR2)?;
+    until("the next program to show that it starts", GENEROUS, || {
+        Ok(Path::new("/run/lab/rehearsing").exists().then_some(()))
+    })?;
+    let start = Instant::now();
+    agent.process.terminate(GENEROUS)?;
+    // It would wait for that program for 20 s.
+    ensure!(start.elapsed() < Duration::from_secs(15), "it has ended after {:?}", start.elapsed());
+    ensure!(!agent.process.transcript().contains("restart: this program goes on"), "it has waited");
+    cluster.settle_on(0, 1)
+}
+
+/// The file was edited before the program was replaced: what is no more in it is handed over, and what another prefix length is
+/// given leaves nothing behind.
+#[test]
+fn what_an_edited_file_has_no_more_is_handed_over() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() }.text(2)?;
+    let (cluster, programs) = cluster(&lab, config.clone())?;
+    cluster.settle_on(1, 0)?;
+    let second = config.rfind("[[virtual_router]]").context("no second virtual router")?;
+    let other = config[..second].replace("10.77.0.101/24", "10.77.0.101/32").replace("fd77::101/64", "fd77::101/128");
+    let agent = cluster.agent(0)?;
+    let before = cluster.agent(1)?.status()?;
+    agent.rewrite(&other)?;
+    install(&lab, &programs[0], 1)?;
+    let said = agent.run(&["restart"])?;
+    cluster.settle_on(1, 1)?;
+    cluster.settle_on(0, 0)?;
+    let addresses = || cluster.nodes[0].run("ip", &["-br", "addr", "show", "dev", Host::INTERFACE]);
+    until("the addresses to have their new lengths", GENEROUS, || {
+        let shown = addresses()?;
+        Ok((shown.contains("10.77.0.101/32") && shown.contains("fd77::101/128")).then_some(()))
+    })?;
+    let shown = addresses()?;
+    ensure!(!shown.contains("10.77.0.101/24") && !shown.contains("fd77::101/64"), "{shown}\n{said}");
+    // n2 has heard a goodbye and nothing else of what has moved, and of the other no word at all.
+    for family in FAMILIES {
+        let terms = |status: &Status| status.tally(ROUTER, family, "transitions");
+        ensure!(terms(&cluster.agent(1)?.status()?) == terms(&before), "{ROUTER} has changed its state");
+        let reason = cluster.agent(1)?.status()?.router(Cluster::ROUTERS[1], family).map(|it| it["reason"].clone());
+        ensure!(reason.as_ref().is_some_and(|it| it.to_string().contains("left")), "{reason:?}");
+    }
     Ok(())
 }

@@ -7,13 +7,14 @@ use std::{
     collections::BTreeSet,
     fs,
     net::IpAddr,
+    os::unix::fs::FileExt,
     path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Agent, Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, decode, ip, lab,
+    Agent, Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Status, decode, ip, lab,
     neighbor::{self, ARP_REQUEST, BROADCAST, Station},
     until,
 };
@@ -358,12 +359,12 @@ fn a_clean_stop_ends_the_supervisor() -> Result<()> {
     let mut cluster = running(&lab, &ClusterConfig::default())?;
     let mut agent = cluster.take(0)?;
     let pid = supervisor(&agent)?;
-    let run_dir = format!("/run/vipd@{}", agent.instance());
-    ensure!(Path::new(&run_dir).join("will.json").exists(), "no will");
+    let run_dir = agent.run_dir();
+    ensure!(run_dir.join("will.json").exists(), "no will");
     let status = agent.process.terminate(GENEROUS)?;
     ensure!(status.success() && !is_running(pid), "{status}, and the supervisor has not ended before");
     for file in ["will.json", "vitals"] {
-        ensure!(!Path::new(&run_dir).join(file).exists(), "{file} is left");
+        ensure!(!run_dir.join(file).exists(), "{file} is left");
     }
     let said = agent.process.transcript();
     ensure!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
@@ -405,5 +406,25 @@ fn a_command_hands_over_where_there_is_no_supervisor() -> Result<()> {
         let said = agent.run(&["release"])?;
         ensure!(said.ends_with("has left nothing\n"), "{said}");
     }
+    Ok(())
+}
+
+/// A supervisor that has taken the agent for lost hands over, and may be gone before the agent goes on: what it has noted counts.
+#[test]
+fn what_a_supervisor_has_noted_counts_without_it() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig { supervisor: false, ..ClusterConfig::default() })?;
+    cluster.start_all()?;
+    let agent = cluster.agent(0)?;
+    let terms = |status: &Status| FAMILIES.map(|family| status.tally("web-a", family, "transitions").unwrap_or(0));
+    let before = terms(&agent.wait_for("n1 to serve", |status| status.all_in(&["Active"]))?);
+    // The roles of two virtual routers, behind the heartbeat and what runs ask each other.
+    let vitals = fs::OpenOptions::new().write(true).open(agent.run_dir().join("vitals"))?;
+    vitals.write_all_at(&[0, 0], 64)?;
+    agent.process.wait_for_output("its supervisor has handed over", GENEROUS)?;
+    agent.wait_for("n1 to serve again", |status| {
+        let after = terms(status);
+        status.all_in(&["Active"]) && after.iter().zip(&before).all(|(after, before)| *after >= before + 2)
+    })?;
     Ok(())
 }

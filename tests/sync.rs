@@ -259,6 +259,34 @@ fn a_group_comes_and_goes_with_a_reload() -> Result<()> {
     cluster.settle_on(1, 1)
 }
 
+/// A member that is added takes part at once, though its check has no result yet and agents wait after their start: the others go
+/// on, and take over together with it.
+#[test]
+fn a_member_that_is_added_keeps_nobody_from_serving() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = grouped(&lab, "")?;
+    cluster.start_all()?;
+    settle_group(&cluster, 0)?;
+    let before = cluster.transitions()?;
+    let (members, added) = ("\"web-a\", \"web-b\"", "\"web-a\", \"web-b\", \"web-c\"");
+    let config = cluster.config.replace(members, added).replace("[guard]", "startup_delay = \"3600s\"\n[guard]")
+        + "[[virtual_router]]\nname = \"web-c\"\nvrid = 53\naddresses = [\"10.77.0.103/24\"]\nnodes = [\"n1\", \"n2\"]\n\
+           checks = [\"slow\"]\n\
+           [[check]]\nname = \"slow\"\ncommand = [\"/bin/sleep\", \"600\"]\ninterval = \"700s\"\ntimeout = \"650s\"\n";
+    for node in [1, 0] {
+        cluster.agent(node)?.rewrite(&config)?;
+        cluster.agent(node)?.run(&["reload"])?;
+    }
+    cluster.settle_on(2, 0).or_else(|_| cluster.agent(0)?.wait_for_state("web-c", Family::Ipv4, "Active").map(drop))?;
+    let status = cluster.agent(0)?.status()?;
+    ensure!(status.all_in(&["Active"]), "{status:?}");
+    // The newcomer's own: Backup and Active on n1, Backup on n2.
+    let changes = cluster.transitions()? - before;
+    ensure!(changes == 3, "{changes} changes of state");
+    cluster.take(0)?.process.terminate(GENEROUS)?;
+    wait_for_all(&cluster, 1, "Active").map(drop)
+}
+
 /// An agent that hangs is relieved of all members, and one that is killed leaves them all: milliseconds, for each of them.
 #[test]
 fn a_group_survives_its_agent() -> Result<()> {

@@ -332,7 +332,7 @@ fn an_interface_that_is_made_anew_is_made_fit_at_once() -> Result<()> {
     for _ in 0..3 {
         until("the address to be held", GENEROUS, || Ok(node.has_address(ip("10.77.0.101"))?.then_some(())))?;
         ensure!(promotes(&node)?, "removing one address would remove others");
-        node.make_interface_anew(&["10.77.0.1/24"])?;
+        node.make_interface_anew(1500, &["10.77.0.1/24"])?;
     }
     Ok(())
 }

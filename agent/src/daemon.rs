@@ -1,5 +1,6 @@
 //! Starts the agent's parts, waits for a signal, and stops them in good order.
 
+mod estate;
 mod inheritance;
 pub(crate) mod outward;
 pub(crate) mod scope;
@@ -14,7 +15,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 pub use self::start::lock;
 use crate::{
@@ -62,10 +63,13 @@ pub struct Origin {
 /// Whatever ends it, virtual addresses are off the interfaces afterwards, or the error says that they are not.
 pub async fn run(config: Config, origin: Origin, instance: &Instance, memory: Option<Memory>) -> anyhow::Result<()> {
     let lock = start::take_lock(instance, memory.as_ref())?;
-    let memory = match memory {
+    let mut memory = match memory {
         Some(memory) => memory,
         None => inheritance::take_over(instance)?,
     };
+    if let Err(error) = estate::settle(&config, instance, &mut memory) {
+        warn!("what is not to be kept of what the program before held may stay: {error:#}");
+    }
     let how = if memory.is_resumed() { "going on" } else { "running" };
     let (agent, reactor) = start::prepare(config, origin, instance, lock, &memory).await?;
     let config = &agent.operator.config;

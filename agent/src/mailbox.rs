@@ -18,7 +18,7 @@ use crate::{
     check::board::News,
     link::LinkState,
     observe::{Explanation, Snapshot},
-    reactor::reload::Reload,
+    reactor::reload::{Reload, Reloaded},
     restart::Memory,
     router::handover::{Candidate, HandoverRequest, PendingHandover},
     supervisor::supervised::Supervisor,
@@ -66,7 +66,7 @@ pub enum Mail {
         /// What is to be done for it.
         reload: Box<Reload>,
         /// What became of it.
-        done: oneshot::Sender<anyhow::Result<()>>,
+        done: oneshot::Sender<Reloaded>,
     },
     /// Another supervisor watches this agent.
     Supervisor(Supervisor),

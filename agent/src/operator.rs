@@ -29,8 +29,8 @@ use crate::{
         refusal::Refusal,
         sweep::{self, Held},
     },
-    reactor::reload::Reload,
-    restart::{Memory, Successor, leave_open},
+    reactor::reload::{Reload, Reloaded},
+    restart::{LeftOpen, Memory, Successor, leave_open},
     service,
 };
 
@@ -57,10 +57,26 @@ pub enum Order {
 /// The signals that the agent heeds.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    end: EndSignals,
     hang_up: Signal,
     restart: Signal,
+}
+
+/// Those that end it.
+#[derive(Debug)]
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Returns when the agent is to end.
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
 }
 
 impl Signals {
@@ -68,8 +84,7 @@ impl Signals {
     pub fn watch() -> anyhow::Result<Self> {
         let watch = |kind| signal(kind).context("failed to watch for signals");
         Ok(Self {
-            terminate: watch(SignalKind::terminate())?,
-            interrupt: watch(SignalKind::interrupt())?,
+            end: EndSignals { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? },
             hang_up: watch(SignalKind::hangup())?,
             restart: watch(SignalKind::user_defined2())?,
         })
@@ -117,15 +132,24 @@ impl Operator {
     /// Carries out orders, and SIGHUP and SIGUSR2 as such, until SIGTERM or SIGINT.
     pub async fn work(&mut self, mut signals: Signals, mut ordered: mpsc::Receiver<Ordered>) {
         loop {
-            tokio::select! {
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
-                _ = signals.hang_up.recv() => drop(self.carry_out(&Order::Reload).await),
-                _ = signals.restart.recv() => drop(self.carry_out(&Order::Restart).await),
-                Some(Ordered { order, done }) = ordered.recv() => {
-                    // Whoever has gone away needs no answer.
-                    let _ = done.send(self.carry_out(&order).await);
+            let (order, done) = tokio::select! {
+                () = signals.end.recv() => return,
+                _ = signals.hang_up.recv() => (Order::Reload, None),
+                _ = signals.restart.recv() => (Order::Restart, None),
+                Some(Ordered { order, done }) = ordered.recv() => (order, Some(done)),
+            };
+            let outcome = tokio::select! {
+                biased;
+                // The next program would never hear of it.
+                () = signals.end.recv(), if order == Order::Restart => {
+                    self.notifications.resume().await;
+                    return;
                 }
+                outcome = self.carry_out(&order) => outcome,
+            };
+            if let Some(done) = done {
+                // Whoever has gone away needs no answer.
+                let _ = done.send(outcome);
             }
         }
     }
@@ -137,8 +161,7 @@ impl Operator {
         let outcome = match order {
             Order::Reload => {
                 let outcome = self.reload().await;
-                if let Err(error) = &outcome {
-                    warn!("reload: nothing has changed: {error:#}");
+                if outcome.is_err() {
                     self.loaded.send_modify(|loaded| loaded.reload_successful = false);
                 }
                 outcome
@@ -158,8 +181,33 @@ impl Operator {
         Config::read(&self.origin.path, &self.origin.identity)
     }
 
-    /// Goes on with what the file says now. Whatever is found wrong beforehand, nothing has changed.
+    /// Goes on with what the file says now. Whatever is found wrong beforehand, nothing has changed; what goes wrong after that
+    /// is tried again by the next reload.
     async fn reload(&mut self) -> anyhow::Result<Vec<String>> {
+        let plan = self.plan().await.inspect_err(|error| warn!("reload: nothing has changed: {error:#}"));
+        let (new, reload, lines) = plan?;
+        let (done, outcome) = oneshot::channel();
+        self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
+        self.config = new;
+        self.notifications.adopt(self.config.notify.clone()).await;
+        let Reloaded { missing, outcome } = outcome.await.context("the election thread has ended")?;
+        self.checks.run(&self.config.checks).await;
+        self.routing.run(&self.config.hetzner).await;
+        self.metrics.run(&self.config.metrics).await;
+        self.watched.send_replace(scope::watched(&self.config));
+        self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
+        for line in &lines {
+            info!("reload: {line}");
+        }
+        self.config.virtual_routers.retain(|router| !missing.contains(&router.identity()));
+        let outcome = outcome.context("all else in the file holds from now on");
+        outcome.inspect_err(|error| warn!("reload: {error:#}"))?;
+        self.loaded.send_replace(outward::loaded(&self.config));
+        Ok(lines)
+    }
+
+    /// What the file says now, what the election thread has to do for it, and what people are told of that.
+    async fn plan(&mut self) -> anyhow::Result<(Config, Reload, Vec<String>)> {
         let new = self.read()?;
         for warning in new.warnings.iter().filter(|warning| !self.config.warnings.contains(warning)) {
             warn!("{warning}");
@@ -176,21 +224,7 @@ impl Operator {
             if self.config.auth.is_some() == new.auth.is_some() { new.auth.clone() } else { self.config.auth.clone() };
         let new = Config { guard, auth, process: self.config.process.clone(), ..new };
         let reload = self.prepare(&new, difference).await?;
-        let (done, outcome) = oneshot::channel();
-        self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
-        self.config = new;
-        self.notifications.adopt(self.config.notify.clone()).await;
-        outcome.await.context("the election thread has ended")??;
-        self.loaded.send_replace(outward::loaded(&self.config));
-        self.checks.run(&self.config.checks).await;
-        self.routing.run(&self.config.hetzner).await;
-        self.metrics.run(&self.config.metrics).await;
-        self.watched.send_replace(scope::watched(&self.config));
-        self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
-        for line in &lines {
-            info!("reload: {line}");
-        }
-        Ok(lines)
+        Ok((new, reload, lines))
     }
 
     /// Gives way to another program, once it has shown that it starts. Returns only where it does not.
@@ -218,6 +252,7 @@ impl Operator {
         let (memory, remembered) = oneshot::channel();
         // Dropped where the other program cannot be started: the election thread goes on then.
         let (_thaw, thaw) = sync::mpsc::channel();
+        let _left_open = LeftOpen;
         self.mailbox.send(Mail::Freeze { memory, thaw }).await;
         let remembered = remembered.await.context("the election thread has ended").flatten();
         let mut memory = match remembered.and_then(|memory| self.leave_open(memory)) {

@@ -29,7 +29,7 @@ use vrrp::{
 };
 use vrrp_wire::abi::{AdvertRecord, Heartbeat, RING_LEN, RouterKey, SHORT_MAX};
 
-use self::groups::Group;
+use self::groups::{Group, joins};
 use crate::{
     authentication::Authentication,
     check::board::News,
@@ -72,6 +72,8 @@ pub struct Interface {
     pub link: LinkState,
     /// What judges its adverts.
     pub attachment: Attachment,
+    /// When to try again to be there, where that has failed.
+    pub again_at: Option<Instant>,
 }
 
 impl Interface {
@@ -79,7 +81,7 @@ impl Interface {
     #[must_use]
     pub fn absent(name: &str) -> Self {
         let attachment = Attachment { mode: AttachMode::Socket, reason: None, scope: Scope { ifindex: 0, vlan: 0 } };
-        Self { ifindex: 0, link: LinkState::absent(name), attachment }
+        Self { ifindex: 0, link: LinkState::absent(name), attachment, again_at: None }
     }
 }
 
@@ -128,7 +130,7 @@ impl Reactor {
         }
         self.bequeath();
         self.regroup(now);
-        self.routers.iter_mut().for_each(|router| router.heed_checks(&mut self.desk, now));
+        self.heed_first_checks(now);
         // Who is kept from serving by another one learns it before he begins to take part.
         self.settle_groups(now);
         self.routers.iter_mut().for_each(|router| router.start(&mut self.desk, now));
@@ -146,6 +148,8 @@ impl Reactor {
         self.places = places(&self.routers);
         let mut look_at = clock::now();
         let mut suspended = clock::suspended();
+        // What came while the program before gave way.
+        self.receive(RECORDS_AFTER_STALL);
         loop {
             let beat_every = self.routers.iter().map(VirtualRouter::interval).fold(BEAT_EVERY_MAX, Duration::min);
             let hung_after = self.routers.iter().map(VirtualRouter::hung_after).fold(Duration::MAX, Duration::min);
@@ -261,6 +265,8 @@ impl Reactor {
     }
 
     fn look_around(&mut self, now: Instant) {
+        self.routers.iter_mut().for_each(|router| router.heed_standing(&mut self.desk, now));
+        self.settle_again(now);
         if let Some(present) = self.watchman.clock_gate(&self.desk, now) {
             for router in &mut self.routers {
                 router.set_cause(Cause::Clock, present, &mut self.desk, now);
@@ -414,6 +420,18 @@ impl Reactor {
         let concerned = routers.iter_mut().filter(|router| router.goes_by(&news.changes));
         concerned.for_each(|router| router.heed_checks(desk, now));
         self.bequeath();
+    }
+
+    /// Takes in what checks have come to before any virtual router starts; those that go on take part already.
+    fn heed_first_checks(&mut self, now: Instant) {
+        let joining: Vec<_> = self.routers.iter().map(|router| joins(router, &self.routers)).collect();
+        for (router, joins) in self.routers.iter_mut().zip(joining) {
+            if joins {
+                router.join(&mut self.desk, now);
+            } else {
+                router.heed_checks(&mut self.desk, now);
+            }
+        }
     }
 
     /// What the next program in this process is to know.

@@ -9,7 +9,7 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
     net::SocketAddr,
     os::{
-        fd::{AsFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd},
+        fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
         unix::process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -27,6 +27,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use tracing::warn;
 
 use crate::{
     check::board::CheckMemory,
@@ -97,6 +98,12 @@ impl Memory {
         self.form != 0
     }
 
+    /// Whether that program has run in this very process, a moment ago.
+    #[must_use]
+    pub const fn is_of_this_process(&self) -> bool {
+        self.descriptors.lock.is_some()
+    }
+
     /// What is known of a virtual router.
     #[must_use]
     pub fn router(&self, identity: &WireIdentity) -> Option<&RouterMemory> {
@@ -154,23 +161,41 @@ pub fn adopt(descriptor: RawFd) -> anyhow::Result<OwnedFd> {
 
 /// Closes what this program has not opened itself: those have the flag that closes them on execution.
 fn close_inherited() {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<RawFd> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&number| number > 2)
-        .collect();
-    for number in numbers.into_iter().filter(|&number| is_inherited(number)) {
+    for number in inheritable() {
         drop(adopt(number));
     }
 }
 
-/// Whether a file descriptor of this number is open that came through the execution of this program. The kernel is asked by its
-/// number: nobody here knows of such a file.
-fn is_inherited(number: RawFd) -> bool {
+/// The file descriptors that stay open when another program is executed, standard input and the like excepted.
+fn inheritable() -> Vec<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers.filter(|&number| number > 2 && is_inheritable(number)).collect()
+}
+
+/// Whether a file descriptor of this number is open that stays open when another program is executed. The kernel is asked by its
+/// number: perhaps nobody here knows of such a file.
+fn is_inheritable(number: RawFd) -> bool {
     let Ok(text) = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else { return false };
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
     flags.is_some_and(|flags| !OFlag::from_bits_retain(flags).contains(OFlag::O_CLOEXEC))
+}
+
+/// From when on something is [left open](leave_open). Dropped where there will be no next program: then no child may inherit it.
+#[derive(Debug)]
+pub struct LeftOpen;
+
+impl Drop for LeftOpen {
+    fn drop(&mut self) {
+        for number in inheritable() {
+            // SAFETY: nothing but the flag is touched, and everything that this program opens has it: whatever is of that number.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            if let Err(error) = fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
+                warn!(number, %error, "a file descriptor stays open for programs that are started");
+            }
+        }
+    }
 }
 
 /// Leaves `descriptor` open for the next program; returns its number.
@@ -217,8 +242,8 @@ impl Successor {
     #[must_use]
     pub fn take_over(&self, memory: &Memory) -> anyhow::Error {
         match self.prepare(memory) {
-            Ok(mut command) => {
-                // A signal that comes in between waits for the next program.
+            Ok((mut command, _memory)) => {
+                // A signal that comes to this thread in between waits for the next program.
                 let _ = signals().thread_block();
                 let error = command.exec();
                 let _ = signals().thread_unblock();
@@ -228,11 +253,12 @@ impl Successor {
         }
     }
 
-    fn prepare(&self, memory: &Memory) -> anyhow::Result<Command> {
+    /// The command, and the file that it reads.
+    fn prepare(&self, memory: &Memory) -> anyhow::Result<(Command, OwnedFd)> {
         let memory = memory.write().context("failed to write down what the next program is to know")?;
         let mut command = Command::new(&self.program);
-        command.args(arguments(env::args_os().skip(1))).arg(RESUME).arg(memory.into_raw_fd().to_string());
-        Ok(command)
+        command.args(arguments(env::args_os().skip(1))).arg(RESUME).arg(leave_open(&memory)?.to_string());
+        Ok((command, memory))
     }
 }
 
@@ -287,12 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn only_open_descriptors_that_stay_open_count_as_inherited() {
+    fn only_open_descriptors_that_stay_open_count_as_inheritable() {
         use std::os::fd::AsRawFd as _;
         let made = |flags| memfd_create(c"vipd-test", flags).unwrap();
         let (stays, goes) = (made(MFdFlags::empty()), made(MFdFlags::MFD_CLOEXEC));
-        assert!(is_inherited(stays.as_raw_fd()));
-        assert!(!is_inherited(goes.as_raw_fd()));
-        assert!(!is_inherited(RawFd::MAX));
+        assert!(is_inheritable(stays.as_raw_fd()));
+        assert!(!is_inheritable(goes.as_raw_fd()));
+        assert!(!is_inheritable(RawFd::MAX));
     }
 }

@@ -31,7 +31,7 @@ use vrrp_wire::abi::{PeerKey, RouterKey};
 
 use self::{
     handover::{PendingAnswer, Successor},
-    memory::RouterMemory,
+    memory::{Interlude, RouterMemory},
     oddities::Oddities,
     proof::Proof,
     refusals::Refusals,
@@ -117,15 +117,15 @@ struct Heard {
 }
 
 impl VirtualRouter {
-    /// A virtual router in Initialize on `interface`, which may not be there yet, or as it is in `memory`, where somebody has perhaps advertised for it until
-    /// then, with a task of `crew`; the guard knows it when this returns.
+    /// A virtual router in Initialize on `interface`, which may not be there yet, or as it is in `memory`, with a task of `crew`; the
+    /// guard knows it when this returns.
     pub fn build(
         config: config::VirtualRouter,
         interface: &Interface,
         sockets: &mut Sockets,
         crew: &mut Crew,
         desk: &mut Desk,
-        memory: Option<(&RouterMemory, Option<Instant>)>,
+        memory: Option<(&RouterMemory, Interlude)>,
     ) -> anyhow::Result<Self> {
         let link = &interface.link;
         let (announcer, advertiser) = match interface.ifindex {
@@ -135,8 +135,8 @@ impl VirtualRouter {
         let known_as = memory.map(|(memory, _)| memory.slot());
         let reins = crew.hire(&config, place(&config, link, announcer), known_as);
         let mut router = Self::new(config, interface, advertiser, reins, &desk.checks);
-        if let Some((memory, covered_until)) = memory {
-            router.resume(memory, covered_until);
+        if let Some((memory, interlude)) = memory {
+            router.resume(memory, interlude);
         }
         router.introduce_peers(&mut desk.datapath)?;
         router.configure(desk)?;
@@ -252,6 +252,13 @@ impl VirtualRouter {
         self.handle(Event::Relieved, desk, now);
     }
 
+    /// Gives up where the supervisor has handed over for it and is gone, which it never could say: it had taken the agent for lost.
+    pub fn heed_standing(&mut self, desk: &mut Desk, now: Instant) {
+        if self.election.state().name() == StateName::Active && !self.reins.standing.is_active() {
+            self.relieve(desk, now);
+        }
+    }
+
     /// Its name in the configuration, which is that of both families.
     #[must_use]
     pub fn config_name(&self) -> &str {
@@ -268,6 +275,13 @@ impl VirtualRouter {
     /// group from the interface that has the index next, when it is closed at last.
     pub fn leave(&mut self) {
         (self.ifindex, self.advertiser) = (0, None);
+    }
+
+    /// Whether it is on `interface`, as that is judged now.
+    #[must_use]
+    pub fn is_on(&self, interface: &Interface) -> bool {
+        let key = interface.attachment.scope.key(self.config.family, self.config.vrid);
+        (self.ifindex, self.key) == (interface.ifindex, key)
     }
 
     /// Moves to `interface`, which was made anew, or is judged in another place; nothing of the old one counts any more.

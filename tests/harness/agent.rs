@@ -129,6 +129,12 @@ impl Agent {
         &self.instance
     }
 
+    /// Where the agent keeps what others on the host read of it.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        format!("/run/vipd@{}", self.instance).into()
+    }
+
     /// Where the agent pins its maps, for bpftool.
     #[must_use]
     pub fn pin_dir(&self) -> String {

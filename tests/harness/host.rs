@@ -101,10 +101,11 @@ impl Host {
     }
 
     /// Deletes the interface and makes another of the same name, whose other end is `far` on the same host.
-    pub fn make_interface_anew(&self, addresses: &[&str]) -> Result<()> {
+    pub fn make_interface_anew(&self, mtu: u32, addresses: &[&str]) -> Result<()> {
         self.run("ip", &["link", "del", Self::INTERFACE])?;
-        let mac = self.mac.to_string();
-        self.run("ip", &["link", "add", Self::INTERFACE, "address", &mac, "type", "veth", "peer", "name", "far"])?;
+        let (mtu, mac) = (mtu.to_string(), self.mac.to_string());
+        let new = ["link", "add", Self::INTERFACE, "mtu", &mtu, "address", &mac];
+        self.run("ip", &[&new[..], &["type", "veth", "peer", "name", "far"]].concat())?;
         for up in [Self::INTERFACE, "far"] {
             self.run("ip", &["link", "set", up, "up"])?;
         }

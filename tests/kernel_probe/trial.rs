@@ -97,7 +97,7 @@ impl Drop for Trial<'_> {
             let _ = detach(self.guard, &self.nic, side);
         }
         // An entry that stays is overwritten by the next trial.
-        let _ = self.guard.remove_vip(&self.vip());
+        let _ = self.guard.remove_vip(&self.vip(), &self.key);
         let _ = self.guard.remove_router(&self.key);
     }
 }

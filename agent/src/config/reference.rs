@@ -95,7 +95,8 @@ pub fn markdown() -> String {
          Made by `vipd generate configuration docs` of what the program reads; change `agent/src/config/reference`, not this page.\n\n\
          The file is [TOML](https://toml.io) and the same on every node: `/etc/vipd/vipd.toml`, or what `--config` says. A key that is not \
          listed here is a mistake, and `vipd check` reports every mistake at once. Time spans are a number and its unit in quotes, \
-         `\"100ms\"` or `\"1.5s\"`. Secrets are never in this file; it says where they are: the path of a file of mode 0600, \
+         `\"100ms\"` or `\"1.5s\"`. Secrets are not in this file, but for the `password` of version 2, which everybody on the LAN can read anyway. It \
+         says where they are: keys of `[auth]` by the path of a file of mode 0600, all others by such a path, \
          `\"credential:NAME\"` for a credential of systemd, or `\"env:NAME\"`.\n",
     );
     for section in sections() {

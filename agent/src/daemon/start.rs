@@ -13,6 +13,7 @@ use std::{
         },
     },
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -62,7 +63,10 @@ use crate::{
     reactor::{Interface, Reactor},
     realtime::Lateness,
     restart::{self, Memory, Successor, adopt},
-    router::{VirtualRouter, memory::RouterMemory},
+    router::{
+        VirtualRouter,
+        memory::{Interlude, RouterMemory},
+    },
     sequence_file,
     supervisor::{
         keeper::{Custody, Keeper},
@@ -92,7 +96,11 @@ impl Base {
         tokio::spawn(connection);
         let links = read_links(&handle, &watched(config)).await?;
         let claims = links.iter().map(|link| Ok((link.interface.clone(), resume_claim(link, memory)?)));
-        let claims = claims.collect::<anyhow::Result<_>>()?;
+        let claims: BTreeMap<_, _> = claims.collect::<anyhow::Result<_>>()?;
+        // What the configuration has no more would stay open for good.
+        for (_, &descriptor) in memory.descriptors.claims.iter().filter(|(name, _)| !claims.contains_key(*name)) {
+            drop(adopt(descriptor)?);
+        }
         // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
         for link in links.iter().filter(|link| link.ifindex != 0) {
             let (configured, held) =
@@ -133,7 +141,7 @@ pub(super) async fn prepare(
     let settings = settings(instance, memory);
     let refusal = Refusal::install(instance.table(), &refused(&config))?;
     let (mut crew, disturb, hands) = crew(&handle, &mailbox, &settings, &vitals, memory)?;
-    let mut sockets = sockets(memory)?;
+    let mut sockets = sockets(memory, &links)?;
     let routers = build_routers(&config, memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
     desk.datapath.drop_leftovers()?;
     let (listener, control) = listener(instance, memory)?;
@@ -248,11 +256,14 @@ fn settings(instance: &Instance, memory: &Memory) -> Arc<Settings> {
     Arc::new(settings)
 }
 
-/// The sockets that the program before has left open.
-fn sockets(memory: &Memory) -> anyhow::Result<Sockets> {
+/// The sockets that the program before has left open, on interfaces that still have virtual routers.
+fn sockets(memory: &Memory, links: &[LinkState]) -> anyhow::Result<Sockets> {
     let mut sockets = Sockets::default();
     for &(ifindex, is_ipv6, descriptor) in &memory.descriptors.advertisers {
-        sockets.adopt(ifindex, if is_ipv6 { Family::Ipv6 } else { Family::Ipv4 }, adopt(descriptor)?);
+        let socket = adopt(descriptor)?;
+        if links.iter().any(|link| link.ifindex == ifindex) {
+            sockets.adopt(ifindex, if is_ipv6 { Family::Ipv6 } else { Family::Ipv4 }, socket);
+        }
     }
     Ok(sockets)
 }
@@ -369,7 +380,7 @@ fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>
             return Ok(Interface::absent(&link.interface));
         }
         let attachment = desk.datapath.attach(&link.interface, link.ifindex)?;
-        Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment })
+        Ok(Interface { ifindex: link.ifindex, link: link.clone(), attachment, again_at: None })
     };
     links.iter().map(attach).collect()
 }
@@ -417,14 +428,23 @@ fn build_routers(
 ) -> anyhow::Result<Vec<VirtualRouter>> {
     // The supervisor goes on until this program's first sign of life.
     let covered_until = memory.descriptors.supervisor.map(|_| clock::now());
+    let deaf_until = |interface: &Interface, desk: &Desk| {
+        (!desk.datapath.has_gone_on_hearing(interface.attachment.mode)).then(clock::now)
+    };
     let build = |entry: &config::VirtualRouter| {
         let interface = interfaces.iter().find(|interface| interface.link.interface == entry.interface);
         let interface = interface.ok_or_else(|| anyhow!("no state of interface `{}`", entry.interface))?;
         if interface.ifindex != 0 {
             check_mtu(entry, &interface.link, config.auth.is_some())?;
         }
-        let memory = memory.router(&entry.identity()).map(|router| (router, covered_until));
-        VirtualRouter::build(entry.clone(), interface, sockets, crew, desk, memory)
+        let interlude = Interlude { covered_until, deaf_until: deaf_until(interface, desk) };
+        let known = memory.router(&entry.identity()).map(|router| (router, interlude));
+        let mut entry = entry.clone();
+        if memory.is_of_this_process() {
+            // The agent has started long ago.
+            entry.startup_delay = Duration::ZERO;
+        }
+        VirtualRouter::build(entry, interface, sockets, crew, desk, known)
     };
     let routers = config.virtual_routers.iter().map(build).collect();
     tell_of_router_flag(config);

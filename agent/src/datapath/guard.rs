@@ -54,6 +54,8 @@ pub struct Guard {
     counters: HashMap<MapData, RouterKey, Counters>,
     adverts: RingBuf<MapData>,
     leftovers: Leftovers,
+    /// The maps are those of an earlier run.
+    has_earlier_maps: bool,
     _pins: RemovedOnDrop,
 }
 
@@ -91,8 +93,8 @@ impl Guard {
     /// this node is Active nowhere. What was configured stays until it is set anew or [`Guard::drop_leftovers`] removes
     /// it. That maps cannot be pinned is reported, and no error.
     pub fn load(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let (mut guard, is_used) = Self::open(pin_dir)?;
-        if is_used {
+        let mut guard = Self::open(pin_dir)?;
+        if guard.has_earlier_maps {
             guard.forget_roles().context("failed to take over the maps of an earlier run")?;
         }
         Ok(guard)
@@ -101,14 +103,18 @@ impl Guard {
     /// [`Guard::load`] for another program in the process that has used the maps: roles stay, and what waits in the ring
     /// buffer is heard.
     pub fn resume(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
-        Self::open(pin_dir).map(|(mut guard, _)| {
-            guard.programs.use_rehearsed();
-            guard
-        })
+        let mut guard = Self::open(pin_dir)?;
+        guard.programs.use_rehearsed();
+        Ok(guard)
     }
 
-    /// Loads the programs; says whether the maps are those of an earlier run.
-    fn open(pin_dir: Option<&Path>) -> anyhow::Result<(Self, bool)> {
+    /// Whether its maps are those of an earlier run, which has noted in them what came until now.
+    #[must_use]
+    pub const fn has_earlier_maps(&self) -> bool {
+        self.has_earlier_maps
+    }
+
+    fn open(pin_dir: Option<&Path>) -> anyhow::Result<Self> {
         let (mut ebpf, pins, earlier) = load_maps(pin_dir)?;
         // Whatever fails from here on leaves nothing behind.
         let removed = RemovedOnDrop(pins.clone());
@@ -132,6 +138,7 @@ impl Guard {
             adverts: take(&mut ebpf, map::ADVERTS)?,
             programs: Programs::new(Object::new(ebpf), pins),
             leftovers: Leftovers::default(),
+            has_earlier_maps: earlier,
             _pins: removed,
         };
         if earlier {
@@ -139,7 +146,7 @@ impl Guard {
             guard.set_watched_until(0).context("failed to use the maps of an earlier run")?;
             guard.leftovers = guard.configured().context("failed to read the maps of an earlier run")?;
         }
-        Ok((guard, earlier))
+        Ok(guard)
     }
 
     /// This node is Active nowhere until an election has said so.
@@ -165,7 +172,7 @@ impl Guard {
     /// Removes what an earlier run has configured and this one has not, in maps and on interfaces.
     pub fn drop_leftovers(&mut self) -> Result<(), MapError> {
         let leftovers = std::mem::take(&mut self.leftovers);
-        leftovers.vips.iter().try_for_each(|key| self.remove_vip(key))?;
+        leftovers.vips.iter().try_for_each(|key| remove(&mut self.vips, key))?;
         leftovers.peers.iter().try_for_each(|key| self.remove_peer(key))?;
         leftovers.routers.iter().try_for_each(|key| self.remove_router(key))?;
         leftovers.keys.iter().try_for_each(|&id| self.remove_key(id))?;
@@ -265,9 +272,13 @@ impl Guard {
         self.vips.insert(key, router, 0)
     }
 
-    /// Forgets a virtual address.
-    pub fn remove_vip(&mut self, key: &VipKey) -> Result<(), MapError> {
-        remove(&mut self.vips, key)
+    /// Forgets a virtual address of `router`; one that another virtual router has by now stays.
+    pub fn remove_vip(&mut self, key: &VipKey, router: &RouterKey) -> Result<(), MapError> {
+        match self.vips.get(key, 0) {
+            Ok(owner) if owner == *router => self.vips.remove(key),
+            Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives `key` counters, if it has none.

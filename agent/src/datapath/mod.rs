@@ -113,6 +113,12 @@ pub struct Datapath {
 }
 
 impl Datapath {
+    /// Whether what came since another program used this agent's maps has been noted there, on an interface that is judged so.
+    #[must_use]
+    pub fn has_gone_on_hearing(&self, mode: AttachMode) -> bool {
+        mode != AttachMode::Socket && self.guard.as_ref().is_some_and(Guard::has_earlier_maps)
+    }
+
     /// Loads the guard if `attach` asks for one. Without it the agent works all the same, over packet sockets. With
     /// `is_resumed` the roles in an earlier program's maps stay until they are set.
     pub fn open(config: &config::Guard, pin_dir: &Path, is_resumed: bool) -> Self {

@@ -54,7 +54,7 @@ impl Datapath {
         }
         // What cannot be removed concerns an interface on which nothing is judged any more.
         if let Some(guard) = &mut self.guard {
-            vips.for_each(|vip| drop(guard.remove_vip(&vip)));
+            vips.for_each(|vip| drop(guard.remove_vip(&vip, key)));
             let _ = guard.remove_router(key);
         }
         peers.for_each(|peer| drop(self.remove_peer(&peer)));
@@ -76,10 +76,11 @@ impl Datapath {
         }
     }
 
-    /// Forgets virtual addresses.
-    pub fn remove_vips(&mut self, keys: &[VipKey]) -> anyhow::Result<()> {
+    /// Forgets virtual addresses of a virtual router.
+    pub fn remove_vips(&mut self, keys: &[VipKey], router: &RouterKey) -> anyhow::Result<()> {
         let Some(guard) = &mut self.guard else { return Ok(()) };
-        keys.iter().try_for_each(|key| guard.remove_vip(key)).context("failed to write the map of virtual addresses")
+        let mut keys = keys.iter();
+        keys.try_for_each(|key| guard.remove_vip(key, router)).context("failed to write the map of virtual addresses")
     }
 
     /// Adds a sender to the allow-list, perhaps with the only MAC address that it may have. What is known of it stays.

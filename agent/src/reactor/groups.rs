@@ -35,6 +35,12 @@ pub struct Group {
     state: StateName,
 }
 
+/// Whether `router`, which does not take part yet, moves together with some of `routers` that do.
+pub(super) fn joins(router: &VirtualRouter, routers: &[VirtualRouter]) -> bool {
+    let is_group = |other: &&VirtualRouter| router.group_name().is_some() && other.group_name() == router.group_name();
+    routers.iter().filter(is_group).any(VirtualRouter::takes_part)
+}
+
 impl Reactor {
     /// Finds out anew which virtual routers move together.
     pub(super) fn regroup(&mut self, now: Instant) {

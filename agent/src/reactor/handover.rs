@@ -23,7 +23,10 @@ impl Reactor {
                 let is_drained = *request == HandoverRequest::Drain;
                 self.about.drained = is_drained;
                 let routers = self.routers.iter_mut();
-                return Ok(routers.filter_map(|router| router.drain(is_drained, &mut self.desk, now)).collect());
+                let pending = routers.filter_map(|router| router.drain(is_drained, &mut self.desk, now)).collect();
+                // The priority that the supervisor would speak with is another one now.
+                self.bequeath();
+                return Ok(pending);
             }
         };
         let meant = self.meant(name)?;

@@ -1,10 +1,15 @@
 //! Interfaces that change, go and come back, or are judged in another place.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 use vrrp::Instant;
 
 use super::{Interface, Reactor, places};
 use crate::{link::LinkState, router::VirtualRouter};
+
+/// Between two attempts to be on an interface: each keeps the elections on others waiting for a moment.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 impl Reactor {
     /// Takes in the state of an interface. One that was deleted and made anew is another: the guard and the sockets have
@@ -14,65 +19,92 @@ impl Reactor {
         let Some(interface) = self.interfaces.get_mut(at) else { return };
         interface.link = link;
         let (old, new) = (interface.ifindex, interface.link.ifindex);
+        let is_left = old != 0 && new != old;
+        let is_sought = new != 0 && (new != old || interface.again_at.is_some());
         // First of all its virtual routers learn that they cannot serve.
         self.heed_link(at, now);
-        if new != old {
+        if is_left {
             self.leave(at);
         }
-        if new != 0 && new != old {
-            match self.settle(at, new) {
-                Ok(()) => self.heed_link(at, now),
-                Err(error) => warn!("{error:#}; its virtual routers stay in Fault until the interface changes again"),
-            }
+        if is_sought {
+            self.settle(at, now);
         }
         self.bequeath();
     }
 
-    /// Takes the guard off an interface that is gone, or has another name now.
-    pub(super) fn leave(&mut self, at: usize) {
-        let Some(interface) = self.interfaces.get_mut(at) else { return };
-        if interface.ifindex != 0 {
-            warn!(interface = interface.link.interface, index = interface.ifindex, "the interface is gone");
-            self.desk.datapath.detach(&interface.link.interface);
-            self.sockets.forget(interface.ifindex);
-            interface.ifindex = 0;
-            let name = &interface.link.interface;
-            self.routers.iter_mut().filter(|router| router.interface() == name).for_each(VirtualRouter::leave);
+    /// Tries again to be on interfaces where that has failed, when its time has come.
+    pub(super) fn settle_again(&mut self, now: Instant) {
+        let is_due = |known: &Interface| known.link.ifindex != 0 && known.again_at.is_some_and(|at| now >= at);
+        for at in 0..self.interfaces.len() {
+            if self.interfaces.get(at).is_some_and(is_due) {
+                self.settle(at, now);
+                self.bequeath();
+            }
         }
     }
 
-    /// Puts the guard, the sockets and the virtual routers on the interface that has the name now.
-    pub(super) fn settle(&mut self, at: usize, ifindex: u32) -> anyhow::Result<()> {
-        let Some(interface) = self.interfaces.get_mut(at) else { return Ok(()) };
-        let name = interface.link.interface.clone();
-        let attachment = self.desk.datapath.attach(&name, ifindex)?;
-        *interface = Interface { ifindex, link: interface.link.clone(), attachment };
-        self.resettle(&name)?;
-        info!(interface = name, index = ifindex, "the interface is there");
-        Ok(())
+    /// Takes the guard off an interface that is gone, or has another name now.
+    fn leave(&mut self, at: usize) {
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
+        warn!(interface = interface.link.interface, index = interface.ifindex, "the interface is gone");
+        self.desk.datapath.detach(&interface.link.interface);
+        self.sockets.forget(interface.ifindex);
+        (interface.ifindex, interface.again_at) = (0, None);
+        let name = &interface.link.interface;
+        self.routers.iter_mut().filter(|router| router.interface() == name).for_each(VirtualRouter::leave);
     }
 
-    /// Moves the virtual routers of an interface to where it is judged now.
-    pub(super) fn resettle(&mut self, name: &str) -> anyhow::Result<()> {
-        let Some(interface) = self.interfaces.iter().find(|known| known.link.interface == name) else { return Ok(()) };
-        let routers = self.routers.iter_mut().filter(|router| router.interface() == name);
-        for router in routers {
-            router.settle(interface, &mut self.sockets, &mut self.desk)?;
+    /// Puts the guard on the interface that has the name now, if it is not there yet, and the virtual routers.
+    fn settle(&mut self, at: usize, now: Instant) {
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
+        let (name, ifindex) = (interface.link.interface.clone(), interface.link.ifindex);
+        interface.again_at = None;
+        if interface.ifindex != ifindex {
+            match self.desk.datapath.attach(&name, ifindex) {
+                Ok(attachment) => {
+                    (interface.ifindex, interface.attachment) = (ifindex, attachment);
+                    info!(interface = name, index = ifindex, "the interface is there");
+                }
+                Err(error) => {
+                    warn!("{error:#}; its virtual routers stay in Fault, and this is tried again in {AGAIN_AFTER:?}");
+                    interface.again_at = Some(now + AGAIN_AFTER);
+                    return;
+                }
+            }
+        }
+        self.settle_routers(at, now);
+    }
+
+    /// Moves the virtual routers of an interface to where it is judged now. Those that cannot be moved are in Fault until they can.
+    fn settle_routers(&mut self, at: usize, now: Instant) {
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
+        let mut failure = None;
+        let is_elsewhere = |router: &&mut VirtualRouter, interface: &Interface| {
+            router.interface() == interface.link.interface && !router.is_on(interface)
+        };
+        for router in self.routers.iter_mut().filter(|router| is_elsewhere(router, interface)) {
+            if let Err(error) = router.settle(interface, &mut self.sockets, &mut self.desk) {
+                router.leave();
+                failure.get_or_insert((router.name(), error));
+            }
+        }
+        if let Some((router, error)) = failure {
+            warn!(router, "{error:#}; what cannot be served is in Fault, and this is tried again in {AGAIN_AFTER:?}");
+            interface.again_at = Some(now + AGAIN_AFTER);
         }
         self.places = places(&self.routers);
-        Ok(())
+        self.heed_link(at, now);
     }
 
     /// Takes in where the guard was taken off again and put elsewhere.
     pub(super) fn look_after_guard(&mut self, now: Instant) {
         for (name, attachment) in self.desk.datapath.look(now) {
-            let Some(interface) = self.interfaces.iter_mut().find(|known| known.link.interface == name) else {
-                continue;
-            };
+            let Some(at) = self.interfaces.iter().position(|known| known.link.interface == name) else { continue };
+            let Some(interface) = self.interfaces.get_mut(at) else { continue };
             let has_moved = interface.attachment.scope != attachment.scope;
             interface.attachment = attachment;
-            if has_moved && let Err(error) = self.resettle(&name) {
-                warn!("{error:#}");
+            if has_moved {
+                self.settle_routers(at, now);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Another configuration, taken over while elections go on: what does not change is not touched.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use tracing::info;
-use vrrp::{Instant, auth::Key};
+use vrrp::{Instant, auth::Key, election::Cause};
 
-use super::{Interface, Reactor, places};
+use super::{Interface, Reactor, groups::joins, places};
 use crate::{
     config::{self, Mode, WireIdentity},
     link::LinkState,
@@ -33,19 +35,29 @@ pub struct Reload {
     pub about: Snapshot,
 }
 
+/// What has become of a [`Reload`].
+#[derive(Debug)]
+pub struct Reloaded {
+    /// Virtual routers that could not be made.
+    pub missing: Vec<WireIdentity>,
+    /// The first thing that went wrong; the rest has been done all the same.
+    pub outcome: anyhow::Result<()>,
+}
+
 impl Reactor {
-    /// Takes over another configuration. Goes on after an error and returns the first.
-    pub(super) fn reload(&mut self, reload: Reload, now: Instant) -> anyhow::Result<()> {
+    /// Takes over another configuration, and goes on after an error.
+    pub(super) fn reload(&mut self, reload: Reload, now: Instant) -> Reloaded {
         let mut outcome = self.desk.datapath.set_mode(reload.mode);
         self.desk.reporter.rename(&reload.about.cluster, &reload.about.node);
         if let Some((config, keys)) = reload.auth {
             outcome = outcome.and(self.change_authentication(&config, keys));
         }
-        for config in reload.changed {
-            outcome = outcome.and(self.change(config, now));
-        }
+        // First, since another virtual router may have the addresses from now on.
         for identity in &reload.removed {
             self.remove(identity, now);
+        }
+        for config in reload.changed {
+            outcome = outcome.and(self.change(config, now));
         }
         for link in reload.links {
             self.hear(link, now);
@@ -60,7 +72,9 @@ impl Reactor {
         self.settle_groups(now);
         self.about = reload.about;
         self.bequeath();
-        outcome
+        let is_there = |identity: &WireIdentity| self.routers.iter().any(|router| router.identity() == *identity);
+        let missing = reload.order.into_iter().filter(|identity| !is_there(identity)).collect();
+        Reloaded { missing, outcome }
     }
 
     fn change(&mut self, config: config::VirtualRouter, now: Instant) -> anyhow::Result<()> {
@@ -90,6 +104,8 @@ impl Reactor {
     }
 
     fn add(&mut self, config: config::VirtualRouter, now: Instant) -> anyhow::Result<()> {
+        // The agent has started long ago.
+        let config = config::VirtualRouter { startup_delay: Duration::ZERO, ..config };
         let name = config.interface.clone();
         let interface = self.interfaces.iter().find(|known| known.link.interface == name);
         let interface = interface.ok_or_else(|| anyhow!("interface `{name}` is not heard"))?;
@@ -99,7 +115,12 @@ impl Reactor {
         if self.about.drained {
             router.set_drained(true, &mut self.desk, now);
         }
-        router.heed_checks(&mut self.desk, now);
+        router.set_cause(Cause::Clock, self.watchman.is_shut(), &mut self.desk, now);
+        if joins(&router, &self.routers) {
+            router.join(&mut self.desk, now);
+        } else {
+            router.heed_checks(&mut self.desk, now);
+        }
         router.start(&mut self.desk, now);
         self.routers.push(router);
         Ok(())

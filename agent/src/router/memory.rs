@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vrrp::{
     Family, Instant, Parameters,
-    election::{Active, Backup, Election, Expects, Role, State},
+    election::{Active, Backup, Election, Event, Expects, Role, State},
 };
 
 use super::VirtualRouter;
@@ -24,11 +24,22 @@ pub struct RouterMemory {
     slot: u32,
     role: RoleMemory,
     stands_aside: bool,
+    #[serde(default)]
+    is_drained: bool,
     since_ns: u64,
     reason: Option<String>,
     tally: Tally,
     #[serde(default)]
     history: History,
+}
+
+/// What was between two programs, for a virtual router.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interlude {
+    /// Until when somebody has advertised for it, if somebody has.
+    pub covered_until: Option<Instant>,
+    /// Until when nobody has noted adverts for it, if nobody has.
+    pub deaf_until: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +83,7 @@ impl RouterMemory {
                 rival_silent_at_ns: None,
             },
             stands_aside: false,
+            is_drained: false,
             since_ns: now.as_nanos(),
             reason: Some(
                 "it was Active when the agent ended without a word, and the supervisor has advertised since".to_owned(),
@@ -101,7 +113,7 @@ impl RouterMemory {
         matches!(self.role, RoleMemory::Active { .. })
     }
 
-    fn election(&self, parameters: Parameters, covered_until: Option<Instant>) -> Election {
+    fn election(&self, parameters: Parameters, interlude: Interlude) -> Election {
         let at = Instant::from_nanos;
         let role = match self.role {
             RoleMemory::Backup { active_down_at_ns, active_adver_interval_ns, expects, preempts_at_ns } => {
@@ -119,14 +131,19 @@ impl RouterMemory {
             }
             RoleMemory::Active { adver_at_ns, replies_left, announced_at_ns, rival_silent_at_ns } => {
                 Role::Active(Active {
-                    adver_at: covered_until.map_or(at(adver_at_ns), |until| until.max(at(adver_at_ns))),
+                    adver_at: interlude.covered_until.map_or(at(adver_at_ns), |until| until.max(at(adver_at_ns))),
                     replies_left,
                     announced_at: at(announced_at_ns),
                     rival_silent_at: rival_silent_at_ns.map(at),
                 })
             }
         };
-        Election::resumed(parameters, role, self.stands_aside)
+        let mut election = Election::resumed(parameters, role, self.stands_aside);
+        if let (Role::Backup(_), Some(until)) = (role, interlude.deaf_until) {
+            // Whoever was Active then may be so still. A Backup has nothing to do for it.
+            drop(election.handle(Event::Slept(Duration::ZERO), until));
+        }
+        election
     }
 }
 
@@ -160,6 +177,7 @@ impl VirtualRouter {
             slot: self.slot(),
             role,
             stands_aside: self.election.stands_aside(),
+            is_drained: self.is_drained,
             since_ns: self.since(now).as_nanos(),
             reason: self.reason(),
             tally: self.tally,
@@ -167,10 +185,10 @@ impl VirtualRouter {
         })
     }
 
-    /// Goes on where the program before stopped. An Active Router has its addresses still; its task makes sure of that. With
-    /// `covered_until` somebody has advertised for it until then.
-    pub(super) fn resume(&mut self, memory: &RouterMemory, covered_until: Option<Instant>) {
-        self.election = memory.election(*self.election.parameters(), covered_until);
+    /// Goes on where the program before stopped. An Active Router has its addresses still; its task makes sure of that.
+    pub(super) fn resume(&mut self, memory: &RouterMemory, interlude: Interlude) {
+        self.is_drained = memory.is_drained;
+        self.election = memory.election(self.parameters(), interlude);
         (self.tally, self.history) = (memory.tally, memory.history.clone());
         self.resumed = Some((Instant::from_nanos(memory.since_ns), memory.reason.clone()));
         if memory.is_active() {
@@ -209,17 +227,24 @@ mod tests {
                 slot: 0,
                 role: serde_json::from_str(role).unwrap(),
                 stands_aside: true,
+                is_drained: false,
                 since_ns: 1,
                 reason: None,
                 tally: Tally::default(),
                 history: History::default(),
             };
             assert_eq!(serde_json::to_string(&memory.role).unwrap(), role);
-            let election = memory.election(parameters, None);
+            let election = memory.election(parameters, Interlude::default());
             assert_eq!(election.deadline(), Some(Instant::from_nanos(deadline)));
             assert!(election.stands_aside());
-            let covered = memory.election(parameters, Some(Instant::from_nanos(8)));
+            let covered_until = Some(Instant::from_nanos(8));
+            let covered = memory.election(parameters, Interlude { covered_until, ..Interlude::default() });
             assert_eq!(covered.deadline(), Some(Instant::from_nanos(deadline.max(8))));
+            // A Backup waits anew: three intervals of 1 s, and 255/256 of one with the lowest priority.
+            let deaf_until = Some(Instant::from_nanos(8));
+            let deaf = memory.election(parameters, Interlude { deaf_until, ..Interlude::default() });
+            let deadline = if deadline == 9 { 3_996_093_758 } else { 5 };
+            assert_eq!(deaf.deadline(), Some(Instant::from_nanos(deadline)));
         }
     }
 }

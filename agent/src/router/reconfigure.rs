@@ -33,7 +33,7 @@ impl VirtualRouter {
         let kept: BTreeSet<_> = self.config.held_addresses().map(IpNet::addr).collect();
         let gone = old.held_addresses().map(IpNet::addr).filter(|address| !kept.contains(address));
         let gone: Vec<_> = gone.map(|address| self.vip_key(address)).collect();
-        outcome = outcome.and(desk.datapath.remove_vips(&gone));
+        outcome = outcome.and(desk.datapath.remove_vips(&gone, &self.key));
         self.hold(self.config.holdings());
         // Where adverts come from may have changed, and the virtual router with it be able to serve or not.
         self.link(&interface.link, desk, now);

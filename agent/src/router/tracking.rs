@@ -56,17 +56,33 @@ fn contribution(tracked: &Tracked, checks: &Standings) -> Contribution {
 }
 
 impl VirtualRouter {
-    /// Takes in what the checks have come to. Faults first: one fault in place of another is no recovery in between. A router
-    /// that takes part is not taken out because a check that is new has no result yet.
+    /// Takes in what the checks have come to. A router that takes part is not taken out because a check that is new has no
+    /// result yet.
     pub fn heed_checks(&mut self, desk: &mut Desk, now: Instant) {
+        self.weigh_checks(self.takes_part(), desk, now);
+    }
+
+    /// [`Self::heed_checks`] of one that comes to others of its group, which take part: they would all leave if it waited for a
+    /// result.
+    pub fn join(&mut self, desk: &mut Desk, now: Instant) {
+        self.weigh_checks(true, desk, now);
+    }
+
+    /// Whether it is Backup or Active.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        matches!(self.election.state().name(), StateName::Backup | StateName::Active)
+    }
+
+    /// Faults first: one fault in place of another is no recovery in between.
+    fn weigh_checks(&mut self, waits_for_none: bool, desk: &mut Desk, now: Instant) {
         self.tracking = Tracking::new(&self.config, &desk.checks);
         let Total { is_faulty, is_waiting, .. } = self.tracking.total;
         if is_faulty {
             self.set_cause(Cause::Check, true, desk, now);
         }
         self.handle(Event::Parameters(self.parameters()), desk, now);
-        let takes_part = matches!(self.election.state().name(), StateName::Backup | StateName::Active);
-        self.set_cause(Cause::Unchecked, is_waiting && !takes_part, desk, now);
+        self.set_cause(Cause::Unchecked, is_waiting && !waits_for_none, desk, now);
         if !is_faulty {
             self.set_cause(Cause::Check, false, desk, now);
         }

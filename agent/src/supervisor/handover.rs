@@ -38,7 +38,6 @@ use crate::{
         outbox::{Letter, Outbox, Way},
         settings::Settings,
         sweep::{self, Held},
-        virtual_mac::VirtualMac,
     },
     sequence_file,
 };
@@ -239,16 +238,26 @@ impl Handover {
     pub fn remove_items(&self, bequest: &Bequest) {
         let (router, ifindex) = (&bequest.name, bequest.ifindex);
         let mut items = bequest.items.clone();
-        if bequest.virtual_mac
-            && let (Some(family), Some(vrid)) = (bequest.family(), bequest.vrid())
-        {
-            match self.runtime.block_on(VirtualMac { family, vrid }.release(&self.handle, ifindex)) {
+        if let Some(mac) = bequest.virtual_mac() {
+            match self.runtime.block_on(mac.release(&self.handle, ifindex)) {
                 // Addresses and routes go with their interface.
                 Ok(()) => items.retain(|item| matches!(item, Item::Rule(_))),
                 Err(error) => warn!(router, "{error:#}; this host goes on answering for the virtual addresses"),
             }
         }
-        remove(bequest, items);
+        remove(bequest, ifindex, items);
+    }
+
+    /// Takes `items`, which are not all that `bequest` has on the host, off it.
+    pub fn take_off(&self, bequest: &Bequest, items: Vec<Item>) {
+        let ground = match bequest.virtual_mac() {
+            Some(mac) => self.runtime.block_on(mac.find(&self.handle, bequest.ifindex)),
+            None => Ok(Some(bequest.ifindex)),
+        };
+        match ground {
+            Ok(ifindex) => remove(bequest, ifindex.unwrap_or(bequest.ifindex), items),
+            Err(error) => warn!(router = bequest.name, ?items, "{error:#}; this host goes on having them"),
+        }
     }
 
     /// Leaves what an agent that is gone has left: a goodbye for the virtual routers that were Active, and then nothing of any
@@ -265,7 +274,8 @@ impl Handover {
         }
         for bequest in self.bequests.iter().filter(|bequest| !active.contains(bequest)) {
             // Rules of those that were just being left are on no interface, where a sweep would find them.
-            remove(bequest, bequest.items.iter().filter(|item| matches!(item, Item::Rule(_))).copied().collect());
+            let rules = bequest.items.iter().filter(|item| matches!(item, Item::Rule(_)));
+            remove(bequest, bequest.ifindex, rules.copied().collect());
         }
         self.sweep();
         if let Some(sequence) = sequence
@@ -293,17 +303,17 @@ impl Handover {
 }
 
 /// Notes that the virtual router is not Active any more.
-pub(super) fn clear(bequest: &Bequest, vitals: &Vitals) {
+pub fn clear(bequest: &Bequest, vitals: &Vitals) {
     if let Err(error) = vitals.set_active(bequest.slot, false) {
         warn!(router = bequest.name, %error, "failed to note that it was handed over");
     }
 }
 
-/// Takes `items` of `bequest` off this host, what came last first.
-fn remove(bequest: &Bequest, mut items: Vec<Item>) {
+/// Takes `items` of `bequest`, which are on the interface `ifindex`, off this host, what came last first.
+fn remove(bequest: &Bequest, ifindex: u32, mut items: Vec<Item>) {
     let router = &bequest.name;
     items.reverse();
-    let ground = Ground { ifindex: bequest.ifindex, is_own: bequest.virtual_mac };
+    let ground = Ground { ifindex, is_own: bequest.virtual_mac };
     let orders: Vec<_> = items.iter().map(|item| item.take_off(ground)).collect();
     match netlink::carry_out(&orders) {
         Ok(refused) => {

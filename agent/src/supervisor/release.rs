@@ -50,8 +50,8 @@ pub fn release(instance: &Instance) -> anyhow::Result<Option<Vec<String>>> {
     Ok(Some(active))
 }
 
-/// The key that signed.
-fn read_key(signing: &Signing) -> Option<Key> {
+/// The key that signed; none, which is reported, where it cannot be read.
+pub fn read_key(signing: &Signing) -> Option<Key> {
     let id = KeyId::new(signing.key)?;
     let auth = Auth {
         mode: AuthMode::Enforce,

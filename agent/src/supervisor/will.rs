@@ -22,7 +22,10 @@ use vrrp::{
 };
 
 use super::vitals::new_path;
-use crate::perform::{advertise::Dialect, holdings::Item};
+use crate::{
+    config::WireIdentity,
+    perform::{advertise::Dialect, holdings::Item, virtual_mac::VirtualMac},
+};
 
 /// The form of the file. Another one is not understood.
 const FORM: u32 = 2;
@@ -120,6 +123,19 @@ impl Will {
 }
 
 impl Bequest {
+    /// What makes the virtual router the same one on the wire; `None` where the file has been tampered with.
+    #[must_use]
+    pub fn identity(&self) -> Option<WireIdentity> {
+        Some(WireIdentity { interface: self.interface.clone(), family: self.family()?, vrid: self.vrid()? })
+    }
+
+    /// The interface of its own that the items are on, where they are on one.
+    #[must_use]
+    pub fn virtual_mac(&self) -> Option<VirtualMac> {
+        let (family, vrid) = self.family().zip(self.vrid())?;
+        self.virtual_mac.then_some(VirtualMac { family, vrid })
+    }
+
     /// The family of adverts and addresses; `None` where the file has been tampered with.
     #[must_use]
     pub const fn family(&self) -> Option<Family> {
