@@ -40,7 +40,7 @@ pub(super) fn check(file: &File, identity: &Identity, report: &mut Report<'_>) -
     let notify = notify::check(file, report);
     hetzner::check(file, report);
     let metrics = metrics::check(file, node, report);
-    check_grace(&file.cluster, report);
+    check_grace(&file.cluster, &file.guard, report);
     let node = node?;
     let virtual_routers: Vec<_> = routers.iter().filter_map(|router| router.seen_by(node)).collect();
     let is_used = |check: &Check| {
@@ -75,12 +75,15 @@ fn fingerprint(text: &str) -> String {
     digest.iter().take(8).fold(String::new(), |hexadecimal, byte| format!("{hexadecimal}{byte:02x}"))
 }
 
-/// Only a supervisor can wait.
-fn check_grace(cluster: &file::Cluster, report: &mut Report<'_>) {
-    let grace = cluster.restart_grace.given().filter(|grace| !grace.value.is_zero());
-    if let Some(grace) = grace.filter(|_| cluster.supervisor.value() == Some(&false)) {
+/// Only a supervisor can wait; it hears nothing meanwhile, and only the guard's fence heeds who takes over.
+fn check_grace(cluster: &file::Cluster, guard: &file::Guard, report: &mut Report<'_>) {
+    let Some(grace) = cluster.restart_grace.given().filter(|grace| !grace.value.is_zero()) else { return };
+    if cluster.supervisor.value() == Some(&false) {
         let what = "nobody advertises for an agent that is gone, since supervisor = false";
         report.error(&grace.place, Fault::new(what, "remove it, or remove supervisor = false"));
+    } else if guard.attach.value() == Some(&Attach::Off) {
+        let what = "no guard keeps this node from answering beside a better one that takes over meanwhile";
+        report.warning(&grace.place, Fault::new(what, "remove it, or remove attach = \"off\""));
     }
 }
 

@@ -325,6 +325,10 @@ fn a_supervisor_waits_for_another_run_for_so_long() {
         mistakes(&[("interface =", &with("supervisor = false\nrestart_grace = \"2s\""))]),
         ["4: cluster: restart_grace: nobody advertises for an agent that is gone, since supervisor = false"]
     );
+    let unguarded = "[guard]\nattach = \"off\"\n[[virtual_router]]";
+    let config = valid(&[("interface =", &with("restart_grace = \"2s\"")), ("[[virtual_router]]", unguarded)]);
+    let [warning] = &config.warnings[..] else { panic!("not one: {:?}", config.warnings) };
+    assert!(warning.to_string().contains("no guard keeps this node from answering"), "{warning}");
 }
 
 #[test]
