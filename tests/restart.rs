@@ -128,8 +128,10 @@ fn a_program_or_a_file_that_does_not_start_is_refused() -> Result<()> {
         let stays_open = flags.is_some_and(|flags| flags & 0o2_000_000 == 0);
         ensure!(number(&path) <= Some(2) || !stays_open, "{} stays open for children", path.display());
     }
+    let refusals = || agent.process.transcript().matches("restart: this program goes on").count();
+    let before_signal = refusals();
     agent.process.signal(Signal::SIGUSR2)?;
-    agent.process.wait_for_output("restart: this program goes on", GENEROUS)?;
+    until("the signal to be refused too", GENEROUS, || Ok((refusals() > before_signal).then_some(())))?;
     ensure!(cluster.transitions()? == before && agent.status()?.all_in(&["Active"]), "something has changed");
     install(&lab, &programs[0], 1)?;
     restart(agent, &programs[0]).map(drop)

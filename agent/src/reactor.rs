@@ -426,11 +426,7 @@ impl Reactor {
     fn heed_first_checks(&mut self, now: Instant) {
         let joining: Vec<_> = self.routers.iter().map(|router| joins(router, &self.routers)).collect();
         for (router, joins) in self.routers.iter_mut().zip(joining) {
-            if joins {
-                router.join(&mut self.desk, now);
-            } else {
-                router.heed_checks(&mut self.desk, now);
-            }
+            router.heed_first_checks(joins, &mut self.desk, now);
         }
     }
 

@@ -116,11 +116,7 @@ impl Reactor {
             router.set_drained(true, &mut self.desk, now);
         }
         router.set_cause(Cause::Clock, self.watchman.is_shut(), &mut self.desk, now);
-        if joins(&router, &self.routers) {
-            router.join(&mut self.desk, now);
-        } else {
-            router.heed_checks(&mut self.desk, now);
-        }
+        router.heed_first_checks(joins(&router, &self.routers), &mut self.desk, now);
         router.start(&mut self.desk, now);
         self.routers.push(router);
         Ok(())

@@ -59,33 +59,29 @@ impl VirtualRouter {
     /// Takes in what the checks have come to. A router that takes part is not taken out because a check that is new has no
     /// result yet.
     pub fn heed_checks(&mut self, desk: &mut Desk, now: Instant) {
-        self.weigh_checks(self.takes_part(), desk, now);
+        self.heed_first_checks(false, desk, now);
     }
 
-    /// [`Self::heed_checks`] of one that comes to others of its group, which take part: they would all leave if it waited for a
-    /// result.
-    pub fn join(&mut self, desk: &mut Desk, now: Instant) {
-        self.weigh_checks(true, desk, now);
-    }
-
-    /// Whether it is Backup or Active.
-    #[must_use]
-    pub fn takes_part(&self) -> bool {
-        matches!(self.election.state().name(), StateName::Backup | StateName::Active)
-    }
-
-    /// Faults first: one fault in place of another is no recovery in between.
-    fn weigh_checks(&mut self, waits_for_none: bool, desk: &mut Desk, now: Instant) {
+    /// [`Self::heed_checks`] before its start. One that `joins` others of its group, which take part, waits for no result either:
+    /// they would all leave. Faults come first: one fault in place of another is no recovery in between.
+    pub fn heed_first_checks(&mut self, joins: bool, desk: &mut Desk, now: Instant) {
         self.tracking = Tracking::new(&self.config, &desk.checks);
         let Total { is_faulty, is_waiting, .. } = self.tracking.total;
         if is_faulty {
             self.set_cause(Cause::Check, true, desk, now);
         }
         self.handle(Event::Parameters(self.parameters()), desk, now);
-        self.set_cause(Cause::Unchecked, is_waiting && !waits_for_none, desk, now);
+        let waits = is_waiting && !joins && !self.takes_part();
+        self.set_cause(Cause::Unchecked, waits, desk, now);
         if !is_faulty {
             self.set_cause(Cause::Check, false, desk, now);
         }
+    }
+
+    /// Whether it is Backup or Active.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        matches!(self.election.state().name(), StateName::Backup | StateName::Active)
     }
 
     /// Whether it goes by one of `checks`.
