@@ -20,15 +20,12 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What runs have left, each of other parts, or of more trials.
-    #[arg(required = true)]
-    results: Vec<PathBuf>,
+    /// What runs have left, each of other parts, or of more trials, and `missed.md`, which stands beneath the goals.
+    #[arg(default_value = "tests/bench/release")]
+    figures: PathBuf,
     /// Where `benchmarks.md` and `images` go.
     #[arg(long, default_value = "docs")]
     output: PathBuf,
-    /// Markdown that stands beneath the goals: which are missed, and why.
-    #[arg(long)]
-    remarks: Option<PathBuf>,
 }
 
 /// Medians that differ by no more are level: a twentieth, or what their unit is good for.
@@ -39,13 +36,11 @@ const NEUTRAL: [&str; 2] = ["announcements", "first address held after"];
 
 const METHOD: &str = include_str!("method.md");
 
-/// Writes the report of all that the files have.
+/// Writes the report of all that the folder has.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let runs = options.results.iter().map(|file| Results::load(file)).collect::<Result<Vec<_>>>()?;
-    let remarks = match &options.remarks {
-        Some(file) => fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?,
-        None => String::new(),
-    };
+    let runs = Results::load_all(&options.figures)?;
+    let remarks = options.figures.join("missed.md");
+    let remarks = fs::read_to_string(&remarks).with_context(|| format!("failed to read `{}`", remarks.display()))?;
     write(&runs, &remarks, &options.output)?;
     Ok(())
 }

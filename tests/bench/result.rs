@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 /// All figures of a run.
@@ -103,6 +103,21 @@ impl Results {
         serde_json::from_str(&text).with_context(|| format!("`{}` has no results", file.display()))
     }
 
+    /// What runs have left in `folder`, in the order in which they began.
+    pub(crate) fn load_all(folder: &Path) -> Result<Vec<Self>> {
+        let entries = fs::read_dir(folder).with_context(|| format!("failed to read `{}`", folder.display()))?;
+        let mut runs = Vec::new();
+        for entry in entries {
+            let file = entry?.path();
+            if file.extension().is_some_and(|it| it == "json") {
+                runs.push(Self::load(&file)?);
+            }
+        }
+        ensure!(!runs.is_empty(), "`{}` has no results", folder.display());
+        runs.sort_by_key(|run| run.begun);
+        Ok(runs)
+    }
+
     /// The figures of all `runs`.
     pub(crate) fn together(runs: &[Self]) -> Self {
         let mut all = Self { begun: 0, machine: Vec::new(), rows: Vec::new() };
@@ -117,7 +132,7 @@ impl Results {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
         }
-        fs::write(file, serde_json::to_vec_pretty(self)?)
+        fs::write(file, serde_json::to_vec(self)?)
             .with_context(|| format!("failed to write `{}`", file.display()))
     }
 
