@@ -132,19 +132,20 @@ impl Agent {
         let outcome = supervise(stop, elections, link_watch, &mailbox, &mut hands).await;
         operator.routing.stop().await;
         let released = release(hands).await;
-        guarding.end().await;
         operator.checks.stop().await;
         self.settings.restore();
         operator.refusal.remove();
         let _ = fs::remove_file(instance.socket());
-        if let Some(kept) = self.kept {
-            // It ends with the election thread, having kept the last sequence.
-            let _ = timeout(RELEASE_PATIENCE, kept).await;
-        }
         let outcome = outcome.and(released);
         if outcome.is_ok() {
             // Otherwise the supervisor looks after what may be left, as soon as this process is gone.
             self.custody.end().await;
+        }
+        // Late: the kernel lets nobody add an address meanwhile, not even a successor in another namespace of this host.
+        guarding.end().await;
+        if let Some(kept) = self.kept {
+            // It ends with the election thread, having kept the last sequence.
+            let _ = timeout(RELEASE_PATIENCE, kept).await;
         }
         notifications.end().await;
         streams.close().await;
