@@ -354,6 +354,23 @@ fn an_interface_of_others_is_left_alone() -> Result<()> {
     node.run("ip", &["link", "show", "dev", &name]).map(drop)
 }
 
+/// keepalived calls its interface `vrrp.` and the VRID, which may be the index of ours.
+#[test]
+fn an_interface_of_keepalived_is_no_leftover() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &VIRTUAL_MAC)?;
+    let node = cluster.nodes[0].clone();
+    let name = format!("vrrp.{}", node.ifindex()?);
+    let mac = "00:00:5e:00:01:07";
+    node.run("ip", &["link", "add", &name, "link", Host::INTERFACE, "address", mac, "type", "macvlan"])?;
+    cluster.start(0)?;
+    let agent = cluster.agent(0)?;
+    agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    ensure!(interfaces(&node)?.contains(&name), "{:?}", interfaces(&node)?);
+    cluster.take(0)?.process.terminate(GENEROUS)?;
+    node.run("ip", &["link", "show", "dev", &name]).map(drop)
+}
+
 /// Somebody removes the interface: it is made again, since this node is Active.
 #[test]
 fn a_removed_interface_is_made_again() -> Result<()> {

@@ -37,6 +37,13 @@ impl VirtualMac {
         format!("vr{}.{}.{parent}", self.family.number(), self.vrid)
     }
 
+    /// That of the interface `name` on the interface with index `parent`; `None` where it is not called so.
+    fn named(name: &str, parent: u32) -> Option<Self> {
+        let (family, vrid) = name.strip_prefix("vr")?.strip_suffix(&format!(".{parent}"))?.split_once('.')?;
+        let found = Self { family: Family::from_number(family.parse().ok()?)?, vrid: Vrid::new(vrid.parse().ok()?)? };
+        (found.name(parent) == name).then_some(found)
+    }
+
     /// Makes the interface, unless it is there already, and sets it up. Returns its index.
     pub async fn hold(self, handle: &Handle, parent: u32) -> anyhow::Result<u32> {
         let name = self.name(parent);
@@ -109,13 +116,14 @@ pub async fn sweep(handle: &Handle, parent: u32, held: &[VirtualMac]) -> anyhow:
     Ok(())
 }
 
-/// Whether it is a macvlan on `parent` with the name and the MAC address of a virtual router.
+/// Whether it is a macvlan on `parent` with the name and the MAC address of one virtual router. Other programs have names much
+/// like it: `vrrp.51` is keepalived's.
 fn is_ours(link: &LinkMessage, parent: u32) -> bool {
+    let Some(mac) = name(link).and_then(|name| VirtualMac::named(name, parent)) else { return false };
     let is_macvlan = |it: &LinkAttribute| matches!(it, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)));
-    let is_virtual =
-        |it: &LinkAttribute| matches!(it, LinkAttribute::Address(mac) if matches!(mac[..], [0, 0, 0x5e, 0, 1 | 2, _]));
-    let is_named = name(link).is_some_and(|name| name.starts_with("vr") && name.ends_with(&format!(".{parent}")));
-    is_named && link.attributes.iter().any(is_macvlan) && link.attributes.iter().any(is_virtual)
+    link.attributes.contains(&LinkAttribute::Link(parent))
+        && link.attributes.contains(&LinkAttribute::Address(mac.mac().0.to_vec()))
+        && link.attributes.iter().any(is_macvlan)
 }
 
 fn name(link: &LinkMessage) -> Option<&str> {
