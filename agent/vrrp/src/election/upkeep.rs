@@ -103,10 +103,12 @@ impl Election {
         let old = std::mem::replace(&mut self.parameters, parameters);
         match self.state {
             State::Backup(backup) if backup.expects == Expects::Advert => {
-                let interval = backup.active_adver_interval;
-                let (was, is) = (old.active_down_interval(interval), parameters.active_down_interval(interval));
+                let active_adver_interval = parameters.learn(backup.active_adver_interval);
+                let was = old.active_down_interval(backup.active_adver_interval);
+                let is = parameters.active_down_interval(active_adver_interval);
                 let active_down_at = (backup.active_down_at + is) - was;
-                self.state = State::Backup(Backup { active_down_at, preempts_at: None, ..backup });
+                self.state =
+                    State::Backup(Backup { active_down_at, active_adver_interval, preempts_at: None, ..backup });
                 Vec::new()
             }
             State::Active(active) if parameters.priority < old.priority && parameters.version == Version::V3 => {

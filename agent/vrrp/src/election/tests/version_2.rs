@@ -41,3 +41,16 @@ fn the_interval_is_the_configured_one() {
     election.handle(advert("10.77.0.1", 0, us(2_000_000)), us(2_000_000));
     assert_eq!(election.deadline(), Some(us(2_609_375)));
 }
+
+/// And counts from the last advert when it is configured anew: 3 × 10 s and 609.375 ms after it.
+#[test]
+fn another_interval_counts_at_once() {
+    let ten = Centiseconds::new(1_000).unwrap();
+    let mut election = started(version_2(100));
+    election.handle(advert("10.77.0.1", 200, us(1_000_000)), us(1_000_000));
+    let other = Parameters { advertisement_interval: ten, ..version_2(100) };
+    assert_eq!(election.handle(Event::Parameters(other), us(2_000_000)), []);
+    assert_eq!(election.deadline(), Some(us(31_609_375)));
+    election.handle(advert("10.77.0.1", 0, us(3_000_000)), us(3_000_000));
+    assert_eq!(election.deadline(), Some(us(3_609_375)));
+}
