@@ -6,6 +6,9 @@ use super::{attach::Hook, nic::Nic};
 /// it that the carrier comes back.
 const RESETTING: [&str; 9] = ["bnxt_en", "i40e", "ice", "igb", "igc", "ixgbe", "mlx4_en", "mlx5_core", "nfp"];
 
+/// Drivers that let other interfaces run the program: it sees theirs, and not the one that it was attached to.
+const DELEGATING: [&str; 2] = ["bonding", "hv_netvsc"];
+
 /// An XDP program that is there already, with its name where the kernel lets us know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
@@ -34,6 +37,9 @@ pub(super) fn obstacles(nic: &Nic, occupant: Option<&Occupant>) -> Vec<String> {
     if nic.offloads.is_some_and(|offloads| offloads.lro) {
         let name = &nic.name;
         obstacles.push(format!("large receive offload is on (`ethtool -K {name} lro off` turns it off)"));
+    }
+    if let Some(driver) = nic.driver.as_deref().filter(|driver| DELEGATING.contains(driver)) {
+        obstacles.push(format!("the driver {driver} has the program run on the interfaces below `{}`", nic.name));
     }
     obstacles
 }
@@ -96,6 +102,14 @@ mod tests {
         );
         let nameless = obstacles(&nic(None), Some(&Occupant { id: 7, name: None }));
         assert_eq!(nameless, ["another XDP program is attached there: id 7"]);
+    }
+
+    #[test]
+    fn a_driver_that_runs_the_program_elsewhere_is_an_obstacle() {
+        let of = |driver: &str| obstacles(&Nic { driver: Some(driver.to_owned()), ..nic(None) }, None);
+        assert_eq!(of("bonding"), ["the driver bonding has the program run on the interfaces below `eth0`"]);
+        assert_eq!(of("hv_netvsc").len(), 1);
+        assert_eq!(of("veth"), Vec::<String>::new());
     }
 
     #[test]
