@@ -331,7 +331,7 @@ fn row_17_another_vlan() -> Result<()> {
     for node in [0, 1] {
         let wire = siege.wire(node)?;
         for family in FAMILIES {
-            for tags in [vec![[0x8100, 5]], vec![[0x88a8, 5], [0x8100, 0]]] {
+            for tags in [vec![[0x8100, 5]], vec![[0x8100, 0], [0x8100, 5]]] {
                 wire.send(&Advert { tags, ..signed(siege.tempting(node, family)) }.frame())?;
             }
         }

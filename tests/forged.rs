@@ -414,7 +414,7 @@ fn corrupt_adverts_do_not_keep_a_backup_from_taking_over() -> Result<()> {
 
 /// VID 5 in the outer tag, the inner tag, or both; none of it is the untagged LAN that the virtual router is on.
 const FOREIGN: [&[[u16; 2]]; 4] =
-    [&[[0x8100, 5]], &[[0x8100, 0x6005]], &[[0x88a8, 5], [0x8100, 0]], &[[0x8100, 0], [0x8100, 5]]];
+    [&[[0x8100, 5]], &[[0x8100, 0x6005]], &[[0x8100, 5], [0x8100, 0]], &[[0x8100, 0], [0x8100, 5]]];
 
 /// Adverts of another VLAN, right in everything else, on the cable of each node. `seen` of them on each are VRRP to the
 /// guard; a packet socket's filter keeps the others from the agent.

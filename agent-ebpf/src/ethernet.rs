@@ -30,8 +30,8 @@ pub struct Link {
     pub payload_offset: usize,
 }
 
-/// Reads the header; `None` where the frame ends in it, and for a VLAN inside a VLAN, which belongs to no interface that
-/// vipd serves.
+/// Reads the header; `None` where the frame ends in it, and for a VLAN inside a VLAN or one of a provider's (802.1ad), which
+/// belong to no interface whose frames are told apart by their tags.
 #[inline(always)]
 pub fn link<F: Frame + ?Sized>(frame: &F) -> Option<Link> {
     let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, t0, t1] = frame.bytes::<HEADER_LEN>(0)?;
@@ -44,7 +44,7 @@ pub fn link<F: Frame + ?Sized>(frame: &F) -> Option<Link> {
         }
         let &[c0, c1, t0, t1] = frame.bytes::<TAG_LEN>(payload_offset)?;
         let id = u16::from_be_bytes([c0, c1]) & VLAN_ID_MASK;
-        if vlan != 0 && id != 0 {
+        if id != 0 && (vlan != 0 || ethertype == ETHERTYPE_QINQ) {
             return None;
         }
         vlan |= id;

@@ -103,13 +103,14 @@ fn tags_are_read_as_the_host_reads_them() -> Result<()> {
     let provider_priority = [0x88, 0xa8, 0x00, 0x00];
     let vlan = [0x81, 0x00, 0x00, 0x05];
     let provider = [0x88, 0xa8, 0x40, 0x06];
-    let tags: [(&[[u8; 4]], Seen); 9] = [
+    let tags: [(&[[u8; 4]], Seen); 10] = [
         (&[], Seen::Untagged),
         (&[priority], Seen::Untagged),
         (&[provider_priority, priority], Seen::Untagged),
         (&[vlan], Seen::Vlan),
         (&[priority, vlan], Seen::Vlan),
         (&[vlan, priority], Seen::Vlan),
+        (&[provider], Seen::Nowhere),
         (&[provider, vlan], Seen::Nowhere),
         (&[vlan, vlan], Seen::Nowhere),
         (&[priority, priority, priority], Seen::Nowhere),

@@ -45,10 +45,13 @@ fn a_tag_in_the_frame_and_one_taken_out_of_it_count_alike() {
     const VLAN_5: [u8; 4] = [0x81, 0x00, 0x00, 0x05];
     const PRIORITY: [u8; 4] = [0x81, 0x00, 0xe0, 0x00];
     const PROVIDER: [u8; 4] = [0x88, 0xa8, 0x0f, 0xff];
-    let cases: [Case<'_>; 14] = [
+    const PROVIDER_PRIORITY: [u8; 4] = [0x88, 0xa8, 0xe0, 0x00];
+    let cases: [Case<'_>; 16] = [
         ("none", 0, &[], Some(0)),
         ("in the frame", 0, &[VLAN_5], Some(5)),
-        ("802.1ad in the frame", 0, &[PROVIDER], Some(4095)),
+        ("802.1ad in the frame", 0, &[PROVIDER], None),
+        ("802.1ad behind a priority tag", 0, &[PRIORITY, PROVIDER], None),
+        ("a priority tag of 802.1ad and a VLAN", 0, &[PROVIDER_PRIORITY, VLAN_5], Some(5)),
         ("a priority tag in the frame", 0, &[PRIORITY], Some(0)),
         ("a priority tag and a VLAN in the frame", 0, &[PRIORITY, VLAN_5], Some(5)),
         ("two VLANs in the frame", 0, &[PROVIDER, VLAN_5], None),
@@ -78,7 +81,7 @@ fn a_third_tag_is_a_payload() {
 
 #[test]
 fn a_frame_that_ends_in_its_header_has_none() {
-    let tags = [[0x81, 0x00, 0x00, 0x00], [0x88, 0xa8, 0x00, 0x05]];
+    let tags = [[0x88, 0xa8, 0x00, 0x00], [0x81, 0x00, 0x00, 0x05]];
     for (tags, header_len) in [(&tags[..0], 14), (&tags[..1], 18), (&tags[..], 22)] {
         let frame = frame(tags, [0x08, 0x00]);
         for len in 0..frame.len() {

@@ -53,10 +53,11 @@ fn a_captured_advert_is_read_as_it_was_sent() {
 
 #[test]
 fn tags_give_the_vlan() {
-    let cases: [(&str, &[Tag], Option<u16>); 13] = [
+    let cases: [(&str, &[Tag], Option<u16>); 14] = [
         ("no tag", &[], Some(0)),
         ("one tag", &[[0x81, 0x00, 0x0f, 0xa0]], Some(4000)),
-        ("802.1ad tag", &[[0x88, 0xa8, 0x0f, 0xa0]], Some(4000)),
+        ("802.1ad tag", &[[0x88, 0xa8, 0x0f, 0xa0]], None),
+        ("802.1ad priority tag", &[[0x88, 0xa8, 0xe0, 0x00]], Some(0)),
         ("priority bits are not the VLAN's", &[[0x81, 0x00, 0xff, 0xa0]], Some(4000)),
         ("highest VLAN", &[[0x81, 0x00, 0x0f, 0xff]], Some(4095)),
         ("priority tag", &[[0x81, 0x00, 0xe0, 0x00]], Some(0)),

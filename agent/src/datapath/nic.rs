@@ -3,7 +3,9 @@
 use std::{ffi::CStr, io, os::fd::AsRawFd};
 
 use nix::{libc, net::if_::if_indextoname};
-use rtnetlink::packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
+use rtnetlink::packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, VlanProtocol,
+};
 use socket2::{Domain, Socket, Type};
 
 use super::netlink;
@@ -38,7 +40,7 @@ pub struct Offloads {
     pub rxvlan: bool,
 }
 
-/// A VLAN of another interface.
+/// An 802.1Q VLAN of another interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vlan {
     /// Index of that interface; `None` where it is in another network namespace.
@@ -72,7 +74,7 @@ impl Nic {
     }
 }
 
-/// What an interface is a VLAN of.
+/// What an interface is a VLAN of. That of a provider (802.1ad) is none: its frames are not told apart by their tags.
 pub(crate) fn vlan(link: &LinkMessage) -> Option<Vlan> {
     let mut parent = None;
     let mut id = None;
@@ -89,6 +91,9 @@ pub(crate) fn vlan(link: &LinkMessage) -> Option<Vlan> {
 
 fn vlan_id(info: &LinkInfo) -> Option<u16> {
     let LinkInfo::Data(InfoData::Vlan(facts)) = info else { return None };
+    if facts.contains(&InfoVlan::Protocol(VlanProtocol::Ieee8021Ad)) {
+        return None;
+    }
     facts.iter().find_map(|fact| if let InfoVlan::Id(id) = fact { Some(*id) } else { None })
 }
 
