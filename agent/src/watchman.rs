@@ -1,9 +1,13 @@
 //! Looks once a second for what people should know of before it bites, and says so in the log and in the status.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tracing::{error, info, warn};
 use vrrp::Instant;
+use vrrp_wire::abi::{Claim, ClaimKey, VipKey};
 
 use crate::{
     clock,
@@ -101,11 +105,7 @@ impl Watchman {
                 what: what.to_owned(),
             });
         }
-        for (key, claim) in desk.datapath.claims() {
-            if now.since(Instant::from_nanos(claim.last_ns)) < CLAIM_IS_NEWS {
-                alarms.push(Alarm::claim(&key, &claim, now));
-            }
-        }
+        alarms.extend(last_claims(desk.datapath.claims(), now).map(|(key, claim)| Alarm::claim(&key, &claim, now)));
         let is_new = |alarm: &&Alarm| !self.alarms.iter().any(|known| known.is_of_same(alarm));
         for alarm in alarms.iter().filter(is_new) {
             warn!(alarm = %alarm.kind, router = alarm.router, "{}", alarm.what);
@@ -118,9 +118,36 @@ impl Watchman {
     }
 }
 
+/// The last claim to each virtual address, where it is news: whoever sends with a thousand Ethernet addresses is one thing to say.
+fn last_claims(claims: Vec<(ClaimKey, Claim)>, now: Instant) -> impl Iterator<Item = (ClaimKey, Claim)> {
+    let mut last: BTreeMap<VipKey, (ClaimKey, Claim)> = BTreeMap::new();
+    for (key, claim) in claims {
+        if now.since(Instant::from_nanos(claim.last_ns)) >= CLAIM_IS_NEWS {
+            continue;
+        }
+        let known = last.entry(key.vip).or_insert((key, claim));
+        if claim.last_ns > known.1.last_ns {
+            *known = (key, claim);
+        }
+    }
+    last.into_values()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_claim_to_each_address_is_told() {
+        let claim = |vip, mac, last_s: u64| {
+            let vip = VipKey { ifindex: 1, vlan: 0, family: 4, padding: 0, address: [vip; 16] };
+            let claim = Claim { first_ns: 0, last_ns: last_s * 1_000_000_000, frames: 1 };
+            (ClaimKey { vip, mac: [mac; 6], padding: [0; 2] }, claim)
+        };
+        let claims = vec![claim(7, 1, 990), claim(7, 2, 995), claim(7, 3, 991), claim(8, 4, 941), claim(9, 5, 940)];
+        let told: Vec<_> = last_claims(claims, START).map(|(key, _)| (key.vip.address[0], key.mac[0])).collect();
+        assert_eq!(told, [(7, 2), (8, 4)]);
+    }
 
     const START: Instant = Instant::from_nanos(1_000_000_000_000);
 
