@@ -40,7 +40,7 @@ pub const fn address_from_bytes(bytes: [u8; 16], family: Family) -> IpAddr {
 }
 
 /// Version of everything in this file. Maps that were pinned under another one are not used again.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 
 /// Names of the pinned maps; files of these names appear in the pin directory.
 pub mod map {
@@ -376,12 +376,17 @@ pub struct Peer {
     pub last_failure: u32,
     /// Written out so that no byte of the value is uninitialised.
     pub padding: u32,
+    /// Sequence of the last advert that was verified; 0 for none.
+    pub last_sequence: u64,
 }
 
 impl Peer {
-    /// Notes a good advert of this sender and what it said.
+    /// Notes a good advert of this sender and what it said. `sequence` is 0 where it was not signed.
     #[inline(always)]
-    pub const fn stamp(&mut self, priority: u8, interval_cs: u16, now_ns: u64) {
+    pub const fn stamp(&mut self, priority: u8, interval_cs: u16, sequence: u64, now_ns: u64) {
+        if sequence != 0 {
+            self.last_sequence = sequence;
+        }
         self.last_priority = priority;
         self.last_interval_cs = interval_cs as u32;
         self.adverts = self.adverts.wrapping_add(1);
@@ -461,7 +466,7 @@ const _: () = {
     assert!(size_of::<Arrivals>() == 16);
     assert!(size_of::<VipKey>() == 24);
     assert!(size_of::<PeerKey>() == 24);
-    assert!(size_of::<Peer>() == 48);
+    assert!(size_of::<Peer>() == 56);
     assert!(size_of::<Station>() == 12);
     assert!(size_of::<AdvertRecord>() == 56 + MESSAGE_MAX);
     assert!(size_of::<AdvertRecord<SHORT_MAX>>() == 56 + SHORT_MAX);

@@ -71,6 +71,10 @@ pub struct Finding {
     pub facts: Facts,
     /// Identifier of the key by which its code remains to be verified; 0 for none.
     pub key: u8,
+    /// The sequence that the code covers; 0 for none.
+    pub sequence: u64,
+    /// Its sequence is none that comes after the last verified one of its sender, though the daemon may not know that yet.
+    pub is_copy: bool,
     /// What was found.
     pub verdict: Verdict,
 }
@@ -87,7 +91,16 @@ pub fn examine<F: Frame + ?Sized, T: Tables>(frame: &F, ifindex: u32, tables: &T
 #[inline(always)]
 pub fn judge<F: Frame + ?Sized, T: Tables>(frame: &F, facts: Facts, ifindex: u32, tables: &T) -> Finding {
     let router = RouterKey { ifindex, vlan: facts.vlan, family: facts.family.number(), vrid: facts.vrid };
-    let mut finding = Finding { router, priority: 0, interval_cs: 0, facts, key: 0, verdict: Verdict::Carp };
+    let mut finding = Finding {
+        router,
+        priority: 0,
+        interval_cs: 0,
+        facts,
+        key: 0,
+        sequence: 0,
+        is_copy: false,
+        verdict: Verdict::Carp,
+    };
     if !is_carp(frame, &finding.facts) {
         finding.verdict = match tables.router(&router) {
             None => Verdict::NotConfigured,
@@ -181,9 +194,9 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
         return Verdict::TooLong;
     }
     if is_signed {
-        return match trailer::check(frame, facts, router.window, speaker.mark, tables) {
-            Ok(key) => {
-                finding.key = key;
+        return match trailer::check(frame, facts, router.window, &speaker, tables) {
+            Ok(trailer) => {
+                (finding.key, finding.sequence, finding.is_copy) = (trailer.key, trailer.sequence, trailer.is_copy);
                 Verdict::Unverified
             }
             Err(verdict) => verdict,
@@ -194,8 +207,10 @@ fn judge_message<F: Frame + ?Sized, T: Tables>(
 
 /// A sender that may be believed.
 struct Speaker {
-    /// Sequence of its last verified advert; 0 for none.
+    /// Sequence of its last verified advert, as the daemon knows; 0 for none.
     mark: u64,
+    /// The same as the guard knows.
+    last_sequence: u64,
     /// Only with a right trailer.
     must_sign: bool,
 }
@@ -208,12 +223,12 @@ fn speaker<T: Tables>(facts: &Facts, key: RouterKey, router: &Router, tables: &T
         if peer.mac_pinned != 0 && peer.mac != facts.source_mac.0 {
             return Err(Verdict::WrongMac);
         }
-        return Ok(Speaker { mark: tables.mark(&peer_key).unwrap_or(0), must_sign });
+        return Ok(Speaker { mark: tables.mark(&peer_key).unwrap_or(0), last_sequence: peer.last_sequence, must_sign });
     }
     if !is_link_local(facts) || router.link_local == Router::LISTED {
         return Err(Verdict::UnknownSource);
     }
-    Ok(Speaker { mark: 0, must_sign: must_sign || router.link_local == Router::VERIFIED })
+    Ok(Speaker { mark: 0, last_sequence: 0, must_sign: must_sign || router.link_local == Router::VERIFIED })
 }
 
 enum Destination {

@@ -242,7 +242,7 @@ pub(crate) fn stamp(finding: &Finding, now_ns: u64) {
     let Some((key, _)) = sender(facts, finding.router, &BpfTables) else { return };
     let Some(peer) = PEERS.get_ptr_mut(key) else { return };
     // SAFETY: the entry exists; a race with another CPU is accepted, as the type says.
-    unsafe { (*peer).stamp(finding.priority, finding.interval_cs, now_ns) };
+    unsafe { (*peer).stamp(finding.priority, finding.interval_cs, finding.sequence, now_ns) };
 }
 
 /// Notes that an advert in the name of a peer has failed authentication.

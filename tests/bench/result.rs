@@ -132,8 +132,7 @@ impl Results {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
         }
-        fs::write(file, serde_json::to_vec(self)?)
-            .with_context(|| format!("failed to write `{}`", file.display()))
+        fs::write(file, serde_json::to_vec(self)?).with_context(|| format!("failed to write `{}`", file.display()))
     }
 
     /// The row of the same conditions and measure, made if there is none yet.

@@ -11,10 +11,10 @@ use vrrp_wire::{
 };
 
 use crate::{
-    frames::{advert, announcement, answer, question, syn},
+    frames::{advert, announcement, answer, question, signed, syn},
     kernel::{
-        Action, FAMILIES, HOUR_NS, Hook, INWARD, Kernel, MULTICAST, OWN_MAC, PEER_MAC, STRANGER_MAC, host, key, now_ns,
-        vip, vip_key,
+        Action, CAPTURED, FAMILIES, HOUR_NS, Hook, INWARD, KEY_1, Kernel, MULTICAST, OWN_MAC, PEER_MAC, SIGNED,
+        STRANGER_MAC, host, key, now_ns, vip, vip_key,
     },
 };
 
@@ -155,6 +155,38 @@ fn a_good_advert_makes_its_sender_known() -> Result<()> {
         let mut tagged = claim.clone();
         tagged.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
         meets(&mut kernel, hook, &tagged, router, (Action::Pass, Counted::Nothing)).context("in a VLAN, not ours")?;
+    }
+    Ok(())
+}
+
+/// Nobody without the key becomes known by a copy of a signed advert, however fast he is: the daemon has not read it yet. Nor does
+/// the copy count as a sign of life.
+#[test]
+fn a_copy_makes_nobody_known() -> Result<()> {
+    let _lab = lab!();
+    let mut kernel = Kernel::new(1)?;
+    let places = INWARD.into_iter().flat_map(|hook| FAMILIES.map(|family| (hook, family)));
+    for ((hook, family), number) in places.zip(0x30..) {
+        kernel.begin_anew()?;
+        // Nobody has heard this one before.
+        let stranger = MacAddr([0x02, 0, 0, 0, 0, number]);
+        let router = key(family, SIGNED);
+        kernel.add_peer(router, host(family, 2), None)?;
+        let claim = announcement(stranger, vip(family, SIGNED));
+        kernel.run(hook, &signed(family).frame())?;
+        let known = kernel.peer(family, SIGNED)?;
+        ensure!((known.adverts, known.last_sequence) == (1, CAPTURED), "{known:?}");
+
+        let earlier = Advert { vrid: SIGNED, ..advert(family) }.signed(1, &KEY_1, CAPTURED - 1);
+        for copy in [signed(family), earlier] {
+            kernel.run(hook, &Advert { source_mac: stranger, ..copy }.frame())?;
+            ensure!(kernel.peer(family, SIGNED)? == known, "{:?}", kernel.peer(family, SIGNED)?);
+        }
+        ensure!(kernel.run(hook, &claim)? == Action::Drop, "who has sent copies is a station, {hook:?}, {family}");
+
+        let later = Advert { vrid: SIGNED, ..advert(family) }.signed(1, &KEY_1, CAPTURED + 1);
+        kernel.run(hook, &Advert { source_mac: stranger, ..later }.frame())?;
+        ensure!(kernel.run(hook, &claim)? == Action::Pass, "who has said something new is none, {hook:?}, {family}");
     }
     Ok(())
 }

@@ -57,6 +57,7 @@ fn an_admitted_advert_is_recorded_and_stamped() -> Result<()> {
                 last_failure_ns: 0,
                 last_failure: 0,
                 padding: 0,
+                last_sequence: 0,
             };
             assert_eq!(kernel.peer(family, MULTICAST)?, expected);
             assert_eq!(kernel.peer(family, UNICAST)?.adverts, 0, "stamped for another virtual router");
@@ -155,7 +156,8 @@ fn the_record_holds_the_trailer() -> Result<()> {
         for (family, verified, most) in [(Family::Ipv4, 111, 255), (Family::Ipv6, 27, 90)] {
             for count in 1..=most {
                 let addresses: Vec<_> = (1..=count).map(|number| host(family, number)).collect();
-                let advert = Advert { addresses, vrid: SIGNED, ..advert(family) }.signed(1, &KEY_1, CAPTURED);
+                let sequence = CAPTURED + u64::from(count);
+                let advert = Advert { addresses, vrid: SIGNED, ..advert(family) }.signed(1, &KEY_1, sequence);
                 kernel.expect(key(family, SIGNED), |counters| {
                     counters.add(if count <= verified { Verdict::Admitted } else { Verdict::Unverified });
                 });

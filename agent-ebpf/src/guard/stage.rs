@@ -136,7 +136,8 @@ fn hand_over<P: Packet>(packet: &P, finding: &Finding, now_ns: u64) -> Verdict {
         Err(NotRecorded::Truncated) => return Verdict::Truncated,
         Err(NotRecorded::Full) => maps::count(&finding.router, Counters::RECORD_LOST),
     }
-    if finding.verdict == Verdict::Admitted {
+    // A copy may come from anywhere: it makes nobody a station, and no silence shorter.
+    if finding.verdict == Verdict::Admitted && !finding.is_copy {
         maps::stamp(finding, now_ns);
         maps::move_fence(finding, now_ns);
     }

@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use super::{Finding, TRAILER_LEN, Tables, VERSION_3, is_equal};
+use super::{Finding, Speaker, TRAILER_LEN, Tables, VERSION_3, is_equal};
 use crate::{
     abi::Verdict,
     frame::Frame,
@@ -24,16 +24,25 @@ pub const SIGNED_MAX: usize = INPUT_MAX - PSEUDO_HEADER_LEN;
 /// The word of the message that holds the checksum in its lower half.
 const CHECKSUM_WORD: usize = 4;
 
-/// Judges the trailer of a message that has one, and whose length is right, by everything but its code: the identifier
-/// of the key by which that is to be verified. `mark` is 0 for none.
+/// What a trailer says.
+pub(super) struct Trailer {
+    /// Identifier of the key by which its code is to be verified.
+    pub(super) key: u8,
+    pub(super) sequence: u64,
+    /// As in [`Finding`].
+    pub(super) is_copy: bool,
+}
+
+/// Judges the trailer of a message that has one, and whose length is right, by everything but its code.
 #[inline(always)]
 pub(super) fn check<F: Frame + ?Sized, T: Tables>(
     frame: &F,
     facts: &Facts,
     window: u64,
-    mark: u64,
+    speaker: &Speaker,
     tables: &T,
-) -> Result<u8, Verdict> {
+) -> Result<Trailer, Verdict> {
+    let &Speaker { mark, last_sequence, .. } = speaker;
     let trailer = before_end(facts, TRAILER_LEN).and_then(|offset| frame.bytes::<HEADER_LEN>(offset));
     let Some(&[kind, id, r0, r1, s0, s1, s2, s3, f0, f1, c0, c1]) = trailer else {
         return Err(Verdict::Truncated);
@@ -52,7 +61,8 @@ pub(super) fn check<F: Frame + ?Sized, T: Tables>(
     if mark != 0 && is_replayed(sequence, mark, now, window) {
         return Err(Verdict::AuthReplayed);
     }
-    Ok(id)
+    let is_copy = last_sequence != 0 && is_replayed(sequence, last_sequence, now, window);
+    Ok(Trailer { key: id, sequence, is_copy })
 }
 
 /// Verifies the code of an advert that [`judge`](super::judge) has left to be verified. One that is too long stays

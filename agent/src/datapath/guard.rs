@@ -16,8 +16,8 @@ use aya::{
 use vrrp::Instant;
 use vrrp_wire::{
     abi::{
-        AdvertRecord, Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey, ROUTERS_MAX,
-        Reject, Role, Router, RouterKey, SOURCES_MAX, Settings, Source, SourceKey, VipKey, map,
+        AdvertRecord, Arrivals, CLAIMS_MAX, Claim, ClaimKey, Counters, Fence, Heartbeat, MESSAGE_MAX, Peer, PeerKey,
+        ROUTERS_MAX, Reject, Role, Router, RouterKey, SOURCES_MAX, Settings, Source, SourceKey, Station, VipKey, map,
     },
     hmac::Midstates,
 };
@@ -27,9 +27,6 @@ use super::{
     object::{Object, load_maps},
     pins::Pins,
 };
-
-/// Claims that are read at a time: enough to raise an alarm, and too few to hold an election up.
-const CLAIMS_READ: usize = 64;
 
 /// The programs and their maps. Attached programs are taken off, and pinned files removed, when this is dropped; when the
 /// process is killed they stay, and the next run takes them over.
@@ -48,6 +45,7 @@ pub struct Guard {
     peers: HashMap<MapData, PeerKey, Peer>,
     marks: HashMap<MapData, PeerKey, u64>,
     keys: HashMap<MapData, u32, Midstates>,
+    stations: HashMap<MapData, Station, u64>,
     claims: HashMap<MapData, ClaimKey, Claim>,
     sources: HashMap<MapData, SourceKey, Source>,
     rejects: PerCpuArray<MapData, Reject>,
@@ -131,6 +129,7 @@ impl Guard {
             peers: take(&mut ebpf, map::PEERS)?,
             marks: take(&mut ebpf, map::MARKS)?,
             keys: take(&mut ebpf, map::KEYS)?,
+            stations: take(&mut ebpf, map::STATIONS)?,
             claims: take(&mut ebpf, map::CLAIMS)?,
             sources: take(&mut ebpf, map::SOURCES)?,
             rejects: take(&mut ebpf, map::REJECTS)?,
@@ -320,6 +319,11 @@ impl Guard {
         self.marks.get(key, 0).ok()
     }
 
+    /// Notes that a verified advert has come from `station` at the moment `at_ns`.
+    pub fn set_station(&mut self, station: Station, at_ns: u64) -> Result<(), MapError> {
+        self.stations.insert(station, at_ns, 0)
+    }
+
     /// Adds a key, or replaces it.
     pub fn set_key(&mut self, id: u32, key: Midstates) -> Result<(), MapError> {
         self.leftovers.keys.remove(&id);
@@ -336,10 +340,10 @@ impl Guard {
         keys(&self.keys)
     }
 
-    /// Claims of strangers to virtual addresses, in no order: all, unless they are very many.
+    /// Claims of strangers to virtual addresses, in no order.
     #[must_use]
     pub fn claims(&self) -> Vec<(ClaimKey, Claim)> {
-        entries(&self.claims, CLAIMS_READ)
+        entries(&self.claims, CLAIMS_MAX)
     }
 
     /// The speakers of VRRP and CARP, in no order.

@@ -5,8 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Context;
 use vrrp::{Instant, MacAddr};
 use vrrp_wire::{
-    abi::{Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey, VipKey},
+    abi::{
+        AdvertRecord, Arrivals, Claim, ClaimKey, Counters, Fence, Heartbeat, Peer, PeerKey, Role, Router, RouterKey,
+        Station, VipKey,
+    },
     hmac::Midstates,
+    judge::SIGNED_MAX,
     sequence::from_nanoseconds,
 };
 
@@ -105,13 +109,17 @@ impl Datapath {
         }
     }
 
-    /// Notes the sequence of the last verified advert of a sender, which no later one may repeat.
-    pub fn set_mark(&mut self, key: PeerKey, sequence: u64) -> anyhow::Result<()> {
+    /// Notes the sequence of the last verified advert of a sender, which no later one may repeat, and where it came from if it
+    /// was too long for the guard.
+    pub fn note_sequence(&mut self, key: PeerKey, sequence: u64, record: &AdvertRecord) -> anyhow::Result<()> {
         self.tables.set_mark(key, sequence);
-        match &mut self.guard {
-            Some(guard) => guard.set_mark(key, sequence).context("failed to write the map of marks"),
-            None => Ok(()),
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        guard.set_mark(key, sequence).context("failed to write the map of marks")?;
+        if usize::from(record.message_len) > SIGNED_MAX {
+            let station = Station { ifindex: record.ifindex, vlan: record.vlan, mac: record.source_mac };
+            guard.set_station(station, record.received_at_ns).context("failed to write the map of stations")?;
         }
+        Ok(())
     }
 
     /// The sequence of the last verified advert of a sender, in an earlier run perhaps.

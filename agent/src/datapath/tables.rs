@@ -114,12 +114,13 @@ impl UserTables {
             counters.would_drop += 1;
         }
         let is_good = finding.verdict == Verdict::Admitted;
-        if !is_good && !finding.verdict.is_bad() {
+        let is_news = if is_good { !finding.is_copy } else { finding.verdict.is_bad() };
+        if !is_news {
             return;
         }
         let Some((key, _)) = sender(&finding.facts, finding.router, &*self) else { return };
         match self.peers.get_mut(&key) {
-            Some(peer) if is_good => peer.stamp(finding.priority, finding.interval_cs, now_ns),
+            Some(peer) if is_good => peer.stamp(finding.priority, finding.interval_cs, finding.sequence, now_ns),
             Some(peer) => peer.note_failure(finding.verdict, now_ns),
             None => {}
         }

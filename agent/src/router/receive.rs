@@ -43,7 +43,7 @@ impl VirtualRouter {
                     Some(ChecksumForm::MessageOnly) => self.tally.checksums_of_message_only += 1,
                     None => {}
                 }
-                self.remember(sender, &accepted, record.received_at_ns, desk);
+                self.remember(sender, &accepted, record, desk);
                 // The shortest interval is said once by whoever is about to leave.
                 let is_leaving = interval == Some(Centiseconds::MIN)
                     && (accepted.message.priority.is_none()
@@ -106,13 +106,14 @@ impl VirtualRouter {
     }
 
     /// Notes the sequence of a verified advert, and a link-local sender that is believed though it is not configured.
-    fn remember(&mut self, sender: PeerKey, accepted: &Accepted, at_ns: u64, desk: &mut Desk) {
+    fn remember(&mut self, sender: PeerKey, accepted: &Accepted, record: &AdvertRecord, desk: &mut Desk) {
+        let at_ns = record.received_at_ns;
         let is_configured = self.config.peers.iter().any(|peer| self.peer_key(peer) == sender);
         if !is_configured && self.learned.insert(sender, at_ns).is_none() {
             self.learn(sender, desk);
         }
         let Some(sequence) = accepted.sequence else { return };
-        if let Err(error) = desk.datapath.set_mark(sender, sequence.get()) {
+        if let Err(error) = desk.datapath.note_sequence(sender, sequence.get(), record) {
             error!(router = %self.name(), "{error:#}; copies of this advert are refused by the agent alone");
         }
         let at = Instant::from_nanos(at_ns);

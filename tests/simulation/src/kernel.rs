@@ -159,7 +159,7 @@ impl Kernel {
         }
         self.move_fence(&finding, now.as_nanos());
         if let Some(peer) = self.peers.get_mut(&sender) {
-            peer.stamp(finding.priority, finding.interval_cs, now.as_nanos());
+            peer.stamp(finding.priority, finding.interval_cs, finding.sequence, now.as_nanos());
             self.stamped.insert(sender, provenance);
         }
         Some(Arrival { verdict: finding.verdict, is_lost })
