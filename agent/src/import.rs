@@ -133,6 +133,7 @@ fn conclude(hosts: &[Host], options: &Options, mut notes: Notes) -> Import {
     let notes_ref = &mut notes;
     let entries = cluster::entries(hosts, notes_ref);
     let known = nodes::nodes(hosts, &entries, notes_ref);
+    cluster::preemption(&entries, hosts, &known, notes_ref);
     let mut checks = Checks::default();
     let mut groups = groups::groups(hosts, &entries, &mut checks, notes_ref);
     let mut routers = Vec::new();

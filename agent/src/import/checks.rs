@@ -2,7 +2,7 @@
 
 use super::{
     Host,
-    model::{Kind, Script, SyncGroup, Track, TrackProcess, User, Weight},
+    model::{Instance, Kind, Script, SyncGroup, Track, TrackProcess, User, Weight},
     note::Notes,
     toml::{Keys, array, quoted, span},
 };
@@ -56,6 +56,20 @@ impl Checks {
         self.tables.push((name.clone(), keys));
         name
     }
+}
+
+/// Whether the priority of `instance` of `host`, which is in `group`, depends on what it or the group tracks.
+pub(super) fn move_priority(instance: &Instance, group: Option<&SyncGroup>, host: &Host) -> bool {
+    // What there is to say of them is said where they become checks.
+    let mut notes = Notes::default();
+    let interface = Some(instance.interface.value.as_str());
+    let of_group = group.map_or(&[][..], |group| &group.tracks);
+    let tracks = instance.tracks.iter().map(|track| (track, interface));
+    tracks.chain(of_group.iter().map(|track| (track, None))).any(|(track, interface)| {
+        let own = keys(track, host, &mut notes).map(|(own, _)| own);
+        let weight = own.and_then(|own| weight_of(track, own, interface, group, &mut notes));
+        weight.is_some_and(|weight| weight.points != 0)
+    })
 }
 
 /// The tracker's own weight, and what is looked at.

@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
-use vrrp::Family;
+use vrrp::{Family, Priority};
 
 use super::{
-    Host,
+    Host, checks, groups,
     model::{Instance, Preempt},
+    nodes::Node,
     note::{At, Class, Notes, Place},
+    routers::priority,
     toml::{Keys, inline, span},
 };
 
@@ -97,7 +99,6 @@ fn contradictions(entry: &Entry<'_>, notes: &mut Notes) {
         }
         passwords(entry, other, notes);
     }
-    preemption(entry, notes);
 }
 
 /// Something that all hosts have to say alike.
@@ -213,34 +214,53 @@ fn passwords(entry: &Entry<'_>, other: &Instance, notes: &mut Notes) {
     }
 }
 
-/// Each host has its own `nopreempt`. That of the host which nobody is below means nothing; the others must be alike.
-fn preemption(entry: &Entry<'_>, notes: &mut Notes) {
-    let chosen = preempting(entry);
-    let lowest = entry.members.iter().map(|(_, it)| it.priority.value).min();
-    for (_, other) in &entry.members {
-        if other.preempt.value == chosen.preempt.value {
-            continue;
-        }
-        let what = format!("{}: preemption is otherwise here than at {}", entry.name, chosen.preempt.place);
-        if Some(other.priority.value) == lowest && entry.members.len() > 1 {
-            let remedy = "nothing: a host that no other one is below has nobody to preempt";
-            notes.changed(&other.preempt.place, what, remedy);
-        } else {
-            let remedy = "make nopreempt and preempt_delay the same on every host; that of the best host is imported";
-            notes.lost(&other.preempt.place, what, remedy);
+/// Each host has its own `nopreempt`. While priorities stay, that of the host which nobody is below means nothing; the others must be
+/// alike, and all of them where what is tracked moves priorities.
+pub(super) fn preemption(entries: &[Entry<'_>], hosts: &[Host], known: &[Node], notes: &mut Notes) {
+    for entry in entries {
+        let (chosen, choosing) = (preempting(entry, known), choosing(entry, known));
+        let moves = entry.members.iter().any(|(at, it)| {
+            let group = groups::of(&hosts[*at], it);
+            checks::move_priority(it, group, &hosts[*at])
+        });
+        let lowest = choosing.iter().map(|(_, priority)| *priority).min();
+        for (other, priority) in &choosing {
+            if other.preempt.value == chosen.preempt.value {
+                continue;
+            }
+            let what = format!("{}: preemption is otherwise here than at {}", entry.name, chosen.preempt.place);
+            let place = &other.preempt.place;
+            if moves {
+                let what = format!("{what}, and what is tracked moves priorities");
+                let remedy = "make nopreempt and preempt_delay the same on every host, or drop the weights: a failure means FAULT then; \
+                              that of the best host is imported";
+                notes.lost(place, what, remedy);
+            } else if Some(*priority) == lowest {
+                notes.changed(place, what, "nothing: a host that no other one is below has nobody to preempt");
+            } else {
+                let remedy =
+                    "make nopreempt and preempt_delay the same on every host; that of the best host is imported";
+                notes.lost(place, what, remedy);
+            }
         }
     }
 }
 
-/// The instance whose preemption is imported: the best one, an owner aside, who has no choice.
-pub(super) fn preempting<'h>(entry: &Entry<'h>) -> &'h Instance {
-    let below = entry.members.iter().map(|(_, it)| *it).filter(|it| it.priority.value < 255);
-    below.max_by_key(|it| it.priority.value).unwrap_or_else(|| entry.lead())
+/// The instances of `entry` that have a choice whether to preempt, which an owner has not, and their priorities.
+fn choosing<'h>(entry: &Entry<'h>, known: &[Node]) -> Vec<(&'h Instance, u8)> {
+    let members = entry.members.iter().map(|(host, it)| (*it, priority(it, &known[*host])));
+    members.filter(|(_, priority)| *priority < Priority::OWNER.get()).collect()
+}
+
+/// The instance whose preemption is imported: the best one of those that have a choice.
+fn preempting<'h>(entry: &Entry<'h>, known: &[Node]) -> &'h Instance {
+    let best = choosing(entry, known).into_iter().max_by_key(|(_, priority)| *priority);
+    best.map_or_else(|| entry.lead(), |(instance, _)| instance)
 }
 
 /// The preemption of an entry, as vipd writes it; `None` for its default.
-pub(super) fn preempt(entry: &Entry<'_>) -> Option<String> {
-    match preempting(entry).preempt.value {
+pub(super) fn preempt(entry: &Entry<'_>, known: &[Node]) -> Option<String> {
+    match preempting(entry, known).preempt.value {
         Preempt::Never => Some("false".to_owned()),
         Preempt::After(0) => None,
         Preempt::After(delay) => Some(format!("{{ after = {} }}", span(delay))),

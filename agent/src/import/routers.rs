@@ -64,13 +64,14 @@ pub(super) fn routers(
         manner: manner(entry, known, notes),
         checks: checks.to_vec(),
     };
-    let companion = companion(entry, &other, members, groups, notes);
+    let companion = companion(entry, known, &other, members, groups, notes);
     std::iter::once(router).chain(companion).collect()
 }
 
 /// The addresses of the other IP version, which must be another virtual router: it moves with the first.
 fn companion(
     entry: &Entry<'_>,
+    known: &[Node],
     addresses: &[&At<ipnet::IpNet>],
     members: (&'static str, String),
     groups: &mut Vec<Group>,
@@ -99,7 +100,7 @@ fn companion(
         members,
     ];
     let mut manner: Keys =
-        manner_of(entry).into_iter().filter(|(key, _)| !matches!(*key, "version" | "password")).collect();
+        manner_of(entry, known).into_iter().filter(|(key, _)| !matches!(*key, "version" | "password")).collect();
     if !lead.peers.is_empty() && family == Family::Ipv6 {
         // The peers' IPv6 addresses are in no file.
         manner.retain(|(key, _)| !matches!(*key, "transport" | "min_ttl"));
@@ -126,7 +127,7 @@ fn priorities(entry: &Entry<'_>, known: &[Node]) -> (&'static str, String) {
 }
 
 /// The priority of `instance` on `node`: that of an owner only where the addresses are its own.
-fn priority(instance: &Instance, node: &Node) -> u8 {
+pub(super) fn priority(instance: &Instance, node: &Node) -> u8 {
     let owns = instance.addresses.iter().all(|address| node.addresses.contains(&address.value.addr()));
     if owns { instance.priority.value } else { instance.priority.value.min(Priority::OWNER.get() - 1) }
 }
@@ -166,10 +167,10 @@ fn manner(entry: &Entry<'_>, known: &[Node], notes: &mut Notes) -> Keys {
             notes.changed(place, what, "nothing, unless another host has 254 as well");
         }
     }
-    manner_of(entry)
+    manner_of(entry, known)
 }
 
-fn manner_of(entry: &Entry<'_>) -> Keys {
+fn manner_of(entry: &Entry<'_>, known: &[Node]) -> Keys {
     let lead = entry.lead();
     let mut keys = vec![
         ("interface", quoted(&lead.interface.value)),
@@ -185,7 +186,7 @@ fn manner_of(entry: &Entry<'_>) -> Keys {
         let password = lead.password.as_ref().and_then(|password| first_eight(&password.value));
         keys.extend(password.map(|password| ("password", quoted(&password))));
     }
-    keys.extend(preempt(entry).map(|preempt| ("preempt", preempt)));
+    keys.extend(preempt(entry, known).map(|preempt| ("preempt", preempt)));
     if !lead.accept.value {
         keys.push(("accept", "false".to_owned()));
     }

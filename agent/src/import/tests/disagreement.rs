@@ -118,3 +118,55 @@ fn mail_without_faults_names_the_other_states() {
     assert!(import.toml.contains(states), "{}", import.toml);
     check(&import);
 }
+
+/// By points a Backup without `nopreempt` may come to be better than the Active that has it, and keepalived goes by the flag of
+/// that Backup.
+#[test]
+fn where_priorities_move_all_hosts_preempt_alike() {
+    let script = "vrrp_script s {\n script /bin/true\n user root\n}\n";
+    let host = |lines: &str, weight: &str| {
+        let track = format!(" track_script {{\n  s weight {weight}\n }}");
+        script.to_owned() + &instance(&format!("{lines}\n{track}"))
+    };
+    let note =
+        "lost: n2.conf:5: VI_1: preemption is otherwise here than at n1.conf:12, and what is tracked moves priorities";
+    let import = several(&[&host(" priority 150\n nopreempt", "-60"), &host(" priority 100", "-60")]);
+    assert!(import.loses() && has(&import, note), "{:?}", notes(&import));
+    let note =
+        "lost: n2.conf:12: VI_1: preemption is otherwise here than at n1.conf:5, and what is tracked moves priorities";
+    let import = several(&[&host(" priority 150", "-60"), &host(" priority 100\n nopreempt", "-60")]);
+    assert!(import.loses() && has(&import, note), "{:?}", notes(&import));
+
+    // A failure that means Fault moves no priority, and hosts that are alike agree.
+    assert!(!several(&[&host(" priority 150\n nopreempt", "0"), &host(" priority 100", "0")]).loses());
+    let alike = [host(" priority 150\n nopreempt", "-60"), host(" priority 100\n nopreempt", "-60")];
+    assert!(!several(&[&alike[0], &alike[1]]).loses());
+
+    // The number in a file has a weight of 1 by itself.
+    let file = |lines: &str| {
+        "track_file f {\n file /run/f\n}\n".to_owned() + &instance(&format!("{lines}\n track_file {{\n  f\n }}"))
+    };
+    assert!(several(&[&file(" priority 150\n nopreempt"), &file(" priority 100")]).loses());
+
+    // What a group tracks moves all of its members.
+    let group = |lines: &str| {
+        let tracking = format!("{BOTH}\n track_interface {{\n  eth1 weight 5\n }}\n sync_group_tracking_weight");
+        grouped("G", &tracking, 100).replacen(" priority 100", lines, 1).replacen(" priority 100", lines, 1)
+    };
+    assert!(several(&[&group(" priority 150\n nopreempt"), &group(" priority 100")]).loses());
+}
+
+/// Whoever is no owner in the end has a choice like the others.
+#[test]
+fn the_best_host_says_whether_all_preempt() {
+    let import = several(&[&instance(" priority 255"), &instance(" priority 100\n nopreempt")]);
+    assert!(import.toml.contains("priorities = { n1 = 254, n2 = 100 }\n"), "{}", import.toml);
+    assert!(!import.toml.contains("preempt") && !import.loses(), "{}: {:?}", import.toml, notes(&import));
+    let note = "changed: n2.conf:8: VI_1: preemption is otherwise here than at n1.conf:1";
+    assert!(has(&import, note), "{:?}", notes(&import));
+
+    // An owner takes its addresses whatever the others do.
+    let own = |lines: &str| instance(lines).replace("10.0.0.101/24", "10.0.0.1/24");
+    let import = several(&[&own(" priority 255"), &own(" priority 100\n nopreempt")]);
+    assert!(import.toml.contains("preempt = false\n") && !import.loses(), "{}: {:?}", import.toml, notes(&import));
+}
