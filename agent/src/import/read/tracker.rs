@@ -81,7 +81,7 @@ pub(super) fn process(statement: &Statement, trackers: &mut Trackers, notes: &mu
     let Some(name) = value::text(statement, notes) else { return };
     let mut process = TrackProcess {
         program: String::new(),
-        weight: Weight { points: 1, reverse: false },
+        weight: Weight::default(),
         min: None,
         max: None,
         rise_delay: 0,

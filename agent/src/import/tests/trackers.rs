@@ -134,6 +134,13 @@ weight = 7
 }
 
 #[test]
+fn a_process_without_a_weight_means_fault() {
+    let process = "vrrp_track_process p {\n process nginx\n}\n".to_owned();
+    let import = one(&(process + &instance(" track_process {\n  p\n }")));
+    assert!(import.toml.ends_with("[[check]]\nname = \"p\"\nprocess = \"nginx\"\n"), "{}", import.toml);
+}
+
+#[test]
 fn scripts_run_as_keepalived_runs_them() {
     let script = |lines: &str| {
         let text = format!("vrrp_script s {{\n{lines}\n}}\n") + &instance(" track_script {\n  s\n }");
