@@ -87,8 +87,8 @@ impl Reader<'_> {
             let place = Place { file: Rc::clone(&file), line: index + 1 };
             let text = without_comment(line);
             // A comment in a definition of several lines does not end it.
-            let goes_on = line.len() > text.len() && line.trim_end().ends_with('\\') && !text.ends_with('\\');
-            let text = if goes_on { format!("{text} \\") } else { text.to_owned() };
+            let goes_on = line.trim_end().ends_with('\\') && !text.ends_with('\\');
+            let text = if goes_on { format!("{text} \\") } else { text };
             (!text.is_empty()).then_some(Pending::Line(Line { text, place }))
         });
         let lines: Vec<_> = lines.collect();

@@ -18,31 +18,95 @@ pub(super) struct Word {
     pub(super) quoted: bool,
 }
 
+/// What separates words.
+const WHITE_SPACE: [char; 6] = [' ', '\u{c}', '\n', '\r', '\t', '\u{b}'];
+
 /// `line` without its comment, and without white space at both ends.
-pub(super) fn without_comment(line: &str) -> &str {
-    let mut quoted = false;
-    let mut chars = line.char_indices();
-    while let Some((at, char)) = chars.next() {
+pub(super) fn without_comment(line: &str) -> String {
+    let (mut text, mut quoted) = (String::with_capacity(line.len()), false);
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
         match char {
-            '"' => quoted = !quoted,
             '\\' => {
-                chars.next();
+                let next = chars.next();
+                // Of what begins no comment the backslash is left to those words that know escapes.
+                if quoted || !matches!(next, Some('#' | '!')) {
+                    text.push(char);
+                }
+                text.extend(next);
+                continue;
             }
-            '#' | '!' if !quoted => return line[..at].trim(),
+            '#' | '!' if !quoted => break,
+            '"' => quoted = !quoted,
             _ => {}
         }
+        text.push(char);
     }
-    line.trim()
+    text.trim().to_owned()
 }
 
 /// The tokens of `line`.
 pub(super) fn tokens(line: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut word: Option<Word> = None;
-    let mut quote = None;
-    let mut chars = line.chars().peekable();
+    let (mut tokens, mut rest) = (Vec::new(), line);
+    while !rest.is_empty() {
+        let (statement, after) = rest.split_at(brace(rest).unwrap_or(rest.len()));
+        let plain = plain_words(statement);
+        let has_command = plain.first().is_some_and(|keyword| has_command(&keyword.text));
+        let words = if has_command { escaped_words(statement) } else { plain };
+        tokens.extend(words.into_iter().map(Token::Word));
+        let mut after = after.chars();
+        tokens.extend(after.next().map(|brace| if brace == '{' { Token::Open } else { Token::Close }));
+        rest = after.as_str();
+    }
+    tokens
+}
+
+/// Whether a command line follows `keyword`, in which there are escapes, and quotes of both kinds.
+fn has_command(keyword: &str) -> bool {
+    keyword == "script" || keyword.starts_with("notify") || keyword.ends_with("fifo_script")
+}
+
+/// Where `text` has its first brace outside of quotes. A variable that is not defined stays as it is.
+fn brace(text: &str) -> Option<usize> {
+    let (mut quoted, mut variable, mut before) = (false, false, ' ');
+    for (at, char) in text.char_indices() {
+        match char {
+            '"' => quoted = !quoted,
+            '{' if before == '$' => variable = true,
+            '}' if variable => variable = false,
+            '{' | '}' if !quoted => return Some(at),
+            _ if WHITE_SPACE.contains(&char) => variable = false,
+            _ => {}
+        }
+        before = char;
+    }
+    None
+}
+
+/// The words of `text` for most keywords: `"` encloses a word, and nothing else means anything.
+fn plain_words(text: &str) -> Vec<Word> {
+    let (mut words, mut rest) = (Vec::new(), text.trim_start_matches(WHITE_SPACE));
+    while !rest.is_empty() {
+        let (text, after, quoted) = if let Some(inside) = rest.strip_prefix('"') {
+            // Nor does keepalived read on where a quote is never closed.
+            let Some((text, after)) = inside.split_once('"') else { break };
+            (text, after, true)
+        } else {
+            let end = rest.find(|char| char == '"' || WHITE_SPACE.contains(&char)).unwrap_or(rest.len());
+            let (text, after) = rest.split_at(end);
+            (text, after, false)
+        };
+        words.push(Word { text: text.to_owned(), quoted });
+        rest = after.trim_start_matches(WHITE_SPACE);
+    }
+    words
+}
+
+/// The words of `text` where quotes and escapes are as in a shell.
+fn escaped_words(text: &str) -> Vec<Word> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None, None);
+    let mut chars = text.chars();
     while let Some(char) = chars.next() {
-        let is_variable = word.as_ref().is_some_and(|word| word.text.contains("${") && !word.text.ends_with('}'));
         match char {
             '\\' => {
                 if let Some(escaped) = escaped(&mut chars) {
@@ -55,19 +119,12 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
                 started(&mut word).quoted = true;
                 quote = Some(char);
             }
-            // A variable that is not defined stays as it is.
-            '{' if word.as_ref().is_some_and(|word| word.text.ends_with('$')) => started(&mut word).text.push(char),
-            '}' if is_variable => started(&mut word).text.push(char),
-            '{' | '}' => {
-                tokens.extend(word.take().map(Token::Word));
-                tokens.push(if char == '{' { Token::Open } else { Token::Close });
-            }
-            _ if char.is_whitespace() => tokens.extend(word.take().map(Token::Word)),
+            _ if WHITE_SPACE.contains(&char) => words.extend(word.take()),
             _ => started(&mut word).text.push(char),
         }
     }
-    tokens.extend(word.map(Token::Word));
-    tokens
+    words.extend(word);
+    words
 }
 
 fn started(word: &mut Option<Word>) -> &mut Word {
@@ -75,11 +132,11 @@ fn started(word: &mut Option<Word>) -> &mut Word {
 }
 
 /// What follows a backslash.
-fn escaped(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
+fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
     let first = chars.next()?;
     let mut number = |digits: &mut String, radix: u32, len: usize| {
         while digits.len() < len
-            && let Some(digit) = chars.peek().copied().filter(|char| char.is_digit(radix))
+            && let Some(digit) = chars.clone().next().filter(|char| char.is_digit(radix))
         {
             digits.push(digit);
             chars.next();
@@ -106,12 +163,7 @@ pub(super) fn command_line(word: &Word) -> Vec<String> {
     if !word.quoted {
         return vec![word.text.clone()];
     }
-    let words = tokens(&word.text).into_iter().map(|token| match token {
-        Token::Word(word) => word.text,
-        Token::Open => "{".to_owned(),
-        Token::Close => "}".to_owned(),
-    });
-    words.collect()
+    escaped_words(&word.text).into_iter().map(|word| word.text).collect()
 }
 
 #[cfg(test)]
@@ -128,18 +180,34 @@ mod tests {
         shown.collect()
     }
 
-    /// keepalived.conf(5), "Quoted strings".
     #[test]
-    fn quotes_join_and_escapes_stand_for_characters() {
-        let cases: [(&str, &[&str]); 8] = [
-            (r#"abcd" efg h jkl "mnop"#, &["<abcd efg h jkl mnop>"]),
-            (r#"abcd "efg h jkl" mnop"#, &["abcd", "<efg h jkl>", "mnop"]),
-            (r#"a\"b "c\\d" \x41\102"#, &["a\"b", r"<c\d>", "AB"]),
+    fn most_words_know_one_quote_and_no_escape() {
+        let cases: [(&str, &[&str]); 9] = [
+            (r#"abcd" efg h jkl "mnop"#, &["abcd", "< efg h jkl >", "mnop"]),
+            (r#"abcd "efg 'h" "" mnop"#, &["abcd", "<efg 'h>", "<>", "mnop"]),
+            (r"it's 'a b' c\d \", &["it's", "'a", "b'", r"c\d", r"\"]),
             ("group { VI_1 VI_2 }", &["group", "OPEN", "VI_1", "VI_2", "CLOSE"]),
             ("track_interface{", &["track_interface", "OPEN"]),
-            ("x ${UNDEFINED}/y", &["x", "${UNDEFINED}/y"]),
-            (r#""" 'a "b" c'"#, &["<>", "<a \"b\" c>"]),
-            (r"end\", &["end"]),
+            ("x ${UNDEFINED}/y } z", &["x", "${UNDEFINED}/y", "CLOSE", "z"]),
+            (r#"a "{" b"#, &["a", "<{>", "b"]),
+            ("a'{'b", &["a'", "OPEN", "'b"]),
+            (r#"a "b { c"#, &["a"]),
+        ];
+        for (line, words) in cases {
+            assert_eq!(shown(line), words, "{line}");
+        }
+    }
+
+    /// keepalived.conf(5), "Quoted strings".
+    #[test]
+    fn in_commands_quotes_join_and_escapes_stand_for_characters() {
+        let cases: [(&str, &[&str]); 6] = [
+            (r#"script abcd" efg h jkl "mnop"#, &["script", "<abcd efg h jkl mnop>"]),
+            (r#"notify "efg h jkl" mnop"#, &["notify", "<efg h jkl>", "mnop"]),
+            (r#"notify_master a\"b "c\\d" \x41\102"#, &["notify_master", "a\"b", r"<c\d>", "AB"]),
+            (r#"vrrp_notify_fifo_script "" 'a "b" c'"#, &["vrrp_notify_fifo_script", "<>", "<a \"b\" c>"]),
+            (r"script end\", &["script", "end"]),
+            (r"x { script 'a b' } y 'c d'", &["x", "OPEN", "script", "<a b>", "CLOSE", "y", "'c", "d'"]),
         ];
         for (line, words) in cases {
             assert_eq!(shown(line), words, "{line}");
@@ -151,13 +219,15 @@ mod tests {
         assert_eq!(without_comment("  a b # c"), "a b");
         assert_eq!(without_comment("a!b"), "a");
         assert_eq!(without_comment("script \"a # b\" ! c"), "script \"a # b\"");
-        assert_eq!(without_comment(r"a \# b"), r"a \# b");
+        assert_eq!(without_comment(r"a \# b\! c\d # e"), r"a # b! c\d");
+        assert_eq!(without_comment(r#""\#" \" # a"#), r#""\#" \""#);
     }
 
     #[test]
     fn a_quoted_command_line_is_taken_apart() {
         let word = |text: &str, quoted| Word { text: text.to_owned(), quoted };
         assert_eq!(command_line(&word("/bin/a  'b c' d", true)), ["/bin/a", "b c", "d"]);
+        assert_eq!(command_line(&word("/bin/a {} b{c}", true)), ["/bin/a", "{}", "b{c}"]);
         assert_eq!(command_line(&word("/bin/a b", false)), ["/bin/a b"]);
     }
 }

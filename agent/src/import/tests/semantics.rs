@@ -172,6 +172,20 @@ fn of_a_password_the_first_eight_bytes_count() {
     }
     let import = one(&instance(" authentication {\n  auth_type AH\n }"));
     assert!(has(&import, "lost: k.conf:8: vipd does not offer the IP Authentication Header"), "{:?}", notes(&import));
+
+    // Of all quotes and escapes these words know only ".
+    for (written, password) in [
+        ("'secret'", r"'secret'"),
+        ("it's1", "it's1"),
+        (r"pa\ss", r"pa\\ss"),
+        (r"a\b1", r"a\\b1"),
+        (r#""two wrds""#, "two wrds"),
+        (r#"one"two""#, "one"),
+        (r"a\#b", "a#b"),
+    ] {
+        let import = one(&with(written));
+        assert!(import.toml.contains(&format!("password = \"{password}\"\n")), "{written}: {}", import.toml);
+    }
 }
 
 #[test]
@@ -189,6 +203,8 @@ fn signatures_are_for_all_and_keys_are_in_files() {
     );
     assert!(has(&import, "missing: k.conf:8: keys are not written"), "{:?}", notes(&import));
     check(&import);
+    let import = one(&hmac("  key 1 it's-a-key\\-of-32-bytes-and-no-less\n  active_key 1"));
+    assert_eq!(import.keys[0].contents.as_str(), r"it's-a-key\-of-32-bytes-and-no-less");
 
     // keepalived would go on without signatures.
     let import = one(&hmac(&format!("{key}  active_key 3")));
