@@ -38,6 +38,8 @@ pub(super) struct Line {
 /// What is still to be read, the next one last.
 enum Pending {
     Line(Line),
+    /// A file that is included, and where.
+    File(PathBuf, Place),
     /// The rest of a line, for each of several values.
     Series {
         series: Series,
@@ -103,6 +105,7 @@ impl Reader<'_> {
                 Pending::EndOfFile => {
                     self.open.pop();
                 }
+                Pending::File(path, place) => self.included(&path, &place),
                 Pending::Series { mut series, rest } => {
                     if let Some(values) = series.next() {
                         for (name, value) in values {
@@ -265,21 +268,25 @@ impl Reader<'_> {
     fn include(&mut self, pattern: &str, place: &Place) {
         let found = files::matching(self.files, self.directory().unwrap_or(Path::new("")), pattern);
         // Read in order: the first one has to be pushed last.
-        for path in found.iter().rev() {
-            if self.open.contains(path) || self.open.len() > INCLUDES_MAX {
-                let what = format!("{} includes itself", path.display());
-                self.notes.lost(place, what, "remove one of the includes");
-            } else if let Err(error) = self.open_file(path) {
-                let what = format!("{} cannot be read: {error}", path.display());
-                self.notes.lost(place, what, "copy what keepalived includes to this machine too");
-            }
-        }
+        self.pending.extend(found.iter().rev().map(|path| Pending::File(path.clone(), place.clone())));
         if found.is_empty() {
             self.notes.ignored(
                 place,
                 format!("there is no file {pattern:?}"),
                 "copy what keepalived includes here too",
             );
+        }
+    }
+
+    fn included(&mut self, path: &Path, place: &Place) {
+        if self.open.iter().any(|open| open == path) {
+            self.notes.lost(place, format!("{} includes itself", path.display()), "remove one of the includes");
+        } else if self.open.len() > INCLUDES_MAX {
+            let what = format!("{} is included by more than {INCLUDES_MAX} files in a row", path.display());
+            self.notes.lost(place, what, "put what it says into one of them");
+        } else if let Err(error) = self.open_file(path) {
+            let what = format!("{} cannot be read: {error}", path.display());
+            self.notes.lost(place, what, "copy what keepalived includes to this machine too");
         }
     }
 }

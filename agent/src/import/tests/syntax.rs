@@ -71,6 +71,20 @@ fn files_include_files_seen_from_where_they_are() {
     assert_eq!(lines(&files), (["one", "a", "conf.d/sub", "b", "two", "x", "y"].map(str::to_owned).to_vec(), vec![]));
 }
 
+/// keepalived opens one file of a pattern after the other.
+#[test]
+fn a_pattern_may_mean_many_files() {
+    let names: Vec<_> = (10..35).map(|number| (format!("d/{number}.conf"), format!("line {number}"))).collect();
+    let mut files = vec![("a.conf", "include d/*.conf")];
+    files.extend(names.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    let expected: Vec<_> = names.iter().map(|(_, text)| text.clone()).collect();
+    assert_eq!(lines(&files), (expected, vec![]));
+
+    // What a sibling includes as well is read twice.
+    let files = [("a.conf", "include d/*.conf"), ("d/1.conf", "one\ninclude 2.conf"), ("d/2.conf", "two")];
+    assert_eq!(lines(&files), (["one", "two", "two"].map(str::to_owned).to_vec(), vec![]));
+}
+
 #[test]
 fn what_has_no_end_is_ended() {
     let (_, notes) = lines(&[("a.conf", "$A=$B\n$B=$A\nx $A")]);
