@@ -1,6 +1,6 @@
 //! `vrrp_sync_group`.
 
-use super::{ignored, report, unknown, value};
+use super::{report, unknown, value};
 use crate::import::{
     model::{Kind, Reports, SyncGroup},
     note::{At, Notes},
@@ -27,8 +27,8 @@ pub(super) fn read(statement: &Statement, notes: &mut Notes) -> Option<SyncGroup
             "track_file" => group.tracks.extend(value::tracks(Kind::File, line, notes)),
             "track_process" => group.tracks.extend(value::tracks(Kind::Process, line, notes)),
             "track_bfd" => notes.lost(&line.place, "vipd speaks no BFD", "leave it out, with a shorter advert_int"),
-            "sync_group_tracking_weight" => group.weights_count = true,
-            "global_tracking" => ignored(line, notes),
+            // The latter is what it was called first.
+            "sync_group_tracking_weight" | "global_tracking" => group.weights_count = true,
             _ if report(line, &mut group.reports, notes) => {}
             _ => unknown(line, notes),
         }

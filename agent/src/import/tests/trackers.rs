@@ -120,10 +120,13 @@ weight = 7
         assert!(has(&import, note), "{:?}", notes(&import));
     }
 
-    let import = one(&text(" sync_group_tracking_weight\n track_script {\n  s weight 9\n }\n"));
-    assert!(import.toml.contains("checks = [\"s\"]\n\n[[check]]\nname = \"s\"\n"), "{}", import.toml);
-    assert!(import.toml.contains("weight = 9\n") && import.toml.contains("weight = 5\n"), "{}", import.toml);
-    check(&import);
+    // The second word is what the first was called.
+    for word in ["sync_group_tracking_weight", "global_tracking"] {
+        let import = one(&text(&format!(" {word}\n track_script {{\n  s weight 9\n }}\n")));
+        assert!(import.toml.contains("checks = [\"s\"]\n\n[[check]]\nname = \"s\"\n"), "{}", import.toml);
+        assert!(import.toml.contains("weight = 9\n") && import.toml.contains("weight = 5\n"), "{}", import.toml);
+        check(&import);
+    }
 
     let import = one(&text("").replace(" virtual_router_id 52", " virtual_router_id 52\n priority 90"));
     assert!(
