@@ -28,8 +28,8 @@ pub(super) struct Keepalived {
 pub(super) struct Globals {
     pub(super) router_id: Option<At<String>>,
     pub(super) version: Option<u8>,
-    pub(super) strict: Option<Place>,
-    pub(super) checksum_as_v2: Option<Place>,
+    pub(super) strict: Option<At<bool>>,
+    pub(super) checksum_as_v2: Option<At<bool>>,
     pub(super) refresh: Option<At<u64>>,
     /// Between two gratuitous ARP frames or Neighbor Advertisements, the longer one.
     pub(super) announcement_spacing: Option<At<Micros>>,

@@ -142,7 +142,7 @@ fn report(statement: &Statement, reports: &mut Reports, notes: &mut Notes) -> bo
         "notify_stop" => Some("Stopped"),
         "notify_deleted" => Some("Deleted"),
         "smtp_alert" => {
-            reports.mail = value::boolean(statement, notes);
+            reports.mail = value::boolean(statement, notes).map(|wanted| wanted.value);
             return true;
         }
         "notify_master_rx_lower_pri" | "notify_priority_changes" => {

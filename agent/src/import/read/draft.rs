@@ -72,7 +72,7 @@ pub(super) struct Draft<'s> {
     pub(super) virtual_mac: Option<Place>,
     pub(super) down_timer_adverts: Option<At<u8>>,
     pub(super) refresh: Option<At<u64>>,
-    pub(super) checksum_as_v2: Option<Place>,
+    pub(super) checksum_as_v2: Option<At<bool>>,
     pub(super) tracks: Vec<Track>,
     pub(super) reports: Reports,
 }
@@ -110,15 +110,13 @@ impl<'s> Draft<'s> {
             "preempt" => self.nopreempt = None,
             "preempt_delay" => self.preempt_delay = value::span(line, 1000, notes),
             "down_timer_adverts" => self.down_timer_adverts = value::number(line, &(1..=100), notes),
-            "strict_mode" => {
-                self.strict = value::boolean(line, notes).map(|value| At { value, place: place.clone() });
-            }
+            "strict_mode" => self.strict = value::boolean(line, notes),
             "accept" | "no_accept" => {
                 self.accept = Some(At { value: line.keyword() == "accept", place: place.clone() });
             }
             "authentication" => self.authentication(line, notes),
             "auth_hmac" => self.hmac = Some(hmac::read(line, notes)),
-            "v3_checksum_as_v2" => self.checksum_as_v2 = Some(place.clone()),
+            "v3_checksum_as_v2" => self.checksum_as_v2 = value::boolean(line, notes),
             _ => return false,
         }
         true

@@ -126,8 +126,8 @@ fn protocol(globals: &mut Globals, statement: &Statement, notes: &mut Notes) -> 
             let what = "default_interface is for static addresses and routes, which are not vipd's";
             notes.ignored(&statement.place, what, "nothing: an instance needs its own in keepalived too");
         }
-        "vrrp_strict" => globals.strict = Some(place.clone()),
-        "v3_checksum_as_v2" => globals.checksum_as_v2 = Some(place.clone()),
+        "vrrp_strict" => globals.strict = value::boolean(statement, notes),
+        "v3_checksum_as_v2" => globals.checksum_as_v2 = value::boolean(statement, notes),
         "vrrp_garp_master_refresh" => globals.refresh = value::number(statement, &(0..=u64::from(u32::MAX)), notes),
         "vrrp_garp_interval" | "vrrp_gna_interval" => {
             let given = value::span(statement, 1, notes);
@@ -198,8 +198,7 @@ fn mail(globals: &mut Globals, statement: &Statement, notes: &mut Notes) -> bool
             });
         }
         "smtp_alert" | "smtp_alert_vrrp" => {
-            let wanted = value::boolean(statement, notes).unwrap_or(false);
-            mail.by_default = wanted.then(|| statement.place.clone());
+            mail.by_default = value::boolean(statement, notes).filter(|wanted| wanted.value).map(|wanted| wanted.place);
         }
         "no_email_faults" => mail.without_faults = true,
         _ => return false,

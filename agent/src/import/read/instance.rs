@@ -39,10 +39,7 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
         not_run("no address that vipd could hold", notes);
         return None;
     };
-    let strict = match &draft.strict {
-        Some(strict) => strict.value.then(|| strict.place.clone()),
-        None => globals.strict.clone(),
-    };
+    let strict = switched_on(draft.strict.as_ref(), globals.strict.as_ref());
     let (of_family, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| family_of(held.value) == family);
     for other in others {
         let what = format!("{} is of another IP version than the first address", other.value.addr());
@@ -81,7 +78,7 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
         down_timer_adverts,
         refresh: draft.refresh.or_else(|| globals.refresh.clone()),
         announcement_spacing: globals.announcement_spacing.clone(),
-        checksum_as_v2: draft.checksum_as_v2.or_else(|| globals.checksum_as_v2.clone()),
+        checksum_as_v2: switched_on(draft.checksum_as_v2.as_ref(), globals.checksum_as_v2.as_ref()),
         tracks: draft.tracks,
         reports: draft.reports,
     })
@@ -92,6 +89,11 @@ pub(in crate::import) const fn family_of(net: IpNet) -> Family {
         IpNet::V4(_) => Family::Ipv4,
         IpNet::V6(_) => Family::Ipv6,
     }
+}
+
+/// Where something is switched on, by the instance's own word if it has one.
+fn switched_on(own: Option<&At<bool>>, global: Option<&At<bool>>) -> Option<Place> {
+    own.or(global).filter(|switch| switch.value).map(|switch| switch.place.clone())
 }
 
 /// The addresses of `lines`, each once.

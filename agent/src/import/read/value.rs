@@ -61,10 +61,11 @@ fn micros(text: &str) -> Option<Micros> {
 }
 
 /// `on`, `off` and so on; the keyword alone is on.
-pub(super) fn boolean(statement: &Statement, notes: &mut Notes) -> Option<bool> {
+pub(super) fn boolean(statement: &Statement, notes: &mut Notes) -> Option<At<bool>> {
+    let at = |value| Some(At { value, place: statement.place.clone() });
     match statement.word(1) {
-        None | Some("on" | "true" | "yes") => Some(true),
-        Some("off" | "false" | "no") => Some(false),
+        None | Some("on" | "true" | "yes") => at(true),
+        Some("off" | "false" | "no") => at(false),
         Some(other) => {
             let what = format!("{} {other:?} is neither on nor off", statement.keyword());
             notes.ignored(&statement.place, what, "keepalived does not take it either");

@@ -64,4 +64,17 @@ fn a_checksum_without_pseudo_header_is_for_version_3() {
     assert!(!import.toml.contains("checksum"), "{}", import.toml);
     let import = one(&instance(" version 3\n v3_checksum_as_v2"));
     assert!(import.toml.contains("checksum = \"rfc9568\"\n"), "{}", import.toml);
+
+    // (globally, in the instance, whether there is none)
+    for (global, own, has_none) in [
+        ("off", "", false),
+        ("on", "", true),
+        ("on", " v3_checksum_as_v2 off", false),
+        ("off", " v3_checksum_as_v2", true),
+    ] {
+        let text =
+            format!("global_defs {{\n v3_checksum_as_v2 {global}\n}}\n{}", instance(&format!(" version 3\n{own}")));
+        let import = one(&text);
+        assert_eq!(import.toml.contains("checksum = \"rfc9568\"\n"), has_none, "{global}, {own}: {}", import.toml);
+    }
 }

@@ -365,6 +365,8 @@ fn strict_mode_drops_what_is_sent_to_the_addresses() {
         "{:?}",
         notes(&import)
     );
+    let off = "global_defs {\n vrrp_strict off\n}\n".to_owned() + &instance("");
+    assert!(!one(&off).toml.contains("accept"), "{}", one(&off).toml);
     for lines in [" version 3\n accept", " accept\n strict_mode off"] {
         let import = one(&(strict.to_owned() + &instance(lines)));
         assert!(!import.toml.contains("accept"), "{}", import.toml);
