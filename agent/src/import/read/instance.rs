@@ -54,11 +54,14 @@ pub(super) fn read(statement: &Statement, globals: &Globals, notes: &mut Notes) 
     let (of_family, surplus) = divided(of_family, notes);
     unicast(&mut draft, family, &name, notes);
     let password = password(&mut draft, version.value, strict.as_ref(), notes);
-    let read = |line: &&Statement, notes: &mut Notes| route::route(line, Some(&interface.value), notes);
+    let extra_addresses: Vec<_> =
+        surplus.into_iter().chain(addresses(&draft.excluded, Some(&interface), notes)).collect();
+    let held: Vec<_> = of_family.iter().chain(&extra_addresses).map(|held| held.value).collect();
+    let read = |line: &&Statement, notes: &mut Notes| route::route(line, &interface.value, &held, notes);
     Some(Instance {
         routes: draft.routes.iter().filter_map(|line| read(line, notes)).collect(),
         rules: draft.rules.iter().filter_map(|line| route::rule(line, notes)).collect(),
-        extra_addresses: surplus.into_iter().chain(addresses(&draft.excluded, Some(&interface), notes)).collect(),
+        extra_addresses,
         name,
         interface,
         vrid,

@@ -13,9 +13,10 @@ use crate::import::{
 /// The keys of an element of `routes` or `rules`, with their values as TOML has them.
 type Keys = Vec<(&'static str, String)>;
 
-/// The route of a line; `None` where vipd has none like it.
-pub(super) fn route(line: &Statement, interface: Option<&str>, notes: &mut Notes) -> Option<At<Keys>> {
+/// The route of a line, for an instance on `interface` that holds `addresses`; `None` where vipd has none like it.
+pub(super) fn route(line: &Statement, interface: &str, addresses: &[IpNet], notes: &mut Notes) -> Option<At<Keys>> {
     let (mut to, mut keys, mut unsupported) = (None, Keys::new(), Vec::new());
+    let (mut is_there, mut via) = (false, None);
     let mut words = line.words.iter().map(|word| word.text.as_str());
     while let Some(word) = words.next() {
         match word {
@@ -24,9 +25,11 @@ pub(super) fn route(line: &Statement, interface: Option<&str>, notes: &mut Notes
                 let key = if word == "src" { "source" } else { "via" };
                 let host: Option<IpAddr> = words.next().and_then(|value| value.parse().ok());
                 host.map_or_else(|| unsupported.push(word), |host| keys.push((key, format!("\"{host}\""))));
+                via = host.filter(|_| key == "via").or(via);
             }
             "dev" => {
-                if words.next().zip(interface).is_some_and(|(device, own)| device != own) {
+                is_there = true;
+                if words.next().is_some_and(|device| device != interface) {
                     unsupported.push("dev with another interface");
                 }
             }
@@ -59,6 +62,12 @@ pub(super) fn route(line: &Statement, interface: Option<&str>, notes: &mut Notes
         let what = format!("this route is left out; vipd has no such routes: {}", unsupported.join(", "));
         notes.lost(&line.place, what, "write a plain route, or set it by a [[notify]] program");
         return None;
+    }
+    let is_reached = |via: &IpAddr| addresses.iter().any(|net| net.contains(via));
+    if let Some(via) = via.filter(|via| !is_there && !is_reached(via)) {
+        let what =
+            format!("this route leads over {interface}, and keepalived lets the kernel find the interface of {via}");
+        notes.changed(&line.place, what, format!("nothing where {via} is on {interface}; else leave the route out"));
     }
     keys.insert(0, ("to", format!("\"{}\"", to?)));
     Some(At { value: keys, place: line.place.clone() })

@@ -209,6 +209,22 @@ rules = [
 }
 
 #[test]
+fn routes_lead_over_the_interface_of_the_instance() {
+    let note =
+        "changed: k.conf:8: this route leads over eth0, and keepalived lets the kernel find the interface of 192.0.2.1";
+    // (route, whether it may lead elsewhere)
+    for (route, is_noted) in [
+        ("198.51.100.0/24 via 192.0.2.1", true),
+        ("198.51.100.0/24 via 192.0.2.1 dev eth0", false),
+        ("198.51.100.0/24 via 10.0.0.254", false),
+    ] {
+        let import = one(&instance(&format!(" virtual_routes {{\n  {route}\n }}")));
+        assert_eq!(has(&import, note), is_noted, "{route}: {:?}", notes(&import));
+        assert!(import.toml.contains("{ to = \"198.51.100.0/24\", via = ") && !import.loses(), "{}", import.toml);
+    }
+}
+
+#[test]
 fn the_process_of_the_first_host_that_says_something_counts() {
     let globals = |lines: &str| format!("global_defs {{\n{lines}\n}}\n") + &instance("");
     let import = several(&[&globals(" vrrp_rt_priority 10"), &globals(" vrrp_rt_priority 20")]);
