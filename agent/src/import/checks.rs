@@ -102,7 +102,7 @@ fn weight_of(
     group: Option<&SyncGroup>,
     notes: &mut Notes,
 ) -> Option<Weight> {
-    let weight = track.weight.unwrap_or(own);
+    let weight = Weight { points: track.points.unwrap_or(own.points), reverse: track.reverse.unwrap_or(own.reverse) };
     if track.kind == Kind::Interface && interface == Some(track.name.as_str()) {
         if weight.points != 0 {
             let what =

@@ -135,7 +135,9 @@ pub(super) struct Track {
     pub(super) kind: Kind,
     pub(super) name: String,
     /// As the line has it; `None` where the tracker's own counts.
-    pub(super) weight: Option<Weight>,
+    pub(super) points: Option<i64>,
+    /// As the line has it; `None` where the tracker's own counts.
+    pub(super) reverse: Option<bool>,
     pub(super) place: Place,
 }
 

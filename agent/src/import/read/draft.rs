@@ -246,7 +246,7 @@ impl<'s> Draft<'s> {
             }
             _ => return false,
         };
-        self.tracks.extend(value::tracks(kind, line, notes));
+        value::tracks(&mut self.tracks, kind, line, notes);
         true
     }
 }

@@ -22,10 +22,10 @@ pub(super) fn read(statement: &Statement, notes: &mut Notes) -> Option<SyncGroup
     for line in &statement.block {
         match line.keyword() {
             "group" => {}
-            "track_interface" => group.tracks.extend(value::tracks(Kind::Interface, line, notes)),
-            "track_script" => group.tracks.extend(value::tracks(Kind::Script, line, notes)),
-            "track_file" => group.tracks.extend(value::tracks(Kind::File, line, notes)),
-            "track_process" => group.tracks.extend(value::tracks(Kind::Process, line, notes)),
+            "track_interface" => value::tracks(&mut group.tracks, Kind::Interface, line, notes),
+            "track_script" => value::tracks(&mut group.tracks, Kind::Script, line, notes),
+            "track_file" => value::tracks(&mut group.tracks, Kind::File, line, notes),
+            "track_process" => value::tracks(&mut group.tracks, Kind::Process, line, notes),
             "track_bfd" => notes.lost(&line.place, "vipd speaks no BFD", "leave it out, with a shorter advert_int"),
             // The latter is what it was called first.
             "sync_group_tracking_weight" | "global_tracking" => group.weights_count = true,

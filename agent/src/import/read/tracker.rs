@@ -132,5 +132,6 @@ pub(super) fn process(statement: &Statement, trackers: &mut Trackers, notes: &mu
 }
 
 fn weight(line: &Statement, max: i64, notes: &mut Notes) -> Option<Weight> {
-    value::weight(&line.arguments(), max, &line.place, notes)
+    let points = value::weight(line.word(1)?, max, &line.place, notes)?;
+    Some(Weight { points, reverse: line.arguments().contains(&"reverse") })
 }

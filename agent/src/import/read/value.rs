@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::import::{
-    model::{Kind, Micros, Track, User, Weight},
+    model::{Kind, Micros, Track, User},
     note::{At, Notes, Place},
     tree::Statement,
 };
@@ -80,40 +80,60 @@ pub(super) fn user(statement: &Statement, index: usize) -> Option<User> {
     Some(User { name, group: statement.word(index + 1).map(str::to_owned) })
 }
 
-/// `weight N [reverse]` as the words after a name or keyword.
-pub(super) fn weight(words: &[&str], max: i64, place: &Place, notes: &mut Notes) -> Option<Weight> {
-    let (first, rest) = words.split_first()?;
-    match first.parse::<i64>() {
-        Ok(points) if points.abs() <= max => Some(Weight { points, reverse: rest.contains(&"reverse") }),
-        Ok(_) | Err(_) => {
-            let what = format!("weight {first:?} is not from -{max} to {max}");
-            notes.ignored(place, what, "keepalived does not take it either");
-            None
-        }
+/// The points of `weight POINTS`.
+pub(super) fn weight(text: &str, max: i64, place: &Place, notes: &mut Notes) -> Option<i64> {
+    let points = text.parse::<i64>().ok().filter(|points| points.abs() <= max);
+    if points.is_none() {
+        let what = format!("weight {text:?} is not from -{max} to {max}");
+        notes.ignored(place, what, "keepalived does not take it either");
     }
+    points
 }
 
-/// The lines of a `track_...` block.
-pub(super) fn tracks(kind: Kind, statement: &Statement, notes: &mut Notes) -> Vec<Track> {
+/// Adds the lines of a `track_...` block to `tracks`, as far as keepalived takes them.
+pub(super) fn tracks(tracks: &mut Vec<Track>, kind: Kind, statement: &Statement, notes: &mut Notes) {
     let max = match kind {
         Kind::Interface | Kind::Script => 253,
         Kind::File | Kind::Process => 254,
     };
-    let mut tracks = Vec::new();
     for line in &statement.block {
-        let weight = match line.arguments().split_first() {
-            None => None,
-            Some((&"weight", words)) => weight(words, max, &line.place, notes),
-            Some((&"reverse", _)) => Some(Weight { points: 0, reverse: true }),
-            Some((&other, _)) => {
-                let what = format!("{other:?} is no keyword behind the name of what is tracked");
-                notes.ignored(&line.place, what, "write NAME weight POINTS, or one name a line");
-                None
+        let (name, place) = (line.keyword().to_owned(), line.place.clone());
+        if tracks.iter().any(|other| other.kind == kind && other.name == name) {
+            let what = format!("{name} is tracked already, and this line does not count");
+            notes.ignored(&place, what, "keepalived goes by the first one too");
+            continue;
+        }
+        let arguments = line.arguments();
+        let (points, reverse) = match arguments[..] {
+            [] => (None, None),
+            ["weight", points, ref rest @ ..] => {
+                (weight(points, max, &place, notes), rest.first().and_then(|word| reverse(word, &place, notes)))
+            }
+            [word, ..] => {
+                let why = if word == "weight" {
+                    "its weight has no value".to_owned()
+                } else {
+                    format!("{word:?} is no keyword behind the name of what is tracked")
+                };
+                let remedy = "keepalived does not track it either; write NAME weight POINTS, or one name a line";
+                notes.ignored(&place, format!("{name} is not tracked: {why}"), remedy);
+                continue;
             }
         };
-        tracks.push(Track { kind, name: line.keyword().to_owned(), weight, place: line.place.clone() });
+        tracks.push(Track { kind, name, points, reverse, place });
     }
-    tracks
+}
+
+/// What stands behind the points.
+fn reverse(word: &str, place: &Place, notes: &mut Notes) -> Option<bool> {
+    match word {
+        "reverse" => Some(true),
+        "noreverse" => Some(false),
+        _ => {
+            notes.ignored(place, format!("{word:?} is no keyword behind a weight"), "keepalived skips it as well");
+            None
+        }
+    }
 }
 
 #[cfg(test)]

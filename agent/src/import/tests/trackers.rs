@@ -4,11 +4,11 @@ use super::*;
 
 #[test]
 fn weights_keep_their_arithmetic() {
-    let text = "vrrp_script s {\n script /bin/true\n weight 5\n}\ntrack_file f {\n file /run/f\n}\ntrack_file z {\n file /run/z\n weight 0\n}\n\
+    let text = "vrrp_script s {\n script /bin/true\n weight 5\n}\nvrrp_script r {\n script /bin/true\n}\ntrack_file f {\n file /run/f\n}\ntrack_file z {\n file /run/z\n weight 0\n}\n\
                 vrrp_track_process p {\n process nginx\n quorum 2\n quorum_max 3\n delay 1.5\n}\n"
         .to_owned()
         + &instance(
-            " track_script {\n  s\n  s weight -3 reverse\n  gone\n }\n track_file {\n  f\n  z\n  f weight 300\n }\n track_process {\n  p weight 0 \
+            " track_script {\n  s\n  r weight -3 reverse\n  gone\n }\n track_file {\n  f weight 300\n  z\n }\n track_process {\n  p weight 0 \
              reverse\n }\n track_interface {\n  eth0\n  eth1\n  eth2 weight 2\n }",
         );
     let import = one(&text);
@@ -22,7 +22,7 @@ fall = 1
 weight = 5
 
 [[check]]
-name = "s-2"
+name = "r"
 command = ["/bin/true"]
 interval = "1s"
 rise = 1
@@ -59,13 +59,58 @@ weight = 2
 "#;
     assert_eq!(checks, expected);
     assert!(
-        import.toml.contains("checks = [\"s\", \"s-2\", \"f\", \"z\", \"p\", \"eth1\", \"eth2\"]\n"),
+        import.toml.contains("checks = [\"s\", \"r\", \"f\", \"z\", \"p\", \"eth1\", \"eth2\"]\n"),
         "{}",
         import.toml
     );
-    assert!(has(&import, "ignored: k.conf:27: \"gone\" is tracked, but defined nowhere"), "{:?}", notes(&import));
-    assert!(has(&import, "ignored: k.conf:32: weight \"300\" is not from -254 to 254"), "{:?}", notes(&import));
+    assert!(has(&import, "ignored: k.conf:30: \"gone\" is tracked, but defined nowhere"), "{:?}", notes(&import));
+    assert!(has(&import, "ignored: k.conf:33: weight \"300\" is not from -254 to 254"), "{:?}", notes(&import));
     check(&import);
+}
+
+/// As keepalived 2.2.7 says in its log and in its dump.
+#[test]
+fn lines_are_tracked_as_keepalived_tracks_them() {
+    let scripts = "vrrp_script s {\n script /bin/s\n weight -5 reverse\n user root\n}\n";
+    // (script, keys of its check)
+    for (line, keys) in [
+        ("s", "weight = -5\nreverse = true\n"),
+        ("s weight -10", "weight = -10\nreverse = true\n"),
+        ("s weight -10 noreverse", "weight = -10\n"),
+        ("s weight 999 noreverse", "weight = -5\n"),
+        ("s weight 7 backwards", "weight = 7\nreverse = true\n"),
+        ("s weight 0", "reverse = true\n"),
+    ] {
+        let import = one(&(scripts.to_owned() + &instance(&format!(" track_script {{\n  {line}\n }}"))));
+        assert!(import.toml.ends_with(&format!("user = \"root\"\n{keys}")), "{line}: {}", import.toml);
+    }
+
+    // Of what stands twice the first line counts.
+    let import = one(&(scripts.to_owned()
+        + &instance(
+            " track_script {\n  s\n  s weight 3\n }\n track_interface {\n  eth1 weight 4\n }\n track_interface {\n  eth1\n }",
+        )));
+    assert!(import.toml.contains("checks = [\"s\", \"eth1\"]\n"), "{}", import.toml);
+    assert!(import.toml.contains("weight = 4\n") && !import.toml.contains("weight = 3\n"), "{}", import.toml);
+    for note in ["ignored: k.conf:14: s is tracked already", "ignored: k.conf:20: eth1 is tracked already"] {
+        assert!(has(&import, note), "{:?}", notes(&import));
+    }
+
+    // (line, the note): lines that keepalived does not take at all.
+    for (line, note) in [
+        (
+            "eth1 eth2",
+            "ignored: k.conf:8: eth1 is not tracked: \"eth2\" is no keyword behind the name of what is tracked",
+        ),
+        (
+            "eth1 reverse",
+            "ignored: k.conf:8: eth1 is not tracked: \"reverse\" is no keyword behind the name of what is tracked",
+        ),
+        ("eth1 weight", "ignored: k.conf:8: eth1 is not tracked: its weight has no value"),
+    ] {
+        let import = one(&instance(&format!(" track_interface {{\n  {line}\n }}")));
+        assert!(!import.toml.contains("[[check]]") && has(&import, note), "{line}: {:?}", notes(&import));
+    }
 }
 
 #[test]
