@@ -217,12 +217,7 @@ impl Operator {
         }
         let difference = Difference::between(&self.config, &new);
         let lines = lines(&difference);
-        // What is postponed stays as it is.
-        let (attach, vlan, log_drops) = (self.config.guard.attach, self.config.guard.vlan, self.config.guard.log_drops);
-        let guard = crate::config::Guard { attach, vlan, log_drops, ..new.guard.clone() };
-        let auth =
-            if self.config.auth.is_some() == new.auth.is_some() { new.auth.clone() } else { self.config.auth.clone() };
-        let new = Config { guard, auth, process: self.config.process.clone(), ..new };
+        let new = new.postponing(&self.config);
         let reload = self.prepare(&new, difference).await?;
         Ok((new, reload, lines))
     }

@@ -42,6 +42,18 @@ impl VirtualRouter {
     }
 }
 
+impl Config {
+    /// What a reload from `old` to this one comes to: what [`Difference::postponed`] names stays as it is.
+    #[must_use]
+    pub fn postponing(self, old: &Self) -> Self {
+        let was = &old.guard;
+        let guard = Guard { attach: was.attach, vlan: was.vlan, log_drops: was.log_drops, ..self.guard };
+        let auth = if old.auth.is_some() == self.auth.is_some() { self.auth } else { old.auth.clone() };
+        let (supervisor, restart_grace) = (old.supervisor, old.restart_grace);
+        Self { guard, auth, process: old.process.clone(), supervisor, restart_grace, ..self }
+    }
+}
+
 impl Difference {
     /// What leads from `old` to `new`.
     #[must_use]
@@ -363,6 +375,22 @@ nodes = ["n2", "n1"]
             assert_eq!(said, format!("{expected}\n2 virtual routers are not touched"));
         }
         assert!(Difference::between(&pipe, &pipe).is_empty());
+    }
+
+    /// The second reload says it again.
+    #[test]
+    fn what_is_postponed_stays_so() {
+        let lines = "[guard]\nattach = \"tcx\"\nlog_drops = true\n[process]\nlock_memory = true\n[[node]]";
+        let new = config(&[("interface =", "restart_grace = \"2s\"\ninterface ="), ("[[node]]", lines)]);
+        let off = config(&[("interface =", "supervisor = false\ninterface =")]);
+        for new in [new, off] {
+            let old = config(&[]);
+            let first = Difference::between(&old, &new);
+            let held = new.clone().postponing(&old);
+            assert!(first.postponed.contains(&"supervisor, restart_grace".to_owned()), "{first}");
+            assert_eq!(Difference::between(&held, &new).postponed, first.postponed);
+            assert!(Difference::between(&old, &held).is_empty());
+        }
     }
 
     #[test]
