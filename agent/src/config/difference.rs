@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use vrrp::message::ChecksumForm;
 use vrrp_wire::{Family, Priority, Vrid};
 
 use super::{Auth, Config, Guard, VirtualRouter, hetzner::Hetzner, metrics::Metrics, notify::Notify};
@@ -227,15 +228,52 @@ fn changes(was: &VirtualRouter, is: &VirtualRouter) -> String {
     compare("preempt", preempt(was), preempt(is));
     let group = |router: &VirtualRouter| router.group.as_ref().map_or_else(|| "none".to_owned(), |it| it.group.clone());
     compare("group", group(was), group(is));
+    compare("startup_delay", format!("{:?}", was.startup_delay), format!("{:?}", is.startup_delay));
+    compare("down_timer_adverts", was.down_timer_adverts.to_string(), is.down_timer_adverts.to_string());
+    compare("min_ttl", was.min_ttl.to_string(), is.min_ttl.to_string());
+    compare("checksum", checksum(was).to_owned(), checksum(is).to_owned());
+    compare("accept", was.accept.to_string(), is.accept.to_string());
+    compare("fence", format!("{:?}", was.fence).to_lowercase(), format!("{:?}", is.fence).to_lowercase());
+    let refresh = |router: &VirtualRouter| {
+        router.announcement_refresh.map_or_else(|| "off".to_owned(), |refresh| format!("{refresh:?}"))
+    };
+    compare("announcement_refresh", refresh(was), refresh(is));
+    let rate = |router: &VirtualRouter| router.announcement_rate.map_or_else(|| "off".to_owned(), |it| it.to_string());
+    compare("announcement_rate", rate(was), rate(is));
+    parts.extend(differing(was, is).map(str::to_owned));
     parts.extend(listed("addresses", &was.addresses, &is.addresses));
     parts.extend(listed("extra_addresses", &was.extra_addresses, &is.extra_addresses));
     parts.extend(listed("routes", &was.routes, &is.routes));
     parts.extend(listed("rules", &was.rules, &is.rules));
     parts.extend(listed("checks", &was.checks, &is.checks));
-    if was.peers != is.peers {
+    let others = |router: &VirtualRouter| (router.nodes, router.link_local_senders);
+    if was.peers != is.peers || others(was) != others(is) {
         parts.push("the other nodes".to_owned());
     }
-    if parts.is_empty() { "other settings".to_owned() } else { parts.join(", ") }
+    parts.join(", ")
+}
+
+/// The word of the file for what a checksum covers.
+const fn checksum(router: &VirtualRouter) -> &'static str {
+    match router.checksum {
+        ChecksumForm::PseudoHeader => "pseudo-header",
+        ChecksumForm::MessageOnly => "rfc9568",
+    }
+}
+
+/// The keys that differ and whose values are not shown, be it that they are secret or long, or stand in no field of their own.
+fn differing(was: &VirtualRouter, is: &VirtualRouter) -> impl Iterator<Item = &'static str> {
+    // What is learned at most follows the interval as well.
+    let is_pure = |router: &VirtualRouter| (router.learned_interval_max.is_none(), router.stagger);
+    [
+        ("password", was.authentication != is.authentication),
+        ("rfc_pure", is_pure(was) != is_pure(is)),
+        ("gateways", was.gateways != is.gateways),
+        ("virtual_link_local", was.link_local_first != is.link_local_first),
+        ("this node's address", was.own_address != is.own_address),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
 }
 
 /// What of a list comes and what goes, if anything.
@@ -360,6 +398,45 @@ nodes = ["n2", "n1"]
             assert_eq!(difference.to_string(), *expected);
             assert_eq!(difference.is_empty(), edits.is_empty());
         }
+    }
+
+    #[test]
+    fn no_setting_is_left_out_beside_others() {
+        let cases: &[(&[(&str, &str)], &str)] = &[
+            (
+                &[("vrid = 52", "vrid = 52\nfence = \"off\"\nmin_ttl = 254\ntransport = \"unicast\"")],
+                "~ web-b/IPv4: transport multicast -> unicast, min_ttl 255 -> 254, fence auto -> off\n1 virtual routers are not touched",
+            ),
+            (
+                &[(
+                    "vrid = 52",
+                    "vrid = 52\nchecksum = \"rfc9568\"\ndown_timer_adverts = 5\naccept = false\ngateways = [\"10.77.0.254\"]\n\
+                     announcement_refresh = \"off\"\nannouncement_rate = 50",
+                )],
+                "~ web-b/IPv4: down_timer_adverts 3 -> 5, checksum pseudo-header -> rfc9568, accept true -> false, announcement_refresh \
+                 60s -> off, announcement_rate off -> 50, gateways\n1 virtual routers are not touched",
+            ),
+            (
+                &[("interface =", "rfc_pure = true\nstartup_delay = \"5s\"\ninterface =")],
+                "~ web-a/IPv4: startup_delay 0ns -> 5s, rfc_pure\n~ web-b/IPv4: startup_delay 0ns -> 5s, rfc_pure\n0 virtual routers are \
+                 not touched",
+            ),
+            (
+                &[("address = \"10.77.0.1\"", "address = \"10.77.0.3\"")],
+                "~ web-a/IPv4: this node's address\n~ web-b/IPv4: this node's address\n0 virtual routers are not touched",
+            ),
+        ];
+        for (edits, expected) in cases {
+            assert_eq!(Difference::between(&config(&[]), &config(edits)).to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_told() {
+        let with =
+            |password: &str| config(&[("vrid = 52", &format!("vrid = 52\nversion = 2\npassword = \"{password}\""))]);
+        let said = Difference::between(&with("one"), &with("two")).to_string();
+        assert_eq!(said, "~ web-b/IPv4: password\n1 virtual routers are not touched");
     }
 
     #[test]
