@@ -88,6 +88,16 @@ pub enum Problem {
         /// Its mode.
         mode: u32,
     },
+    /// Who runs it does not get through a directory on the way.
+    #[error("`{}` cannot be entered by the user {uid} who runs the program (mode {mode:04o})", path.display())]
+    NotEnterable {
+        /// The directory.
+        path: PathBuf,
+        /// Who.
+        uid: Uid,
+        /// Its mode.
+        mode: u32,
+    },
     /// It, or a directory on the way, belongs to somebody else.
     #[error("`{}` belongs to the user {owner}, who can change what is run", path.display())]
     Owner {
@@ -114,6 +124,7 @@ impl Problem {
             Self::Unreadable { path, .. } => format!("put the program there, or correct the path `{}`", path.display()),
             Self::NotRegular(_) => "name the file of the program".to_owned(),
             Self::NotExecutable { path, .. } => format!("chmod 755 {}", path.display()),
+            Self::NotEnterable { path, .. } => format!("chmod a+x {}", path.display()),
             Self::Owner { path, .. } => format!("chown root {}", path.display()),
             Self::Writable { path, .. } => format!("chmod go-w {}", path.display()),
         }
@@ -134,7 +145,14 @@ pub fn examine(program: &Path, run_as: RunAs) -> Vec<Problem> {
     let mut problems = Vec::new();
     for path in passed.iter().rev() {
         match fs::symlink_metadata(path).map_err(unreadable(path)) {
-            Ok(metadata) => problems.extend(who_else(path, &Access::of(&metadata), run_as)),
+            Ok(metadata) => {
+                let access = Access::of(&metadata);
+                problems.extend(who_else(path, &access, run_as));
+                // Root gets through any.
+                if *path != target && !run_as.uid.is_root() && !access.lets_execute(run_as) {
+                    problems.push(Problem::NotEnterable { path: path.clone(), uid: run_as.uid, mode: access.mode });
+                }
+            }
             Err(found) => problems.extend(found),
         }
     }
@@ -314,6 +332,27 @@ mod tests {
             said(&none),
             [format!("`{}` cannot be looked at: No such file or directory (os error 2)", none.display())]
         );
+    }
+
+    #[test]
+    fn who_runs_it_must_get_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        let program = closed.join("program");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        for (path, mode) in [(dir.path(), 0o755), (&closed, 0o700), (&program, 0o755)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let said = |run_as| {
+            let problems = examine(&program, run_as).iter().map(ToString::to_string).collect::<Vec<_>>();
+            problems.into_iter().filter(|what| what.contains("cannot be entered")).collect::<Vec<_>>()
+        };
+        let what = "cannot be entered by the user 7 who runs the program (mode 0700)";
+        assert_eq!(said(USER), [format!("`{}` {what}", closed.display())]);
+        assert_eq!(said(ROOT), [""; 0]);
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(said(USER), [""; 0]);
     }
 
     /// `check` leads to `open/current/check`, and `open/current` to where the program is: whoever writes to `open` can lead it
