@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Status, lab};
+use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Host, Status, lab};
 use vrrp_wire::Family;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -215,5 +215,27 @@ fn a_reload_that_fails_in_part_is_told_and_made_up_for() -> Result<()> {
     node.run("ip", &["link", "set", "vsw0", "mtu", "1500"])?;
     let said = reload(agent, &new)?;
     ensure!(said.contains("+ web-a/IPv6: new"), "{said}");
+    agent.wait_for_state("web-a", Family::Ipv4, "Active").map(drop)
+}
+
+/// A host without `--node` is a node of the file by its addresses: by those that it has when the file is read again.
+#[test]
+fn a_host_that_is_given_another_address_is_the_same_node() -> Result<()> {
+    let lab = lab!();
+    let cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let node = &cluster.nodes[0];
+    let without_node = format!("exec '{}' \"$1\" \"$2\" \"$3\" \"$6\" \"$7\"\n", harness::vipd()?.display());
+    let program = lab.script("by-address", &without_node)?;
+    let agent = node.agent_of(&program, "by-address", &cluster.config, &[])?;
+    agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
+    for (old, new) in [("10.77.0.1/24", "10.77.0.9/24"), ("fd77::1/64", "fd77::9/64")] {
+        node.run("ip", &["addr", "add", new, "dev", Host::INTERFACE])?;
+        node.run("ip", &["addr", "del", old, "dev", Host::INTERFACE])?;
+    }
+    let moved = cluster.config.replace("\"10.77.0.1\"", "\"10.77.0.9\"").replace("\"fd77::1\"", "\"fd77::9\"");
+    let said = reload(&agent, &moved)?;
+    ensure!(said == "~ web-a/IPv4: this node's address\n1 virtual routers are not touched\n", "{said}");
+    let said = agent.run(&["check", "--diff", "--config", agent.file()?])?;
+    ensure!(said.ends_with("\n2 virtual routers are not touched\n"), "{said}");
     agent.wait_for_state("web-a", Family::Ipv4, "Active").map(drop)
 }

@@ -17,12 +17,12 @@ use tracing::{info, warn};
 
 use crate::{
     check::Checks,
-    config::{Config, ConfigError, Difference},
+    config::{Config, Difference},
     daemon::{Origin, outward, scope, start},
     hetzner::Routing,
     instance::Instance,
     keys,
-    link::{LinkState, Watched},
+    link::{self, LinkState, Watched},
     mailbox::{Mail, Mailbox},
     observe::{ConfigurationStatus, metrics::Metrics, notify::Notifications},
     perform::{
@@ -171,14 +171,16 @@ impl Operator {
                 warn!("restart: this program goes on: {error:#}");
                 Err(error)
             }
-            Order::Plan => self.read().map(|new| lines(&Difference::between(&self.config, &new))).map_err(Into::into),
+            Order::Plan => self.read().await.map(|new| lines(&Difference::between(&self.config, &new))),
         };
         service::ready();
         outcome
     }
 
-    fn read(&self) -> Result<Config, ConfigError> {
-        Config::read(&self.origin.path, &self.origin.identity)
+    /// What the file says now, to the node that this host is now: it may have been given other addresses.
+    async fn read(&mut self) -> anyhow::Result<Config> {
+        self.origin.identity.addresses = link::survey(&self.handle).await?.0;
+        Ok(Config::read(&self.origin.path, &self.origin.identity)?)
     }
 
     /// Goes on with what the file says now. Whatever is found wrong beforehand, nothing has changed; what goes wrong after that
@@ -208,7 +210,7 @@ impl Operator {
 
     /// What the file says now, what the election thread has to do for it, and what people are told of that.
     async fn plan(&mut self) -> anyhow::Result<(Config, Reload, Vec<String>)> {
-        let new = self.read()?;
+        let new = self.read().await?;
         for warning in new.warnings.iter().filter(|warning| !self.config.warnings.contains(warning)) {
             warn!("{warning}");
         }
