@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Write},
     net::IpAddr,
-    path::{self, Path, PathBuf},
+    path::{self, PathBuf},
     process::ExitCode,
 };
 
@@ -75,11 +75,9 @@ fn default_name(index: usize, count: usize) -> String {
     short.filter(|_| count == 1).unwrap_or_else(|| format!("n{}", index + 1))
 }
 
-/// Writes each key into a file that only its owner can read; one that holds the same key already is left alone.
+/// Writes each key into a file that only its owner can read, in directories like that; one that holds the same key already is left alone.
 fn write_keys(import: &Import) -> anyhow::Result<()> {
     for key in &import.keys {
-        let directory = key.file.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory).with_context(|| format!("failed to make `{}`", directory.display()))?;
         let mut line = Zeroizing::new(String::with_capacity(key.contents.len() + 1));
         line.push_str(&key.contents);
         line.push('\n');
@@ -89,4 +87,27 @@ fn write_keys(import: &Import) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::import::KeyFile;
+
+    #[test]
+    fn keys_are_nobody_elses_to_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let (made, file) = (dir.path().join("vipd"), dir.path().join("vipd/keys/1"));
+        let key = KeyFile { file: file.clone(), contents: Zeroizing::new("hex:00".to_owned()) };
+        let import = Import { toml: String::new(), notes: Vec::new(), keys: vec![key] };
+        write_keys(&import).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "hex:00\n");
+        for (path, mode) in [(made.clone(), 0o700), (made.join("keys"), 0o700), (file, 0o600)] {
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
+        }
+        // What is there already stays.
+        write_keys(&import).unwrap();
+    }
 }
