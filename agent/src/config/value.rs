@@ -88,7 +88,7 @@ pub(super) fn version(value: &DeValue<'_>) -> Result<Version, Fault> {
 
 /// The simple password of version 2. It is not quoted: whoever reads the message need not know it.
 pub(super) fn password(value: &DeValue<'_>) -> Result<Password, Fault> {
-    let text = text(value, "s3cret")?;
+    let text = unquoted(value, "s3cret")?;
     Password::new(text).ok_or_else(|| {
         let what = format!("a password of {} bytes does not fit", text.len());
         Fault::new(what, "give 1 to 8 bytes, as the peers have it; of a longer one keepalived takes the first 8")
@@ -392,6 +392,12 @@ pub(super) fn shown(value: &DeValue<'_>) -> String {
 fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
     let fault =
         || Fault::new(format!("{} is not a string", shown(value)), format!("write it in quotes: \"{example}\""));
+    value.as_str().ok_or_else(fault)
+}
+
+/// The same of what may be a secret: what is wrong is not quoted.
+fn unquoted<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
+    let fault = || Fault::new("it is not a string", format!("write it in quotes: \"{example}\""));
     value.as_str().ok_or_else(fault)
 }
 

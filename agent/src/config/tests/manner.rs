@@ -98,6 +98,7 @@ fn what_does_not_go_together_is_refused() {
             "version = 2\npassword = \"ninebytes\"",
             "21: virtual_router \"web-a\": password: a password of 9 bytes does not fit",
         ),
+        ("version = 2\npassword = 1111", "21: virtual_router \"web-a\": password: it is not a string"),
         (
             "down_timer_adverts = 101",
             "20: virtual_router \"web-a\": down_timer_adverts: 101 is no number of adverts that may be missed",

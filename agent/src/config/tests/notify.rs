@@ -126,6 +126,9 @@ fn what_is_wrong_is_said() {
             &["token: the token would be sent over http:// for everybody to read"],
         ),
         ("webhook = \"https://example.org\"\ntoken = \"s3cret\"", &["token: it says not where the secret is"]),
+        ("webhook = \"https://example.org\"\ntoken = \"s3c\\tret\"", &["token: it says not where the secret is"]),
+        ("webhook = \"https://example.org\"\ntoken = 1111", &["token: it is not a string"]),
+        ("webhook = 1111", &["webhook: it is not a string"]),
         (
             "webhook = \"https://example.org\"\nwebhook_secret = \"/t\"",
             &["webhook_secret: webhook and webhook_secret are both given"],

@@ -6,7 +6,7 @@ use hyper::{Uri, http::uri::Authority};
 use lettre::message::Mailbox;
 use toml::de::DeValue;
 
-use super::{choice, duration, printable, span, text};
+use super::{choice, duration, printable, span, text, unquoted};
 use crate::{
     client,
     config::{diagnostic::Fault, notify::MailTls},
@@ -30,15 +30,16 @@ pub(in crate::config) fn argument(value: &DeValue<'_>) -> Result<String, Fault> 
 
 /// Where something is sent to. It is not quoted: it may be a secret.
 pub(in crate::config) fn url(value: &DeValue<'_>) -> Result<Uri, Fault> {
-    client::parse_url(text(value, "https://hooks.example.org/vipd")?)
+    client::parse_url(unquoted(value, "https://hooks.example.org/vipd")?)
         .map_err(|what| Fault::new(what, r#"write it as in "https://hooks.example.org/vipd""#))
 }
 
 /// Where a secret is kept.
 pub(in crate::config) fn secret(value: &DeValue<'_>) -> Result<Secret, Fault> {
-    let text = printable(text(value, "/etc/vipd/secrets/token")?)?;
+    let text = unquoted(value, "/etc/vipd/secrets/token")?;
     // What is wrong may be the secret itself: it is not quoted.
-    text.parse().map_err(|()| {
+    let found = Some(text).filter(|text| !text.contains(char::is_control)).and_then(|text| text.parse().ok());
+    found.ok_or_else(|| {
         let what = "it says not where the secret is";
         let remedy =
             "write the absolute path of a file, \"credential:NAME\" for a credential of systemd, or \"env:NAME\"";
