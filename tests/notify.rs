@@ -11,7 +11,10 @@ mod pipe;
 #[path = "notify/receiver.rs"]
 mod receiver;
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Agent, Certificate, Cluster, ClusterConfig, GENEROUS, Lab, Process, Status, lab, until, vipd};
@@ -195,25 +198,29 @@ fn a_reload_takes_over_who_is_told() -> Result<()> {
     Ok(())
 }
 
-/// An alert fires as long as a virtual router is in Fault, is said again, and is resolved.
-#[test]
-fn an_alert_fires_while_a_virtual_router_cannot_serve() -> Result<()> {
-    let lab = lab!();
-    let receivers = Receivers::new(&lab)?;
-    // The way to the receiver must not be the interface that fails.
+/// A node whose receiver of alerts answers with `status`; the way to it is not the interface that fails.
+fn with_alerts(lab: &Lab, status: u16) -> Result<(Cluster, Receiver)> {
+    lab.secret("token", "t0ken\n")?;
+    let local = Certificate::new("127.0.0.1")?;
+    lab.write("local.pem", &local.pem)?;
     let config = ClusterConfig::default().text(1)?.replace(", \"fd77::101/64\"", "");
     let config = format!(
         "{config}\n[[notify]]\nname = \"alerts\"\nwebhook = \"https://127.0.0.1:8443\"\nformat = \"alertmanager\"\n\
          token = \"/run/lab/token\"\nca_file = \"/run/lab/local.pem\"\nrepeat = \"1s\"\n"
     );
-    let local = Certificate::new("127.0.0.1")?;
-    lab.write("local.pem", &local.pem)?;
-    drop(receivers);
-    let mut cluster = Cluster::with_config(&lab, 1, config)?;
-    let receiver = Receiver::start(&cluster.nodes[0], "127.0.0.1:8443", &local, 200)?;
+    let mut cluster = Cluster::with_config(lab, 1, config)?;
+    let receiver = Receiver::start(&cluster.nodes[0], "127.0.0.1:8443", &local, status)?;
     cluster.start(0)?;
+    cluster.agent(0)?.wait_for("it to be Active", |status| status.all_in(&["Active"]))?;
+    Ok((cluster, receiver))
+}
+
+/// An alert fires as long as a virtual router is in Fault, is said again, and is resolved.
+#[test]
+fn an_alert_fires_while_a_virtual_router_cannot_serve() -> Result<()> {
+    let lab = lab!();
+    let (cluster, receiver) = with_alerts(&lab, 200)?;
     let agent = cluster.agent(0)?;
-    agent.wait_for("it to be Active", |status| status.all_in(&["Active"]))?;
     ensure!(receiver.accepted().is_empty(), "alerts for nothing: {:?}", receiver.accepted());
     cluster.nodes[0].run("ip", &["link", "set", "vsw0", "down"])?;
     until("the alert to be said three times", GENEROUS, || Ok((receiver.accepted().len() >= 3).then_some(())))?;
@@ -235,5 +242,21 @@ fn an_alert_fires_while_a_virtual_router_cannot_serve() -> Result<()> {
         Ok(last.filter(|last| end(last) < end(&alerts[2])))
     })?;
     ensure!(resolved[0]["labels"] == alerts[0][0]["labels"], "another alert is resolved: {resolved}");
+    Ok(())
+}
+
+/// What is refused is said again with the next repetition, and no sooner.
+#[test]
+fn a_receiver_that_refuses_alerts_is_not_asked_without_pause() -> Result<()> {
+    let lab = lab!();
+    let (cluster, receiver) = with_alerts(&lab, 400)?;
+    ensure!(receiver.refused() == 0, "alerts for nothing");
+    let begun = Instant::now();
+    cluster.nodes[0].run("ip", &["link", "set", "vsw0", "down"])?;
+    until("the alert to be refused five times", GENEROUS, || Ok((receiver.refused() >= 5).then_some(())))?;
+    // At once come the event, and what holds without it.
+    ensure!(begun.elapsed() >= Duration::from_secs(3), "five requests within {:?}", begun.elapsed());
+    let status = cluster.agent(0)?.status()?;
+    ensure!(target(&status, "alerts")["failed"] == 1, "{status:?}");
     Ok(())
 }

@@ -103,12 +103,8 @@ impl Queue {
     pub(super) fn take_in(&mut self) {
         loop {
             let page = self.cursor.read(PAGE);
-            if page.missed > 0 {
-                self.give_up(
-                    usize::try_from(page.missed).unwrap_or(usize::MAX),
-                    "there were too many events at a time",
-                );
-            }
+            let missed = usize::try_from(page.missed).unwrap_or(usize::MAX);
+            self.give_up(missed, "there were too many events at a time");
             if page.events.is_empty() {
                 break;
             }
@@ -117,10 +113,8 @@ impl Queue {
             self.waiting.extend(wanted.map(|event| Waiting { event, since }));
         }
         let too_many = self.waiting.len().saturating_sub(WAITING_MAX);
-        if too_many > 0 {
-            self.waiting.drain(..too_many);
-            self.give_up(too_many, "too many events wait");
-        }
+        self.waiting.drain(..too_many);
+        self.give_up(too_many, "too many events wait");
         self.show();
     }
 
@@ -180,6 +174,9 @@ impl Queue {
 
     /// Counts events that will never be told.
     pub(super) fn give_up(&mut self, count: usize, why: &str) {
+        if count == 0 {
+            return;
+        }
         warn!(notify = self.target.name, count, "events are not told: {why}");
         self.has_skipped = true;
         let mut status = self.board.lock();

@@ -71,8 +71,13 @@ impl Hook {
             }
         };
         // Alertmanager wants something to hold, or nothing to be said.
-        if body.as_array().is_none_or(|alerts| !alerts.is_empty()) {
-            self.send(body.to_string()).await?;
+        if body.as_array().is_none_or(|alerts| !alerts.is_empty())
+            && let Err(failure) = self.send(body.to_string()).await
+        {
+            if let (Failure::Refused(_), Some(alerts)) = (&failure, &mut self.alerts) {
+                alerts.refused();
+            }
+            return Err(failure);
         }
         if let (Some(alerts), Some(next)) = (&mut self.alerts, next) {
             alerts.told(next);

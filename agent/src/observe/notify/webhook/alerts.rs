@@ -77,6 +77,15 @@ impl Alerts {
     pub(super) fn told(&mut self, firing: Firing) {
         // What nobody will end is not said again: the agent is.
         self.firing = firing.into_iter().filter(|(_, event)| event.to != Condition::Stopped).collect();
+        self.repeat_later();
+    }
+
+    /// Takes in that what fires was refused: the same again would be, too.
+    pub(super) fn refused(&mut self) {
+        self.repeat_later();
+    }
+
+    fn repeat_later(&mut self) {
         self.repeat_at = (!self.firing.is_empty()).then(|| Instant::now() + self.repeat);
     }
 }
