@@ -88,8 +88,11 @@ impl Queue {
     /// The queue of `target` that goes on where `backlog` ends.
     pub(super) fn new(target: Arc<Notify>, journal: &Journal, backlog: &Backlog, board: Arc<Board>) -> Self {
         let since = Instant::now();
-        let waiting = journal.find(&backlog.waiting).into_iter().map(|event| Waiting { event, since }).collect();
+        let found = journal.find(&backlog.waiting);
+        let gone = backlog.waiting.len().saturating_sub(found.len());
+        let waiting = found.into_iter().map(|event| Waiting { event, since }).collect();
         let mut queue = Self { target, cursor: journal.read_from(backlog.next), waiting, board, has_skipped: false };
+        queue.give_up(gone, "newer ones have taken their place in the journal");
         queue.take_in();
         queue
     }
@@ -213,5 +216,40 @@ fn wants(target: &Notify, event: &Event) -> bool {
     match &target.way {
         Way::Webhook(webhook) if webhook.format == WebhookFormat::Alertmanager => target.is_about(&event.subject),
         Way::Exec(_) | Way::Fifo(_) | Way::Webhook(_) | Way::Mail(_) => target.wants(event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::notify::{Fifo, LineFormat},
+        observe::{
+            event::{Condition, Severity},
+            journal::{journal, tests::news},
+        },
+    };
+
+    /// Somebody was down for so long that the journal has gone on; then the agent is replaced.
+    #[test]
+    fn what_the_journal_has_no_more_is_counted() {
+        let (reporter, journal, mut intake) = journal("ingress", "n1", None);
+        for _ in 0..1025 {
+            reporter.report(news("a", Condition::Active));
+            intake.drain();
+        }
+        let fifo = Fifo { path: "/nonexistent".into(), format: LineFormat::Json, retry: Duration::from_mins(1) };
+        let target = Notify {
+            name: "pipe".to_owned(),
+            about: None,
+            on: Condition::ALL.into(),
+            severity: Severity::Info,
+            way: Way::Fifo(fifo),
+        };
+        let board = Arc::new(Board::new(TargetStatus { failed: 3, ..TargetStatus::default() }));
+        let backlog = Backlog { next: 1026, waiting: vec![1, 2] };
+        let queue = Queue::new(Arc::new(target), &journal, &backlog, Arc::clone(&board));
+        assert_eq!(queue.first(9).iter().map(|event| event.sequence).collect::<Vec<_>>(), [2]);
+        assert_eq!((board.status().failed, board.status().waiting), (4, 1));
     }
 }
