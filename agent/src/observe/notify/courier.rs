@@ -30,7 +30,7 @@ pub(super) enum Failure {
     Later {
         /// What went wrong.
         why: String,
-        /// When, if that is known.
+        /// Not before, if that is known.
         after: Option<Duration>,
     },
     /// These events will never be taken.
@@ -173,7 +173,7 @@ impl Courier {
 
     fn fail(&mut self, why: &str, after: Option<Duration>, phase: Phase) {
         self.queue.show_error(why);
-        let after = after.unwrap_or_else(|| jittered(again_after(self.failures)));
+        let after = jittered(again_after(self.failures)).max(after.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
         let after = if phase == Phase::End { after.min(LAST_AGAIN_AFTER) } else { after };
         self.not_before = Instant::now() + after;
@@ -187,7 +187,7 @@ fn again_after(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt};
+    use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
     use nix::{libc, sys::stat::Mode, unistd::mkfifo};
     use tokio::time::sleep;
@@ -198,10 +198,25 @@ mod tests {
         observe::{
             TargetStatus,
             event::{Condition, Severity},
-            journal::{journal, tests::news},
+            journal::{Journal, journal, tests::news},
             notify::queue::Board,
         },
     };
+
+    /// One that tells a pipe at `path` of what `journal` holds.
+    fn courier(path: PathBuf, journal: &Journal, board: &Arc<Board>, digest: Duration) -> Courier {
+        let fifo = Fifo { path, format: LineFormat::Json, retry: Duration::from_mins(1) };
+        let target = Notify {
+            name: "pipe".to_owned(),
+            about: None,
+            on: Condition::ALL.into(),
+            severity: Severity::Info,
+            way: Way::Fifo(fifo.clone()),
+        };
+        let queue = Queue::new(Arc::new(target), journal, &Backlog::from(1), Arc::clone(board));
+        let patience = Patience { timeout: Duration::from_secs(5), retry: Duration::from_mins(1), digest };
+        Courier::new(queue, Receiver::Fifo(fifo::Pipe::new(fifo)), patience)
+    }
 
     /// What comes later than the first event by less than the span is told with it, and not before.
     #[tokio::test]
@@ -211,19 +226,9 @@ mod tests {
         mkfifo(&path, Mode::S_IRWXU).unwrap();
         let _reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
         let digest = Duration::from_millis(500);
-        let fifo = Fifo { path, format: LineFormat::Json, retry: Duration::from_mins(1) };
-        let target = Notify {
-            name: "pipe".to_owned(),
-            about: None,
-            on: Condition::ALL.into(),
-            severity: Severity::Info,
-            way: Way::Fifo(fifo.clone()),
-        };
         let (reporter, journal, mut intake) = journal("ingress", "n1", None);
         let board = Arc::new(Board::new(TargetStatus::default()));
-        let queue = Queue::new(Arc::new(target), &journal, &Backlog::from(1), Arc::clone(&board));
-        let patience = Patience { timeout: Duration::from_secs(5), retry: Duration::from_mins(1), digest };
-        let courier = Courier::new(queue, Receiver::Fifo(fifo::Pipe::new(fifo)), patience);
+        let courier = courier(path, &journal, &board, digest);
         let (phase, phases) = watch::channel(Phase::Run);
         let task = tokio::spawn(courier.run(phases));
         // What a target that has just begun waits for is over.
@@ -242,6 +247,23 @@ mod tests {
         assert!(start.elapsed() >= digest, "told after {:?}", start.elapsed());
         phase.send_replace(Phase::End);
         assert_eq!(task.await.unwrap(), Backlog::from(3));
+    }
+
+    #[test]
+    fn what_a_receiver_asks_for_is_a_minimum() {
+        let (_, journal, _) = journal("ingress", "n1", None);
+        let board = Arc::new(Board::new(TargetStatus::default()));
+        let mut courier = courier("/nonexistent".into(), &journal, &board, Duration::ZERO);
+        // (after, at least, at most), in milliseconds
+        for (after, least, most) in
+            [(Some(0), 500, 1000), (Some(0), 1000, 2000), (Some(9000), 9000, 9000), (None, 4000, 8000)]
+        {
+            let before = Instant::now();
+            courier.fail("429", after.map(Duration::from_millis), Phase::Run);
+            let pause = courier.not_before - before;
+            let is_right = pause >= Duration::from_millis(least) && pause < Duration::from_millis(most + 500);
+            assert!(is_right, "{pause:?} with {after:?}");
+        }
     }
 
     #[test]
