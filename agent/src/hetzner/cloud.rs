@@ -139,9 +139,10 @@ pub(super) async fn follow(access: &Access, action: u64) -> Result<Heard, Troubl
         return Err(trouble(&reply));
     }
     let Answer { action } = reply.read()?;
-    judge(&action)
+    Ok(judge(&action).unwrap_or_else(Heard::Failed))
 }
 
+/// What an action has come to; an error where it has failed.
 fn judge(action: &Action) -> Result<Heard, Trouble> {
     match (action.status.as_str(), &action.error) {
         ("running", _) => Ok(Heard::Running),

@@ -70,6 +70,8 @@ pub(super) enum Heard {
     Running,
     /// The action is done.
     Done,
+    /// The action has failed: what was accepted will not be.
+    Failed(Trouble),
 }
 
 /// Why a step has failed.
@@ -209,6 +211,10 @@ impl Plan {
             Ok(Heard::Accepted(action)) => self.accepted(step, action, now),
             Ok(Heard::Running) => self.wait_for(step, now),
             Ok(Heard::Done) => self.look_at(now),
+            Ok(Heard::Failed(trouble)) => {
+                self.asked = None;
+                self.fail(trouble, now, dice);
+            }
             Err(trouble) => self.fail(trouble, now, dice),
         }
     }

@@ -125,7 +125,9 @@ impl Task {
                 info!(hetzner = name, "{route} is routed to {}", holder.as_deref().unwrap_or("nobody"));
             }
             Ok(Heard::Accepted(_)) => self.board.count_switch(),
-            Err(trouble) if self.plan.trouble() != Some(trouble) => warn!(hetzner = name, "{trouble}"),
+            Ok(Heard::Failed(trouble)) | Err(trouble) if self.plan.trouble() != Some(trouble) => {
+                warn!(hetzner = name, "{trouble}");
+            }
             Ok(_) | Err(_) => {}
         }
         self.plan.hear(heard, Instant::now(), chance::share());

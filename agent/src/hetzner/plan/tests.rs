@@ -95,6 +95,25 @@ fn what_is_accepted_is_believed_when_it_is_read_back() {
     assert_eq!(story.plan.place(), &Place::Here);
 }
 
+/// An action that fails is asked for again as soon as that may go better; that it cannot be asked how it does is no failure of it.
+#[test]
+fn an_action_that_fails_is_asked_for_again() {
+    let ask = Step::Ask(call("/mine"));
+    let failed = || Trouble::Busy("the action assign_floating_ip has failed: locked (busy)".to_owned());
+    let mut story = Story::new();
+    story
+        .goes(&Step::Look, 0, Ok(away("/mine")))
+        .goes(&ask, 0, Ok(Heard::Accepted(Some(7))))
+        .goes(&Step::Follow(7), 1, Ok(Heard::Failed(failed())))
+        .goes(&Step::Look, 8, Ok(away("/mine")));
+    assert_eq!(story.plan.trouble(), Some(&failed()));
+    story
+        .goes(&ask, 0, Ok(Heard::Accepted(Some(8))))
+        .goes(&Step::Follow(8), 1, passing(None))
+        .goes(&Step::Look, 1, Ok(away("/mine")))
+        .goes(&Step::Look, 3, Ok(Heard::Here));
+}
+
 /// It says yes, and nothing happens: it is asked again when what was said cannot be true any more, and less and less often.
 #[test]
 fn who_lies_is_asked_again_after_a_while() {
