@@ -60,11 +60,25 @@ pub enum EffectStatus {
     Points {
         /// Points, perhaps negative or none.
         points: i32,
+        /// Points that it would add if all were well.
+        #[serde(default)]
+        best: i32,
     },
     /// It keeps the router from serving.
     Fault,
     /// It may, which is not known yet.
     Awaited,
+}
+
+impl EffectStatus {
+    /// How many points it costs; 0 where it costs none, or something else than points.
+    #[must_use]
+    pub const fn lost(self) -> i32 {
+        match self {
+            Self::Points { points, best } if points < best => best.saturating_sub(points),
+            Self::Points { .. } | Self::Fault | Self::Awaited => 0,
+        }
+    }
 }
 
 impl fmt::Display for CheckStatus {
@@ -102,8 +116,8 @@ pub(crate) fn last_known(detail: &str, seen_ms: Option<u64>, reason: &str) -> St
 impl fmt::Display for ContributionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.effect {
-            EffectStatus::Points { points: 0 } => write!(f, "{} {}", self.check, self.state),
-            EffectStatus::Points { points } => write!(f, "{} {} ({points:+})", self.check, self.state),
+            EffectStatus::Points { points: 0, .. } => write!(f, "{} {}", self.check, self.state),
+            EffectStatus::Points { points, .. } => write!(f, "{} {} ({points:+})", self.check, self.state),
             EffectStatus::Fault => write!(f, "{} {} (Fault)", self.check, self.state),
             EffectStatus::Awaited => write!(f, "{} awaited", self.check),
         }
@@ -154,9 +168,9 @@ mod tests {
     #[test]
     fn a_contribution_is_told_in_words() {
         let cases = [
-            (EffectStatus::Points { points: 0 }, "gw failing"),
-            (EffectStatus::Points { points: -60 }, "gw failing (-60)"),
-            (EffectStatus::Points { points: 20 }, "gw failing (+20)"),
+            (EffectStatus::Points { points: 0, best: 20 }, "gw failing"),
+            (EffectStatus::Points { points: -60, best: 0 }, "gw failing (-60)"),
+            (EffectStatus::Points { points: 20, best: 20 }, "gw failing (+20)"),
             (EffectStatus::Fault, "gw failing (Fault)"),
             (EffectStatus::Awaited, "gw awaited"),
         ];

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use vrrp::{
+    Priority,
+    track::{Contribution, Total},
+};
+
 use super::{AlarmKind, CheckStatus, EffectStatus, RouterStatus, Snapshot, text::span};
 
 /// How many names are listed until the others are only counted.
@@ -71,7 +76,7 @@ impl Snapshot {
         let name = router.full_name();
         !matches!(router.state.as_str(), "Active" | "Backup")
             || router.since_ms < NEWS_MS
-            || router.priority != router.configured_priority
+            || router.priority != router.usual_priority()
             || self.alarms.iter().any(|alarm| alarm.router.as_ref().is_some_and(|of| *of == name || *of == router.name))
     }
 
@@ -91,11 +96,7 @@ impl Snapshot {
     /// Whether what `check` says costs some virtual router points or its state, or nobody knows what it would say.
     fn suffers(&self, check: &CheckStatus) -> bool {
         let effects = self.virtual_routers.iter().flat_map(|router| &router.checks);
-        let costs = |effect| match effect {
-            EffectStatus::Points { points } => points < 0,
-            EffectStatus::Fault => true,
-            EffectStatus::Awaited => false,
-        };
+        let costs = |effect: EffectStatus| effect == EffectStatus::Fault || effect.lost() > 0;
         check.blind.is_some() || effects.filter(|of| of.check == check.name).any(|of| costs(of.effect))
     }
 }
@@ -105,6 +106,16 @@ impl RouterStatus {
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.name, self.family)
+    }
+
+    /// Its priority where all its checks say that all is well.
+    fn usual_priority(&self) -> u8 {
+        let best = self.checks.iter().filter_map(|of| match of.effect {
+            EffectStatus::Points { best, .. } => Some(Contribution::Points(best)),
+            EffectStatus::Fault | EffectStatus::Awaited => None,
+        });
+        let configured = Priority::new(self.configured_priority);
+        configured.map_or(self.configured_priority, |configured| Total::of(configured, best).priority.get())
     }
 }
 
@@ -196,12 +207,45 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.checks[0].state = "failing".to_owned();
         assert_eq!(told(&snapshot), [""; 0], "with reverse = true, say");
-        let effect = EffectStatus::Points { points: -60 };
+        let effect = EffectStatus::Points { points: -60, best: 0 };
         let costs = ContributionStatus { check: "ingress".to_owned(), state: "failing".to_owned(), effect };
         snapshot.virtual_routers[0].checks = vec![costs];
         assert_eq!(told(&snapshot), ["CHECK ingress is failing for 3.2 s: status 200"]);
         snapshot.checks[0].value = Some(6);
         assert_eq!(told(&snapshot), ["CHECK ingress has the value 6 for 3.2 s: status 200"]);
+    }
+
+    /// `weight = 20`, as configurations of keepalived often have it: passing is more than the configured priority.
+    #[test]
+    fn a_check_that_adds_no_more_is_wrong_and_one_that_adds_is_usual() {
+        let mut snapshot = snapshot();
+        let mut set = |state: &str, points, priority| {
+            snapshot.checks[0].state = state.to_owned();
+            let effect = EffectStatus::Points { points, best: 20 };
+            let check = ContributionStatus { check: "ingress".to_owned(), state: state.to_owned(), effect };
+            let router = &mut snapshot.virtual_routers[0];
+            (router.checks, router.priority) = (vec![check], priority);
+            (told(&snapshot), snapshot.is_odd(&snapshot.virtual_routers[0]))
+        };
+        assert_eq!(set("passing", 20, 220), (vec![], false));
+        assert_eq!(set("failing", 0, 200), (vec!["CHECK ingress is failing for 3.2 s: status 200".to_owned()], true));
+    }
+
+    #[test]
+    fn the_usual_priority_is_one_that_a_router_may_have() {
+        let usual = |configured_priority, best: &[i32]| {
+            let check = |&best| ContributionStatus {
+                check: "ingress".to_owned(),
+                state: "passing".to_owned(),
+                effect: EffectStatus::Points { points: best, best },
+            };
+            let checks = best.iter().map(check).collect();
+            RouterStatus { configured_priority, checks, ..router("web-a", "IPv4", "Active") }.usual_priority()
+        };
+        assert_eq!(usual(200, &[]), 200);
+        assert_eq!(usual(200, &[20, 0, 4]), 224);
+        assert_eq!(usual(200, &[100]), 254);
+        assert_eq!(usual(255, &[20]), 255);
     }
 
     #[test]

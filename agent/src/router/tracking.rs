@@ -98,12 +98,14 @@ impl VirtualRouter {
     /// What people see of its checks.
     pub(super) fn contributions(&self, checks: &Standings) -> Vec<ContributionStatus> {
         let status = |tracked: &Tracked| {
-            let standing = checks.get(&tracked.check);
+            let reading = checks.get(&tracked.check).map(|standing| standing.reading);
             ContributionStatus {
                 check: tracked.check.clone(),
-                state: state(standing.map(|standing| standing.reading)).to_owned(),
-                effect: match contribution(tracked, checks) {
-                    Contribution::Points(points) => EffectStatus::Points { points },
+                state: state(reading).to_owned(),
+                effect: match tracked.effect.contribution(reading) {
+                    Contribution::Points(points) => {
+                        EffectStatus::Points { points, best: tracked.effect.best_points(reading) }
+                    }
                     Contribution::Fault => EffectStatus::Fault,
                     Contribution::Waiting => EffectStatus::Awaited,
                 },

@@ -67,6 +67,20 @@ impl Effect {
         }
     }
 
+    /// The points that it adds where all is well: of a check whose `reading` is a value, those of 0; of any other, the most that
+    /// it can add.
+    #[must_use]
+    pub fn best_points(self, reading: Option<Reading>) -> i32 {
+        let points = |reading| match self.contribution(Some(reading)) {
+            Contribution::Points(points) => points,
+            Contribution::Fault | Contribution::Waiting => 0,
+        };
+        match reading {
+            Some(Reading::Value(_)) => 0,
+            Some(Reading::Passing | Reading::Failing) | None => points(Reading::Passing).max(points(Reading::Failing)),
+        }
+    }
+
     fn weigh(self, weight: i16, reading: Reading) -> Contribution {
         let points = if self.reverse { -i32::from(weight) } else { i32::from(weight) };
         match reading {
@@ -132,6 +146,19 @@ mod tests {
             let effect = effect(weight, reverse);
             assert_eq!(effect.contribution(Some(Reading::Passing)), passing, "{effect:?}");
             assert_eq!(effect.contribution(Some(Reading::Failing)), failing, "{effect:?}");
+        }
+    }
+
+    #[test]
+    fn the_best_points_are_those_where_all_is_well() {
+        // (weight, reverse, best)
+        let cases = [(0, false, 0), (0, true, 0), (20, false, 20), (-20, false, 0), (20, true, 0), (-20, true, 20)];
+        for (weight, reverse, best) in cases {
+            let effect = effect(weight, reverse);
+            for reading in [None, Some(Reading::Passing), Some(Reading::Failing)] {
+                assert_eq!(effect.best_points(reading), best, "{effect:?} {reading:?}");
+            }
+            assert_eq!(effect.best_points(Some(Reading::Value(7))), 0, "{effect:?}");
         }
     }
 

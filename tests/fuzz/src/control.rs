@@ -171,7 +171,7 @@ fn router() -> RouterStatus {
         checks: vec![ContributionStatus {
             check: "gw".to_owned(),
             state: "failing".to_owned(),
-            effect: EffectStatus::Points { points: -60 },
+            effect: EffectStatus::Points { points: -60, best: 0 },
         }],
         own_address: Some([10, 77, 0, 1].into()),
         last_advert_from: None,

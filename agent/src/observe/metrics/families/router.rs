@@ -34,10 +34,19 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["check"],
         about: Router(|it| {
             let points = it.checks.iter().filter_map(|of| match of.effect {
-                EffectStatus::Points { points } => Some((of.check.as_str(), Value::Integer(points.into()))),
+                EffectStatus::Points { points, .. } => Some((of.check.as_str(), Value::Integer(points.into()))),
                 EffectStatus::Fault | EffectStatus::Awaited => None,
             });
             labelled(points)
+        }),
+    },
+    Family {
+        name: "vipd_check_points_lost",
+        kind: Kind::Gauge,
+        help: "Points that what the check says now costs, against what it adds where all is well.",
+        labels: &["check"],
+        about: Router(|it| {
+            labelled(it.checks.iter().map(|of| (of.check.as_str(), Value::Integer(of.effect.lost().into()))))
         }),
     },
     Family {
