@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::CommandFactory;
+use serde_json::{Value, json};
 use vipd::{
     cli::Cli,
     observe::metrics::{Family, families},
@@ -99,6 +100,47 @@ fn alerts_fire_when_they_must_and_not_otherwise() -> Result<()> {
     promtool(&["check", "rules", "alerts.yaml"])?;
     let arguments: Vec<_> = ["test", "rules"].into_iter().chain(files.iter().map(String::as_str)).collect();
     promtool(&arguments)?;
+    Ok(())
+}
+
+/// What the dashboard asks for in the panel of this title.
+fn query(title: &str) -> Result<String> {
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana/vipd.json")?)?;
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let panel = panels.iter().find(|panel| panel["title"] == title).context("no such panel")?;
+    let query = panel["targets"][0]["expr"].as_str().context("no query")?;
+    Ok(query.replace("$cluster", "c"))
+}
+
+/// A check passes that says so, or whose value is 0.
+#[test]
+fn the_panel_of_checks_shows_which_pass() -> Result<()> {
+    let of_node = r#"job="vipd", instance="n1""#;
+    let series = |name: &str, labels: &str, value: u32| json!({ "series": format!("{name}{{{of_node}, {labels}}}"), "values": value.to_string() });
+    let state = |check: &str, state: &str, is: bool| {
+        series("vipd_check_state", &format!("check=\"{check}\", state=\"{state}\""), is.into())
+    };
+    let mut input = vec![series("vipd_node_info", r#"cluster="c", node="n1""#, 1)];
+    // (check, its state, its value, whether it passes)
+    let checks = [
+        ("web", "passing", None, 1),
+        ("dns", "failing", None, 0),
+        ("quiet", "value", Some(0), 1),
+        ("loaded", "value", Some(7), 0),
+        ("torn", "failing", None, 0),
+    ];
+    let mut expected = Vec::new();
+    for (check, now, value, passes) in checks {
+        input.extend(["passing", "failing", "value", "unknown"].map(|of| state(check, of, of == now)));
+        input.extend(value.map(|value| series("vipd_check_value", &format!("check=\"{check}\""), value)));
+        expected.push(json!({ "labels": format!("{{check=\"{check}\", node=\"n1\"}}"), "value": passes }));
+    }
+    let asked = json!({ "expr": query("Checks that pass")?, "eval_time": "0s", "exp_samples": expected });
+    let test = json!({ "interval": "1m", "input_series": input, "promql_expr_test": [asked] });
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("panel.yaml");
+    fs::write(&file, json!({ "rule_files": [], "tests": [test] }).to_string())?;
+    promtool(&["test", "rules", file.to_str().context("not UTF-8")?])?;
     Ok(())
 }
 
