@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// The top of the repository.
 pub(crate) fn workspace() -> &'static Path {
@@ -94,7 +95,8 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Notes Ctrl-C instead of dying of it, so that children can clean up and this process can after them.
+/// Notes that it is to end, by Ctrl-C, a terminal that goes, or SIGTERM, instead of dying of it, so that children can clean up and
+/// this process can after them.
 ///
 /// Children get the signal from the terminal and the default handling of it.
 pub(crate) struct Interrupt(Arc<AtomicBool>);
@@ -102,9 +104,17 @@ pub(crate) struct Interrupt(Arc<AtomicBool>);
 impl Interrupt {
     pub(crate) fn catch() -> Result<Self> {
         let seen = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&seen))
-            .context("failed to catch SIGINT")?;
+        for signal in [SIGINT, SIGHUP, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&seen))
+                .with_context(|| format!("failed to catch signal {signal}"))?;
+        }
         Ok(Self(seen))
+    }
+
+    /// One that no signal changes.
+    #[cfg(test)]
+    pub(crate) fn fixed(seen: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(seen)))
     }
 
     pub(crate) fn seen(&self) -> bool {
@@ -133,6 +143,16 @@ mod tests {
         ];
         for (path, bin, expected) in cases {
             assert_eq!(extended(&path.into(), bin), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_to_end_this_process_is_noted() {
+        for signal in [SIGINT, SIGHUP, SIGTERM] {
+            let interrupt = Interrupt::catch().unwrap();
+            assert!(!interrupt.seen());
+            signal_hook::low_level::raise(signal).unwrap();
+            assert!(interrupt.seen(), "{signal}");
         }
     }
 

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, IsTerminal, Write},
-    path::Path,
     process::{Command, Stdio},
 };
 
@@ -38,7 +37,7 @@ const APT_HINT: &str = "where this release lacks a package: `rustup component ad
     libstd-rust-web-dev-bpf, and a bpf-linker 0.13 of your own on PATH replaces llvm-22-dev and libpolly-22-dev";
 
 pub(super) fn carry_out(plan: &Plan, privilege: Privilege) -> Result<()> {
-    // Ctrl-C ends apt-get or cargo; this process lives on to take its policy away.
+    // Whatever ends apt-get or cargo; this process lives on to take its policy away.
     let interrupt = Interrupt::catch()?;
     if !plan.packages.is_empty() {
         let names: Vec<_> = plan.packages.iter().map(|(name, _)| *name).collect();
@@ -113,15 +112,24 @@ fn install_python() -> Result<()> {
         .with_context(|| format!("failed to write in `{}`", folder.display()))
 }
 
+/// Whether `policy` is what a setup has left behind that was killed, though of other packages perhaps.
+fn is_ours(policy: &str) -> bool {
+    policy.lines().nth(1) == POLICY_TEXT.lines().nth(1)
+}
+
 /// A start policy of ours in [`POLICY`], to be taken away again.
 struct Policy(Privilege);
 
 impl Policy {
     /// Puts the policy in place; none where the operator has one, which stays and decides.
     fn put(privilege: Privilege) -> Result<Option<Self>> {
-        if Path::new(POLICY).exists() {
-            eprintln!("setup: `{POLICY}` exists and decides whether {} start", NOT_STARTED.join(", "));
-            return Ok(None);
+        match fs::read_to_string(POLICY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(text) if is_ours(&text) => {}
+            Ok(_) | Err(_) => {
+                eprintln!("setup: `{POLICY}` exists and decides whether {} start", NOT_STARTED.join(", "));
+                return Ok(None);
+            }
         }
         let mut install = as_root(privilege, "install");
         install.args(["-m", "0755", "/dev/stdin", POLICY]).stdin(Stdio::piped());
@@ -142,5 +150,21 @@ impl Policy {
     fn remove(self) -> Result<()> {
         process::run(as_root(self.0, "rm").args(["-f", POLICY]))
             .with_context(|| format!("`{POLICY}` is left behind: remove it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_was_left_behind_is_taken_over_and_no_other() {
+        let older =
+            "#!/bin/sh\n# Temporary, by `cargo xtask setup` of vipd: installing these must not start them.\nexit 101\n";
+        for (policy, expected) in
+            [(POLICY_TEXT, true), (older, true), ("#!/bin/sh\nexit 101\n", false), ("#!/bin/sh\n", false), ("", false)]
+        {
+            assert_eq!(is_ours(policy), expected, "{policy}");
+        }
     }
 }
