@@ -64,7 +64,7 @@ fn test_program(line: &str) -> Result<Option<Program>> {
 }
 
 /// Runs all `programs`, so many at a time, each as `prepare` has it; writes what one printed to `to` when it has ended. Says what
-/// the tests came to, and whether all ended well.
+/// the tests came to, and whether all ended well, without an interrupt.
 pub(super) fn run(
     programs: Vec<Program>,
     at_a_time: usize,
@@ -87,7 +87,8 @@ pub(super) fn run(
         }
     });
     let (counts, success, _) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    (counts, success)
+    // Whatever was still to run is missing.
+    (counts, success && !interrupt.seen())
 }
 
 fn next(waiting: &Mutex<VecDeque<Program>>) -> Option<Program> {
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn all_programs_run_and_one_that_fails_is_seen() {
-        let (interrupt, mut shown) = (Interrupt::catch().unwrap(), Vec::new());
+        let (interrupt, mut shown) = (Interrupt::fixed(false), Vec::new());
         let shell = || program("/bin/sh");
         let says = |command: &mut Command| {
             command.args(["-c", "echo 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured'"]);
@@ -167,5 +168,12 @@ mod tests {
         let shown = String::from_utf8(shown).unwrap();
         assert_eq!(shown.matches("test result: ok. 2 passed").count(), 6, "{shown}");
         assert!(shown.ends_with("     Running sh\nerror: sh ended with exit status: 3\n"), "{shown}");
+    }
+
+    #[test]
+    fn an_interrupted_run_is_no_success() {
+        let ends_well = |_: &mut Command| {};
+        let (counts, success) = run(vec![program("/bin/true")], 1, ends_well, &Interrupt::fixed(true), io::sink());
+        assert_eq!((counts, success), (Counts::default(), false));
     }
 }
