@@ -52,9 +52,10 @@ enum Command {
     Interop(interop::Options),
     /// Show three nodes that fail over and repel an attacker, in network namespaces (needs root).
     Demo(demo::Options),
-    /// Measure the outage that a client sees when the port of the Active goes down, or what the guard costs (needs root).
+    /// Measure vipd beside keepalived and FRR in faults, attacks and at scale, or what the guard, many virtual routers or many checks
+    /// cost (needs root).
     Bench(bench::Options),
-    /// Make the Debian package.
+    /// Make the Debian package and the container image.
     Dist(dist::Options),
     /// Simulate LANs of virtual routers, with every fault, in virtual time: 100,000 seeds, or the story of one.
     Simulate(simulate::Options),
