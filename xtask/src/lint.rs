@@ -21,7 +21,8 @@ pub(crate) fn run() -> Result<ExitCode> {
     // Clippy compiles, and the agent's build script needs the BPF toolchain.
     setup::ensure(Needs::Toolchain)?;
     let mut failed = vec![];
-    for (name, mut command) in commands() {
+    let (commands, left_out) = commands();
+    for (name, mut command) in commands {
         eprintln!("lint: {name}");
         if let Err(error) = process::run(&mut command) {
             eprintln!("error: {error:#}");
@@ -34,22 +35,28 @@ pub(crate) fn run() -> Result<ExitCode> {
             failed.push(name);
         }
     }
-    if failed.is_empty() {
-        eprintln!("lint: nothing found");
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("lint: failed: {}", failed.join(", "));
-    Ok(ExitCode::FAILURE)
+    eprintln!("lint: {}", conclusion(&failed, &left_out));
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn commands() -> Vec<(&'static str, Command)> {
+/// The last line: what failed, and what nobody has checked.
+fn conclusion(failed: &[&str], left_out: &[&str]) -> String {
+    let found = if failed.is_empty() { "nothing found".to_owned() } else { format!("failed: {}", failed.join(", ")) };
+    if left_out.is_empty() { found } else { format!("{found}; NOT checked: {}", left_out.join(", ")) }
+}
+
+/// The checks that take a program each, and the names of those that cannot run on this machine.
+fn commands() -> (Vec<(&'static str, Command)>, Vec<&'static str>) {
+    let mut left_out = vec![];
     let mut commands = vec![
         ("format", cargo(&["fmt", "--all", "--check"])),
         ("clippy", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ];
+    let bpf = "clippy for the BPF program";
     if active_core() == BpfCore::Source {
-        commands.push(("clippy for the BPF program", bpf_clippy()));
+        commands.push((bpf, bpf_clippy()));
     } else {
+        left_out.push(bpf);
         eprintln!("lint: the BPF program is not linted: clippy's compiler has no core for BPF (rust-src is missing)");
     }
     let mut terraform = process::program("terraform");
@@ -61,9 +68,10 @@ fn commands() -> Vec<(&'static str, Command)> {
             commands.push((program, command));
         } else {
             eprintln!("lint: {program} is not installed, so its check is left out");
+            left_out.push(program);
         }
     }
-    commands
+    (commands, left_out)
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -85,4 +93,20 @@ fn bpf_clippy() -> Command {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH));
     cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_checked_is_said_last() {
+        for (failed, left_out, expected) in [
+            (&[][..], &[][..], "nothing found"),
+            (&[], &["cargo-deny", "terraform"], "nothing found; NOT checked: cargo-deny, terraform"),
+            (&["format", "tidy"], &["cargo-deny"], "failed: format, tidy; NOT checked: cargo-deny"),
+        ] {
+            assert_eq!(conclusion(failed, left_out), expected);
+        }
+    }
 }
