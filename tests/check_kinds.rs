@@ -201,7 +201,9 @@ fn servers_of_grpc() -> Result<()> {
 fn commands() -> Result<()> {
     let lab = lab!();
     let good = lab.script("good", "test ! -e /run/lab/stop")?;
-    let hangs = lab.script("hangs", "trap '' TERM\nsleep 4242 &\nsleep 4242")?;
+    // Another run of the tests on this machine has sleepers of its own.
+    let span = format!("4242.{}", std::process::id());
+    let hangs = lab.script("hangs", &format!("trap '' TERM\nsleep {span} &\nsleep {span}"))?;
     let loud = lab.script("loud", "id -un\nhead -c 3000000 /dev/zero\nexit 3")?;
     let command = |path: &Path, keys: &str| format!("command = [\"{}\"]{keys}", path.display());
     let slow = "\ninterval = \"300ms\"\nrise = 1\nfall = 1\nweight = -1";
@@ -223,7 +225,7 @@ fn commands() -> Result<()> {
     fs::remove_file("/run/lab/stop")?;
     expect(agent, "good", "passing", "exit status 0")?;
     // At most those of the look that goes on.
-    let sleepers = || processes("4242");
+    let sleepers = || processes(&span);
     ensure!(sleepers()?.len() <= 2, "children are left: {:?}", sleepers()?);
     cluster.take(0)?.process.terminate(GENEROUS)?;
     until("the children to end with the agent", GENEROUS, || Ok(sleepers()?.is_empty().then_some(())))
@@ -246,21 +248,22 @@ fn processes(argument: &str) -> Result<Vec<i32>> {
 #[test]
 fn processes_and_files() -> Result<()> {
     let lab = lab!();
-    let sleep = lab.script("a-daemon", "")?;
+    let name = format!("daemon{}", std::process::id());
+    let sleep = lab.script(&name, "")?;
     fs::copy("/bin/sleep", &sleep)?;
     let slow = "interval = \"20s\"\nstart = \"failing\"\nweight = -1";
     let mut cluster = start(
         &lab,
         &[
             ("slow", format!("process = \"{}\"\n{slow}", sleep.display())),
-            ("fast", "process = \"a-daemon\"\nmax = 1".to_owned()),
+            ("fast", format!("process = \"{name}\"\nmax = 1")),
             ("value", "file = \"/run/lab/value\"".to_owned()),
         ],
     )?;
     let daemon = || {
         let mut command = std::process::Command::new(&sleep);
         command.arg("4343");
-        harness::Process::spawn("a-daemon", command)
+        harness::Process::spawn(&name, command)
     };
     let first = daemon()?;
     cluster.start(0)?;

@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     fs,
     os::unix::fs::PermissionsExt,
+    process,
     time::{Duration, Instant},
 };
 
@@ -137,9 +138,13 @@ fn a_program_has_the_rights_that_it_should() -> Result<()> {
 #[test]
 fn one_virtual_router_does_not_wait_for_another() -> Result<()> {
     let lab = lab!();
+    // Another run of the tests on this machine has sleepers of its own.
+    let sleep = format!("sleep 1717.{}", process::id());
     lab.script(
         "picky",
-        "[ $VIPD_NAME = web-b ] || { echo >> /run/lab/picky.started; exec sleep 1717; }\necho \"$VIPD_STATE\" >> /run/lab/picky.out",
+        &format!(
+            "[ $VIPD_NAME = web-b ] || {{ echo >> /run/lab/picky.started; exec {sleep}; }}\necho \"$VIPD_STATE\" >> /run/lab/picky.out"
+        ),
     )?;
     let base = ClusterConfig { preferred: &[0, 0], ..ClusterConfig::default() }.text(1)?;
     let config = format!("{base}\n[[notify]]\nname = \"picky\"\nexec = [\"/run/lab/picky\"]\ntimeout = \"3600s\"\n");
@@ -162,7 +167,7 @@ fn one_virtual_router_does_not_wait_for_another() -> Result<()> {
     let status = agent.status()?;
     let picky = target(&status, "picky");
     ensure!(picky["waiting"] == 4 && picky["delivered"] == 4 && picky["failed"] == 0, "{picky}");
-    let sleepers = cluster.nodes[0].run("sh", &["-c", "pgrep -fx 'sleep 1717' | wc -l"])?;
+    let sleepers = cluster.nodes[0].run("sh", &["-c", &format!("pgrep -fx '{sleep}' | wc -l")])?;
     ensure!(sleepers.trim() == "1", "the first one still runs: {sleepers}");
     Ok(())
 }
