@@ -8,7 +8,7 @@ const MISBEHAVING: [(&str, &str); 5] = [
     ("crashes", "kill -SEGV $$"),
     ("prints", "exec yes"),
     ("sleeps", "sleep 0.3"),
-    ("forks", "sleep 1000 &\nexit 1"),
+    ("forks", "sleep 20 &\nexit 1"),
 ];
 
 /// Writes the programs of [`MISBEHAVING`]; returns the part of a configuration that runs each of them at every change.
