@@ -2,8 +2,9 @@
 
 use std::{
     env, fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::{self, Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,13 +14,22 @@ use serde_json::{Value, json};
 /// The workspace's version, which the image bears.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const BPFFS: &str = "/sys/fs/bpf";
-const CGROUPS: &str = "/sys/fs/cgroup";
 /// Storage on the lab's private `/run`, where it vanishes with the lab whatever becomes of the test.
 const STORAGE: &str = "/run/lab/podman";
 /// Podman's own limits are higher than a machine may allow that is a container itself.
 const CONTAINERS_CONF: &str = "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=1000:1000\"]\n";
 /// Where Debian keeps what podman lets a container call.
 const SECCOMP: &str = "/usr/share/containers/seccomp.json";
+
+/// Waits until nobody can write to its input any more, then removes all containers, and what podman leaves: for each controller the
+/// cgroup of this name, with that of its monitors in it.
+const CLEANER: &str = "cat > /dev/null
+cgroup=$1
+shift
+podman \"$@\" rm --all --force --time=0 > /dev/null
+for parent in /sys/fs/cgroup/$cgroup /sys/fs/cgroup/*/$cgroup; do
+    rmdir $parent/conmon $parent 2> /dev/null
+done";
 
 /// What a container may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +60,13 @@ impl Rights {
     }
 }
 
-/// Podman with the image loaded. All containers vanish when it is dropped.
+/// Podman with the image loaded. All containers vanish when it is dropped, or its process killed.
 pub(crate) struct Podman<'l> {
     /// Whose `/run` has the storage.
     _lab: &'l Lab,
     options: Vec<String>,
+    /// Runs [`CLEANER`]; the containers are no children of this process, and would outlive it.
+    cleaner: Child,
 }
 
 impl<'l> Podman<'l> {
@@ -62,7 +74,12 @@ impl<'l> Podman<'l> {
         fs::create_dir(STORAGE)?;
         fs::write(format!("{STORAGE}/containers.conf"), CONTAINERS_CONF)?;
         fs::write(format!("{STORAGE}/seccomp.json"), allowing_bpf(&fs::read_to_string(SECCOMP)?)?)?;
-        let podman = Self { _lab: lab, options: options() };
+        let options = options();
+        let mut cleaner = Command::new("sh");
+        cleaner.args(["-c", CLEANER, "cleaner", &cgroup()]).stdin(Stdio::piped()).stdout(Stdio::null());
+        // Ctrl-C is for the test.
+        let cleaner = ours(cleaner, &options).process_group(0).spawn().context("failed to start a shell")?;
+        let podman = Self { _lab: lab, options, cleaner };
         podman.run(&["load", "--quiet", "--input", &image()?.to_string_lossy()])?;
         Ok(podman)
     }
@@ -93,9 +110,8 @@ impl<'l> Podman<'l> {
     }
 
     /// `podman`, to be called by this name, with our options.
-    fn command(&self, mut podman: Command) -> Command {
-        podman.env("CONTAINERS_CONF", format!("{STORAGE}/containers.conf")).args(&self.options);
-        podman
+    fn command(&self, podman: Command) -> Command {
+        ours(podman, &self.options)
     }
 
     /// Runs the image's program to its end, without a network; answers what it printed.
@@ -112,14 +128,9 @@ impl<'l> Podman<'l> {
 
 impl Drop for Podman<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.run(&["rm", "--all", "--force", "--time=0"]) {
-            eprintln!("{error:#}");
-        }
-        // What podman leaves: a cgroup with that of its monitors in it, for each controller.
-        let controllers = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
-        for parent in controllers.chain([CGROUPS.into()]).map(|controller| controller.join(cgroup())) {
-            let _ = fs::remove_dir(parent.join("conmon"));
-            let _ = fs::remove_dir(parent);
+        // Ends its input first.
+        if let Err(error) = self.cleaner.wait() {
+            eprintln!("containers may be left: {error}");
         }
     }
 }
@@ -189,6 +200,12 @@ fn options() -> Vec<String> {
     let fixed = ["--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none", "--storage-driver=vfs"];
     let folders = ["root", "runroot", "tmpdir"].map(|folder| format!("--{folder}={STORAGE}/{folder}"));
     fixed.into_iter().map(str::to_owned).chain(folders).collect()
+}
+
+/// `podman`, or what calls it, with `options`.
+fn ours(mut podman: Command, options: &[String]) -> Command {
+    podman.env("CONTAINERS_CONF", format!("{STORAGE}/containers.conf")).args(options);
+    podman
 }
 
 fn finish(podman: &mut Command) -> Result<String> {
