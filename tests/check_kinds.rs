@@ -287,6 +287,47 @@ fn processes_and_files() -> Result<()> {
     expect(agent, "value", "failing", "holds \"twelve\", which is no whole number").map(drop)
 }
 
+/// A program that starts the agent with the capabilities of the unit, and nothing more.
+fn with_the_rights_of_the_unit(lab: &Lab) -> Result<PathBuf> {
+    let unit = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/vipd.service"))?;
+    let granted = unit.lines().filter_map(|line| line.strip_prefix("CapabilityBoundingSet=CAP_"));
+    let granted: Vec<_> = granted.flat_map(|names| names.split(" CAP_")).map(str::to_lowercase).collect();
+    ensure!(granted.contains(&"net_admin".to_owned()), "the unit grants {granted:?}");
+    let set = format!("-all,+{}", granted.join(",+"));
+    let vipd = harness::vipd()?;
+    lab.script("vipd", &format!("exec setpriv --bounding-set={set} --inh-caps={set} '{}' \"$@\"", vipd.display()))
+}
+
+/// The link to the program of a process is not for those who may do less than the process.
+#[test]
+fn processes_that_may_do_more_than_the_agent() -> Result<()> {
+    let lab = lab!();
+    let names = ["missing", "roots", "nobodys", "titled", "hidden"];
+    let tables = names.map(|name| (name, format!("process = \"/run/lab/{name}\"\nmax = 1")));
+    let cluster = start(&lab, &tables)?;
+    let daemon = |name: &str, start: &str| -> Result<_> {
+        let program = Path::new("/run/lab").join(name);
+        fs::copy("/bin/sleep", &program)?;
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &format!("exec {}", start.replace('@', &program.display().to_string()))]);
+        harness::Process::spawn(name, command)
+    };
+    // Where the agent sees nothing, having no more rights there than anybody.
+    cluster.nodes[0].run("install", &["--directory", "--owner=nobody", "--mode=700", "/run/lab/closed"])?;
+    let _daemons = [
+        daemon("roots", "@ 4444")?,
+        daemon("nobodys", "setpriv --reuid=nobody --regid=nogroup --clear-groups @ 4444")?,
+        daemon("titled", "-a 'titled: master process' @ 4444")?,
+        daemon("hidden", "-a /run/lab/closed/hidden @ 4444")?,
+    ];
+    let agent = cluster.nodes[0].agent_of(&with_the_rights_of_the_unit(&lab)?, "unit", &cluster.config, &[])?;
+    expect(&agent, "missing", "failing", "0 processes run, and there must be at least 1")?;
+    for name in ["roots", "nobodys", "titled"] {
+        expect(&agent, name, "passing", "1 process runs")?;
+    }
+    expect(&agent, "hidden", "failing", "it is not known how many processes run: process ").map(drop)
+}
+
 /// A link that is gone for less than two looks changes nothing; the first look comes at once.
 #[test]
 fn interfaces() -> Result<()> {

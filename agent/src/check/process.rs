@@ -1,9 +1,16 @@
 //! Whether processes run. Those that do are held by pidfd, so that the end of one is noticed at once; new ones are looked for
 //! in `/proc`, where it matters.
 
-use std::{fs, os::fd::OwnedFd, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{self, ErrorKind},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::Path,
+};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use nix::libc;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
@@ -14,6 +21,8 @@ use crate::readiness::readable;
 const NAME_MAX: usize = 15;
 /// Processes that are held at most: that one of more ends says little.
 const HELD_MAX: usize = 64;
+/// What the kernel adds to the path of a program whose file was removed or replaced since.
+const DELETED: &[u8] = b" (deleted)";
 
 /// Looks after the processes of one program.
 #[derive(Debug)]
@@ -22,7 +31,18 @@ pub(super) struct Watcher {
     held: Vec<Held>,
     /// How many there were at the last count.
     count: usize,
-    patience: Patience<std::io::Result<Vec<i32>>>,
+    /// Why there may have been more.
+    unclear: Option<String>,
+    patience: Patience<io::Result<Found>>,
+}
+
+/// What a look into `/proc` has found.
+#[derive(Debug, Default)]
+struct Found {
+    /// The processes of the program that are not dead.
+    pids: Vec<i32>,
+    /// Why it is not known of one, at least, whether it is one of them.
+    unclear: Option<String>,
 }
 
 /// A process that runs.
@@ -34,7 +54,7 @@ struct Held {
 
 impl Watcher {
     pub(super) fn new(processes: Processes) -> Self {
-        Self { processes, held: Vec::new(), count: 0, patience: Patience::default() }
+        Self { processes, held: Vec::new(), count: 0, unclear: None, patience: Patience::default() }
     }
 
     pub(super) async fn look(&mut self) -> Result<String, String> {
@@ -46,6 +66,11 @@ impl Watcher {
             self.count().await?;
         }
         let count = self.count;
+        if let Some(why) = &self.unclear
+            && (count < min || max.is_some_and(|max| count <= max))
+        {
+            return Err(format!("it is not known how many processes run: {why}"));
+        }
         let running = if count == 1 { "1 process runs".to_owned() } else { format!("{count} processes run") };
         if count < min {
             Err(format!("{running}, and there must be at least {min}"))
@@ -69,9 +94,10 @@ impl Watcher {
         let program = self.processes.program.clone();
         let found = self.patience.wait_for(move || find(&program)).await?;
         let found = found.map_err(|error| format!("`/proc` cannot be read: {error}"))?;
-        self.count = found.len();
-        self.held.retain(|held| found.contains(&held.pid));
-        for &pid in &found {
+        let Found { pids, unclear } = found;
+        (self.count, self.unclear) = (pids.len(), unclear);
+        self.held.retain(|held| pids.contains(&held.pid));
+        for pid in pids {
             if self.held.len() >= HELD_MAX {
                 break;
             }
@@ -91,23 +117,77 @@ impl Watcher {
 fn hold(pid: i32, program: &str) -> Option<Held> {
     let end = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::NONBLOCK).ok()?;
     let end = readable(end).ok()?;
-    is_of(pid, program).then_some(Held { pid, end })
+    is_of(pid, program).is_ok_and(|is_one| is_one).then_some(Held { pid, end })
 }
 
-/// The processes of `program` that are not dead.
-fn find(program: &str) -> std::io::Result<Vec<i32>> {
-    let entries = fs::read_dir("/proc")?.flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(pids.filter(|&pid| is_of(pid, program)).collect())
-}
-
-fn is_of(pid: i32, program: &str) -> bool {
-    if program.starts_with('/') {
-        return fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path == Path::new(program));
+/// Looks for the processes of `program`.
+fn find(program: &str) -> io::Result<Found> {
+    let mut found = Found::default();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match is_of(pid, program) {
+            Ok(true) => found.pids.push(pid),
+            Ok(false) => {}
+            Err(error) => found.unclear = Some(format!("process {pid} cannot be looked at: {error}")),
+        }
     }
-    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else { return false };
-    let name = &program.as_bytes()[..program.len().min(NAME_MAX)];
-    named(&stat).is_some_and(|(own, is_dead)| own == name && !is_dead)
+    Ok(found)
+}
+
+/// Whether a process is one of `program`, and not dead.
+fn is_of(pid: i32, program: &str) -> io::Result<bool> {
+    if !program.starts_with('/') {
+        return is_named(pid, program.as_bytes());
+    }
+    match fs::read_link(format!("/proc/{pid}/exe")) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => seems_to_be(pid, Path::new(program)),
+        link => Ok(unless_gone(link)?.is_some_and(|link| {
+            let link = link.as_os_str().as_bytes();
+            link == program.as_bytes() || link.strip_suffix(DELETED) == Some(program.as_bytes())
+        })),
+    }
+}
+
+/// Whether the kernel calls a process by the beginning of `name`.
+fn is_named(pid: i32, name: &[u8]) -> io::Result<bool> {
+    let Some(stat) = unless_gone(fs::read(format!("/proc/{pid}/stat")))? else { return Ok(false) };
+    let name = &name[..name.len().min(NAME_MAX)];
+    Ok(named(&stat).is_some_and(|(own, is_dead)| own == name && !is_dead))
+}
+
+/// Whether a process is one of `program` by what everybody may know of it: what it was started as, or has called itself since,
+/// and its name. The link to the program is for those who may trace the process, which takes CAP_SYS_PTRACE where it is of
+/// another user or has a capability that the agent has not.
+fn seems_to_be(pid: i32, program: &Path) -> io::Result<bool> {
+    let line = unless_gone(fs::read(format!("/proc/{pid}/cmdline")))?.unwrap_or_default();
+    let title = line.split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = program.file_name().unwrap_or_default().as_bytes();
+    // A dead process has none, nor has a thread of the kernel.
+    if title.is_empty() {
+        return Ok(false);
+    }
+    // "nginx: worker process", or a name that was looked for in PATH.
+    if !title.starts_with(b"/") {
+        return is_named(pid, name);
+    }
+    let path = Path::new(OsStr::from_bytes(title));
+    if path == program {
+        return Ok(true);
+    }
+    match path.canonicalize() {
+        Ok(path) => Ok(path == program),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && is_named(pid, name)? => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// `None`: it is about a process that has ended, or a thread of the kernel.
+fn unless_gone<T>(seen: io::Result<T>) -> io::Result<Option<T>> {
+    match seen {
+        Ok(seen) => Ok(Some(seen)),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The name in `/proc/PID/stat`, which may have anything in it, and whether the process is dead.
@@ -128,6 +208,20 @@ mod tests {
         assert_eq!(named(b"7 (a) Z (b) Z 1 7"), Some((&b"a) Z (b"[..], true)));
         assert_eq!(named(b"7 ()"), None);
         assert_eq!(named(b""), None);
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_program_was_replaced_runs_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("daemon");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let processes = Processes { program: program.to_str().unwrap().to_owned(), min: 1, max: None };
+        let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
+        fs::copy("/bin/sleep", dir.path().join("daemon.new")).unwrap();
+        fs::rename(dir.path().join("daemon.new"), &program).unwrap();
+        assert_eq!(Watcher::new(processes).look().await, Ok("1 process runs".to_owned()));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[tokio::test]
