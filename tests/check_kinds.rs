@@ -3,7 +3,8 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::TcpListener,
+    io::{self, Read, Write},
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use futures_util::{StreamExt, future::ready, stream};
 use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Host, HostOptions, Lab, NginxOptions, Status, lab, until};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tonic::transport::server::TcpIncoming;
@@ -104,12 +106,6 @@ fn requests_over_http() -> Result<()> {
     ] {
         expect(agent, name, state, detail)?;
     }
-    // The same connection serves many looks.
-    let looks = |status: &Status| check(status, "good").and_then(|check| check["looks"].as_u64()).unwrap_or(0);
-    let begun = looks(&agent.status()?);
-    agent.wait_for("many looks", |status| looks(status) > begun + 10)?;
-    let sockets = cluster.nodes[0].run("ss", &["-Htan", "dst", "127.0.0.1:8080"])?;
-    ensure!(sockets.lines().count() <= 4, "each look opens a connection:\n{sockets}");
 
     nginx.process.kill()?;
     expect(agent, "good", "failing", "no connection to 127.0.0.1 port 8080: Connection refused")?;
@@ -152,6 +148,63 @@ fn connections_and_silence() -> Result<()> {
     stop.store(true, Ordering::Relaxed);
     expect(agent, "tcp", "failing", "no connection to 127.0.0.1 port 7001: Connection refused")?;
     accept.join().map_err(|_| anyhow::anyhow!("the listener panicked"))
+}
+
+/// A server that goes on with the client that it has, and takes no other, serves nobody who comes.
+#[test]
+fn servers_that_take_no_new_clients() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = start(
+        &lab,
+        &[
+            ("http", "http = \"http://127.0.0.1:7003/\"\nstart = \"passing\"".to_owned()),
+            ("grpc", "grpc = \"http://127.0.0.1:7004\"\nstart = \"passing\"".to_owned()),
+        ],
+    )?;
+    let (plain, calls) = (listen(&cluster.nodes[0], 7003)?, listen(&cluster.nodes[0], 7004)?);
+    let http = thread::spawn(move || {
+        let Ok((mut client, _)) = plain.accept() else { return };
+        drop(plain);
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        while matches!(client.read(&mut [0; 4096]), Ok(1..)) && client.write_all(answer).is_ok() {}
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    calls.set_nonblocking(true)?;
+    runtime.spawn(async move {
+        let (client, _) = tokio::net::TcpListener::from_std(calls)?.accept().await?;
+        let clients = stream::once(ready(Ok::<_, io::Error>(client))).chain(stream::pending());
+        let (_, service) = health_reporter();
+        let served = tonic::transport::Server::builder().add_service(service).serve_with_incoming(clients).await;
+        served.map_err(io::Error::other)
+    });
+    cluster.start(0)?;
+    let agent = cluster.agent(0)?;
+    expect(agent, "grpc", "failing", "no connection to 127.0.0.1 port 7004: Connection refused")?;
+    expect(agent, "http", "failing", "no connection to 127.0.0.1 port 7003: Connection refused")?;
+    drop(cluster);
+    http.join().map_err(|_| anyhow::anyhow!("the server panicked"))
+}
+
+/// Checks that wait for a server of names, many of them and again and again, take nothing from others.
+#[test]
+fn names_that_nobody_answers_for() -> Result<()> {
+    let lab = lab!();
+    lab.private_etc()?;
+    fs::write("/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    let names: Vec<_> = (1..=70).map(|number| format!("named-{number}")).collect();
+    let by_name = names.iter().map(|name| (name.as_str(), format!("tcp = \"{name}.example:80\"")));
+    let tables: Vec<_> = by_name.chain([("value", "file = \"/run/lab/value\"".to_owned())]).collect();
+    let mut cluster = start(&lab, &tables)?;
+    let _silent = cluster.nodes[0].namespace().enter(|| UdpSocket::bind(("127.0.0.1", 53)))??;
+    lab.write("value", "7")?;
+    cluster.start(0)?;
+    let agent = cluster.agent(0)?;
+    let looks = |status: &Status, name| check(status, name).and_then(|check| check["looks"].as_u64()).unwrap_or(0);
+    let status = agent.wait_for("many looks", |status| names.iter().all(|name| looks(status, name) > 40))?;
+    ensure!(check(&status, "named-1").is_some_and(|check| check["state"] == "failing"), "{status:?}");
+    let value = check(&status, "value").context("no check of the file")?;
+    ensure!(value["detail"] == "holds 7" && value["value"] == 7, "{value:#}");
+    Ok(())
 }
 
 #[test]

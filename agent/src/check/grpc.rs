@@ -1,6 +1,11 @@
 //! Whether a server says that it serves, by the health protocol of gRPC.
 
-use std::{error::Error, iter};
+use std::{
+    error::Error,
+    future::{Ready, ready},
+    io::{self, ErrorKind},
+    iter,
+};
 
 use hyper::Uri;
 use hyper_util::rt::TokioIo;
@@ -12,28 +17,26 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tower_service::Service;
 
 use super::GrpcRequest;
-use crate::client::{Connection, Endpoint, Server, excerpt};
+use crate::client::{Connection, Endpoint, Names, excerpt};
 
 /// What asks a server.
 #[derive(Debug)]
 pub(super) struct Asker {
     request: GrpcRequest,
-    client: Option<HealthClient<Channel>>,
+    names: Names,
 }
 
 impl Asker {
-    pub(super) const fn new(request: GrpcRequest) -> Self {
-        Self { request, client: None }
+    pub(super) fn new(request: GrpcRequest) -> Self {
+        Self { request, names: Names::default() }
     }
 
-    /// Closes the connection.
-    pub(super) fn hang_up(&mut self) {
-        self.client = None;
-    }
-
+    /// Asks over a connection of its own, as a new client does.
     pub(super) async fn look(&mut self) -> Result<String, String> {
+        let server = &self.request.server;
+        let connection = server.connect_by(&mut self.names, b"h2").await?;
+        let mut client = client(&server.endpoint, connection);
         let request = HealthCheckRequest { service: self.request.service.clone() };
-        let client = self.client.get_or_insert_with(|| client(&self.request));
         let answer = client.check(request).await.map_err(|status| sentence(&status))?;
         match answer.into_inner().status() {
             ServingStatus::Serving => Ok("serving".to_owned()),
@@ -44,15 +47,15 @@ impl Asker {
     }
 }
 
-/// A client that connects when it is asked, and again after a connection was lost.
-fn client(request: &GrpcRequest) -> HealthClient<Channel> {
-    // Only the header :authority is made of it: the connector knows the way.
-    let authority = match &request.server.endpoint {
+/// A client that asks over `connection`.
+fn client(endpoint: &Endpoint, connection: Connection) -> HealthClient<Channel> {
+    // Only the header :authority is made of it.
+    let authority = match endpoint {
         tcp @ Endpoint::Tcp(..) => transport::Endpoint::from_shared(format!("http://{tcp}")),
         Endpoint::Unix(_) => Ok(transport::Endpoint::from_static("http://localhost")),
     };
     let authority = authority.unwrap_or_else(|_| transport::Endpoint::from_static("http://localhost"));
-    HealthClient::new(authority.connect_with_connector_lazy(Connector(request.server.clone())))
+    HealthClient::new(authority.connect_with_connector_lazy(Connector(Some(connection))))
 }
 
 /// The innermost reason of a call that failed.
@@ -65,25 +68,21 @@ fn sentence(status: &Status) -> String {
     }
 }
 
-/// Connects to the server.
-#[derive(Clone, Debug)]
-struct Connector(Server);
+/// Hands over a connection.
+struct Connector(Option<Connection>);
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Connection>;
-    type Error = std::io::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Error = io::Error;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
         std::task::Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let server = self.0.clone();
-        Box::pin(async move {
-            let opened = server.connect(b"h2").await;
-            opened.map(TokioIo::new).map_err(std::io::Error::other)
-        })
+        let connection = self.0.take().ok_or_else(|| ErrorKind::NotConnected.into());
+        ready(connection.map(TokioIo::new))
     }
 }
 

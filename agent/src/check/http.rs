@@ -1,60 +1,40 @@
-//! Whether a server answers a request as it should, over a connection that stays open where the server leaves it so.
+//! Whether a server answers a request as it should. Each look is a new client, as those are that the server is there for: one that
+//! takes no more of them does not work, whatever it says on a connection that it has.
 
 use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, header};
+use hyper::{
+    Request,
+    body::Bytes,
+    header::{CONNECTION, HOST, HeaderValue},
+};
 
 use super::HttpRequest;
-use crate::client::http::{Line, read};
+use crate::client::{
+    Names,
+    http::{Line, read},
+};
 
-/// Bytes of a body that are read. A connection with a longer one is not used again.
+/// Bytes of a body that are read.
 const BODY_MAX: usize = 64 * 1024;
 
 /// What asks a server.
 #[derive(Debug)]
 pub(super) struct Asker {
     request: HttpRequest,
-    line: Option<Line>,
+    names: Names,
 }
 
 impl Asker {
-    pub(super) const fn new(request: HttpRequest) -> Self {
-        Self { request, line: None }
+    pub(super) fn new(request: HttpRequest) -> Self {
+        Self { request, names: Names::default() }
     }
 
-    /// Closes the connection.
-    pub(super) fn hang_up(&mut self) {
-        self.line = None;
-    }
-
-    /// Asks. A connection that the server has closed since the last time says nothing of the server.
     pub(super) async fn look(&mut self) -> Result<String, String> {
-        if let Some(line) = self.line.take()
-            && let Ok((line, response)) = self.ask(line).await
-        {
-            return self.judge(line, response).await;
-        }
-        let line = Line::open(&self.request.server).await?;
-        let (line, response) = self.ask(line).await.map_err(|error| format!("no answer: {error}"))?;
-        self.judge(line, response).await
-    }
-
-    async fn ask(&self, mut line: Line) -> Result<(Line, Response<Incoming>), hyper::Error> {
-        let mut request = Request::new(Full::default());
-        // Both were checked with the configuration.
-        *request.uri_mut() = self.request.path.parse().unwrap_or_default();
-        let host = header::HeaderValue::from_str(&self.request.host);
-        request.headers_mut().insert(header::HOST, host.unwrap_or(header::HeaderValue::from_static("")));
-        let response = line.send(request).await?;
-        Ok((line, response))
-    }
-
-    async fn judge(&mut self, line: Line, response: Response<Incoming>) -> Result<String, String> {
+        let mut line = Line::open(&self.request.server, &mut self.names).await?;
+        let response = line.send(self.question()).await.map_err(|error| format!("no answer: {error}"))?;
         let status = response.status().as_u16();
-        let (body, is_whole) =
-            read(response.into_body(), BODY_MAX).await.map_err(|error| format!("no whole answer: {error}"))?;
-        if is_whole {
-            self.line = Some(line);
-        }
+        let body = read(response.into_body(), BODY_MAX).await;
+        let body = body.map_err(|error| format!("no whole answer: {error}"))?;
         if !self.request.status.iter().any(|good| good.contains(&status)) {
             return Err(format!("status {status}"));
         }
@@ -64,6 +44,16 @@ impl Asker {
             }
             Some(_) | None => Ok(format!("status {status}")),
         }
+    }
+
+    fn question(&self) -> Request<Full<Bytes>> {
+        let mut question = Request::new(Full::default());
+        // Both were checked with the configuration.
+        *question.uri_mut() = self.request.path.parse().unwrap_or_default();
+        let host = HeaderValue::from_str(&self.request.host).unwrap_or(HeaderValue::from_static(""));
+        question.headers_mut().insert(HOST, host);
+        question.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        question
     }
 }
 

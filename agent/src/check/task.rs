@@ -22,13 +22,16 @@ use super::{
     board::{Board, CheckMemory},
     command, file, grpc, http, interface, kubernetes, process, tcp,
 };
-use crate::{client::Endpoint, clock};
+use crate::{
+    client::{Endpoint, Names},
+    clock,
+};
 
 /// Over how long the first looks of all checks are spread; less where a check's interval is shorter.
 const SPREAD: Duration = Duration::from_millis(250);
 
-/// Threads of calls that hang, most of all of names that are looked up.
-const BLOCKING_MAX: usize = 64;
+/// Threads of calls that hang. A check has one such call at most, so that only so many checks could leave none to the others.
+const BLOCKING_MAX: usize = 1024;
 
 /// What there is to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,10 +197,10 @@ fn first_wait(check: &Check) -> Duration {
 /// What looks.
 #[derive(Debug)]
 enum Prober {
-    Http(Box<http::Asker>),
-    Tcp(Endpoint),
+    Http(http::Asker),
+    Tcp(Endpoint, Names),
     Grpc(grpc::Asker),
-    Command(command::Runner),
+    Command(Box<command::Runner>),
     Process(process::Watcher),
     File(file::Reader),
     Interface(interface::Watcher),
@@ -208,10 +211,10 @@ enum Prober {
 impl Prober {
     fn new(check: &Check) -> Self {
         match check.subject.clone() {
-            Subject::Http(request) => Self::Http(Box::new(http::Asker::new(request))),
-            Subject::Tcp(endpoint) => Self::Tcp(endpoint),
+            Subject::Http(request) => Self::Http(http::Asker::new(request)),
+            Subject::Tcp(endpoint) => Self::Tcp(endpoint, Names::default()),
             Subject::Grpc(request) => Self::Grpc(grpc::Asker::new(request)),
-            Subject::Command(command) => Self::Command(command::Runner::new(check.name.clone(), command)),
+            Subject::Command(command) => Self::Command(Box::new(command::Runner::new(check.name.clone(), command))),
             Subject::Process(processes) => Self::Process(process::Watcher::new(processes)),
             Subject::File(path) => Self::File(file::Reader::new(path)),
             Subject::Interface(name) => Self::Interface(interface::Watcher::new(name)),
@@ -223,7 +226,7 @@ impl Prober {
     async fn look(&mut self) -> Look {
         let looked = match self {
             Self::Http(asker) => asker.look().await,
-            Self::Tcp(endpoint) => tcp::look(endpoint).await,
+            Self::Tcp(endpoint, names) => tcp::look(endpoint, names).await,
             Self::Grpc(asker) => asker.look().await,
             Self::Command(runner) => runner.look().await,
             Self::Process(watcher) => watcher.look().await,
@@ -241,7 +244,7 @@ impl Prober {
             Self::Process(watcher) => watcher.disturbed().await,
             Self::Interface(watcher) => watcher.disturbed().await,
             Self::Kubernetes(watcher) => watcher.disturbed().await,
-            Self::Http(_) | Self::Tcp(_) | Self::Grpc(_) | Self::Command(_) | Self::File(_) | Self::Address(_) => {
+            Self::Http(_) | Self::Tcp(..) | Self::Grpc(_) | Self::Command(_) | Self::File(_) | Self::Address(_) => {
                 std::future::pending::<()>().await;
             }
         }
@@ -250,10 +253,10 @@ impl Prober {
     /// Leaves nothing of a look that was broken off.
     async fn give_up(&mut self) {
         match self {
-            Self::Http(asker) => asker.hang_up(),
-            Self::Grpc(asker) => asker.hang_up(),
             Self::Command(runner) => runner.give_up().await,
-            Self::Tcp(_)
+            Self::Http(_)
+            | Self::Tcp(..)
+            | Self::Grpc(_)
             | Self::Process(_)
             | Self::File(_)
             | Self::Interface(_)

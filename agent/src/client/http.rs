@@ -10,7 +10,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::{Server, Trust};
+use super::{Names, Server, Trust};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("vipd/", env!("CARGO_PKG_VERSION")));
 
@@ -23,8 +23,8 @@ pub struct Line {
 
 impl Line {
     /// Connects to `server`; a failure is a sentence.
-    pub async fn open(server: &Server) -> Result<Self, String> {
-        let stream = server.connect(b"http/1.1").await?;
+    pub async fn open(server: &Server, names: &mut Names) -> Result<Self, String> {
+        let stream = server.connect_by(names, b"http/1.1").await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
@@ -57,25 +57,24 @@ pub async fn send(
     let path = url.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
     request.headers_mut().insert(HOST, host);
     *request.uri_mut() = path;
-    let mut line = Line::open(&server).await?;
+    let mut line = Line::open(&server, &mut Names::default()).await?;
     let answer = line.send(request).await.map_err(|error| format!("{} does not answer: {error}", server.endpoint))?;
     let (parts, body) = answer.into_parts();
     let read = read(body, body_max).await;
-    let (body, _) = read.map_err(|error| format!("{} does not answer in full: {error}", server.endpoint))?;
+    let body = read.map_err(|error| format!("{} does not answer in full: {error}", server.endpoint))?;
     Ok(Response::from_parts(parts, body))
 }
 
-/// The first `max` bytes of a body, and whether they are all of it.
-pub async fn read(mut body: Incoming, max: usize) -> Result<(Vec<u8>, bool), hyper::Error> {
+/// The first `max` bytes of a body.
+pub async fn read(mut body: Incoming, max: usize) -> Result<Vec<u8>, hyper::Error> {
     let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while bytes.len() <= max
+        && let Some(frame) = body.frame().await
+    {
         if let Ok(data) = frame?.into_data() {
             bytes.extend_from_slice(&data);
         }
-        if bytes.len() > max {
-            bytes.truncate(max);
-            return Ok((bytes, false));
-        }
     }
-    Ok((bytes, true))
+    bytes.truncate(max);
+    Ok(bytes)
 }

@@ -1,6 +1,7 @@
 //! Connections to servers, as their client: over TCP or a Unix socket, with or without TLS.
 
 pub mod http;
+mod names;
 mod tls;
 
 use std::{fmt, path::PathBuf};
@@ -11,7 +12,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-pub use self::tls::roots;
+pub use self::{names::Names, tls::roots};
 
 /// Of what a server says of its own accord, so many characters are shown.
 const SHOWN_MAX: usize = 200;
@@ -89,7 +90,12 @@ impl Server {
 
     /// Connects, and agrees on TLS where that is wanted, with the application `protocol`; a failure is a sentence.
     pub async fn connect(&self, protocol: &[u8]) -> Result<Connection, String> {
-        let plain = self.endpoint.connect().await?;
+        self.connect_by(&mut Names::default(), protocol).await
+    }
+
+    /// [`Server::connect`] for whoever does so again and again.
+    pub async fn connect_by(&self, names: &mut Names, protocol: &[u8]) -> Result<Connection, String> {
+        let plain = self.endpoint.connect(names).await?;
         match &self.tls {
             None => Ok(plain),
             Some(tls) => Ok(Box::new(tls::wrap(plain, tls, protocol).await?)),
@@ -99,11 +105,12 @@ impl Server {
 
 impl Endpoint {
     /// Connects; a failure is a sentence.
-    pub async fn connect(&self) -> Result<Connection, String> {
+    pub async fn connect(&self, names: &mut Names) -> Result<Connection, String> {
         match self {
             Self::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await;
-                let stream = stream.map_err(|error| format!("no connection to {host} port {port}: {error}"))?;
+                let failed = |error| format!("no connection to {host} port {port}: {error}");
+                let addresses = names.find(host, *port).await.map_err(failed)?;
+                let stream = TcpStream::connect(addresses.as_slice()).await.map_err(failed)?;
                 // It can only be slower without.
                 let _ = stream.set_nodelay(true);
                 Ok(Box::new(stream))
