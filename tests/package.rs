@@ -164,6 +164,10 @@ fn tells_systemd_how_it_is(machine: &Machine) -> Result<()> {
         Ok((machine.property("vipd", "StatusText")? == format!("Active: {ROUTER}")).then_some(()))
     })?;
     ensure!(machine.property("vipd", "WatchdogUSec")? == "3s", "no watchdog");
+    ensure!(
+        machine.property("vipd", "OOMPolicy")? == "continue",
+        "a program that is ended for its memory ends the agent"
+    );
     let journal = machine.journal()?;
     ensure!(journal.contains("the election thread competes as configured"), "{journal}");
     // The journal knows the level by itself.

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use self::permission::RunAs;
-use crate::readiness::readable;
+use crate::{memory, readiness::readable};
 
 /// Where programs find others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -104,9 +104,7 @@ impl Running {
         command.args(&program.arguments).args(occasion.arguments).current_dir("/").process_group(0).kill_on_drop(true);
         command.env_clear().env("PATH", PATH).envs(occasion.variables);
         command.stdin(occasion.input).stdout(writer.try_clone().map_err(no_pipe)?).stderr(writer);
-        if let Some(RunAs { uid, gid }) = program.run_as()? {
-            command.uid(uid.as_raw()).gid(gid.as_raw());
-        }
+        memory::spare_less(&mut command, program.run_as()?);
         let child =
             command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.path.display()))?;
         // The write ends must be closed here, or the output never ends.
