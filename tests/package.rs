@@ -137,7 +137,7 @@ fn a_cluster_is_installed_upgraded_and_removed_with_the_package() -> Result<()> 
     // Installed again it runs again.
     install(first, &new)?;
     wait_for(first, "Active")?;
-    first.run("dpkg", &["--remove", "vipd"])?;
+    leaves_nothing_where_it_was_killed(first)?;
     first.run("dpkg", &["--purge", "vipd"])?;
     ensure!(first.path(CONFIG).exists(), "purging has removed what the operator wrote");
     for gone in ["/usr/bin/vipd", "/lib/systemd/system/vipd.service", "/var/lib/vipd", "/run/vipd"] {
@@ -146,6 +146,25 @@ fn a_cluster_is_installed_upgraded_and_removed_with_the_package() -> Result<()> 
     let left = first.run("bpftool", &["net", "list", "dev", harness::Host::INTERFACE])?;
     ensure!(!left.contains("vipd"), "programs are left on the interface: {left}");
     Ok(())
+}
+
+/// An agent that was killed, with its supervisor and for good, leaves programs and maps; removing the package takes them off.
+fn leaves_nothing_where_it_was_killed(machine: &Machine) -> Result<()> {
+    let drop_in = "/etc/systemd/system/vipd.service.d/for-good.conf";
+    machine.write(drop_in, "[Service]\nRestart=no\nExecStopPost=\n")?;
+    machine.run("systemctl", &["daemon-reload"])?;
+    let supervisor = machine.status()?.0["supervisor"].to_string();
+    machine.run("kill", &["-KILL", &supervisor, &machine.property("vipd", "MainPID")?])?;
+    until("the service to have failed", GENEROUS, || {
+        Ok((machine.property("vipd", "ActiveState")? == "failed").then_some(()))
+    })?;
+    machine.run("test", &["-e", "/sys/fs/bpf/vipd/keys"]).context("nothing is left")?;
+    machine.run("mkdir", &["/sys/fs/bpf/vipd@named"])?;
+    machine.run("dpkg", &["--remove", "vipd"])?;
+    for pinned in ["/sys/fs/bpf/vipd", "/sys/fs/bpf/vipd@named"] {
+        machine.run("test", &["!", "-e", pinned]).with_context(|| format!("`{pinned}` is left"))?;
+    }
+    fs::remove_file(machine.path(drop_in)).context("failed to remove the drop-in")
 }
 
 /// A stop hands over, and a start takes back.
