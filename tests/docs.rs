@@ -306,6 +306,10 @@ fn systemd_understands_the_unit() -> Result<()> {
     let program = vipd()?;
     let drop_ins = [block(&page, "drop-in restart_grace")?, block(&page, "drop-in credentials")?].concat();
     let installed = unit.replace("/usr/bin/vipd", &program.to_string_lossy()).replace("man:vipd(1) ", "") + &drop_ins;
+    // It never gives up, so it has to pause.
+    ensure!(unit.contains("\nStartLimitIntervalSec=0\n"), "it gives up");
+    let pauses = installed.lines().filter_map(|line| line.strip_prefix("RestartSec="));
+    ensure!(pauses.eq(["2s", "100ms"]), "it does not pause between two starts: {installed}");
     let file = lab.write("vipd.service", &installed)?;
     let analyze = |arguments: &[&str]| -> Result<String> {
         let output = Command::new("systemd-analyze").args(arguments).arg(&file).output()?;
