@@ -12,7 +12,7 @@ mod metrics;
 mod notify;
 mod router;
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, path::PathBuf, time::Duration};
 
 use sha2::{Digest, Sha256};
 use vrrp_wire::Family;
@@ -169,6 +169,19 @@ fn missing_address(
                 ("link_local", Severity::Warning, Fault::new(what, remedy))
             })
         }
+    }
+}
+
+/// Directories that a service has for itself where its unit says `PrivateTmp=yes`, as that of the package does.
+const PRIVATE: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// Says where the agent would look in vain for what other programs have made.
+fn warn_of_private_directory(path: &Field<PathBuf>, report: &mut Report<'_>) {
+    let Some(Located { value: path, place }) = path.given() else { return };
+    if let Some(private) = PRIVATE.iter().find(|private| path.starts_with(private)) {
+        let what = format!("as a service of systemd the agent has a {private} of its own, where nothing of others is");
+        let remedy = "put it elsewhere, below /run say; or write PrivateTmp=no into a drop-in (systemctl edit vipd)";
+        report.warning(place, Fault::new(what, remedy));
     }
 }
 

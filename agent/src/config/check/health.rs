@@ -8,7 +8,7 @@ use vrrp::{
     track::{Contribution, Effect, Reading},
 };
 
-use super::{check_unique, kubernetes, repeated};
+use super::{check_unique, kubernetes, repeated, warn_of_private_directory};
 use crate::{
     check::{Check, GrpcRequest, HttpRequest, Neighbor, Processes, Subject, Tracked, Who},
     client::{Endpoint, Server, Trust},
@@ -191,6 +191,9 @@ fn check(written: &health::Check, file: &File, node: Option<&str>, report: &mut 
     check_times(written, report);
     let subject = subject(written, kind, file, node, report)?;
     let default = |otherwise| if kind.is_sure() { DEFAULT_OF_SURE } else { otherwise };
+    for path in [&written.file, &written.socket] {
+        warn_of_private_directory(path, report);
+    }
     let interval = written.interval.or_default(DEFAULT_INTERVAL)?;
     Some(Check {
         name: written.name.value()?.clone(),

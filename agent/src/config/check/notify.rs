@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::check_unique;
+use super::{check_unique, warn_of_private_directory};
 use crate::{
     config::{
         diagnostic::{Fault, Report},
@@ -179,6 +179,7 @@ fn exec(notify: &file::Notify, report: &mut Report<'_>) -> Option<Exec> {
 
 fn fifo(notify: &file::Notify, report: &mut Report<'_>) -> Option<Fifo> {
     let formats = [("keepalived", LineFormat::Keepalived), ("json", LineFormat::Json)];
+    warn_of_private_directory(&notify.fifo, report);
     Some(Fifo {
         path: notify.fifo.value()?.clone(),
         format: format(&notify.format, &formats, report)?,

@@ -253,3 +253,32 @@ fn names_of_checks_lead_somewhere() {
     let twice = named("[\"c\"]") + check;
     assert_eq!(mistakes_in(&twice), ["35: check \"c\": name: c is that of check \"c\" (line 31) already"]);
 }
+
+/// Under the unit of the package a file that is not there for the agent would pass, as 0.
+#[test]
+fn a_directory_that_a_service_has_for_itself_is_a_warning() {
+    let of_its_own = |directory: &str| {
+        format!(
+            "as a service of systemd the agent has a {directory} of its own, where nothing of others is\n  \
+             help: put it elsewhere, below /run say; or write PrivateTmp=no into a drop-in (systemctl edit vipd)"
+        )
+    };
+    let warning = |line: u32, key: &str, directory: &str| {
+        vec![format!("warning: vipd.toml:{line}: check \"c\": {key}: {}", of_its_own(directory))]
+    };
+    for (keys, expected) in [
+        ("file = \"/tmp/value\"", warning(32, "file", "/tmp")),
+        ("file = \"/var/tmp/a/value\"", warning(32, "file", "/var/tmp")),
+        ("http = \"http://b/\"\nsocket = \"/tmp/app.sock\"", warning(33, "socket", "/tmp")),
+        ("file = \"/run/tmp/value\"", vec![]),
+        ("file = \"/tmpfile\"", vec![]),
+    ] {
+        let warnings: Vec<_> = config_with(keys).warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, expected, "{keys}");
+    }
+    let fifo = edited(&[]) + "\n[[notify]]\nname = \"pipe\"\nfifo = \"/tmp/pipe\"\n";
+    let warnings = parse(&fifo, "n1").unwrap().warnings;
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    let expected = format!("warning: vipd.toml:31: notify \"pipe\": fifo: {}", of_its_own("/tmp"));
+    assert_eq!(warning.to_string(), expected);
+}
