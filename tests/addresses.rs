@@ -259,3 +259,18 @@ fn an_address_goes_whatever_its_prefix_length() -> Result<()> {
     }
     Ok(())
 }
+
+/// The kernel goes by the greater one of an interface's own setting and that of all, and nothing is to be put back then.
+#[test]
+fn a_setting_that_holds_for_all_interfaces_is_not_made_for_one() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let node = cluster.nodes[0].clone();
+    for (interface, value) in [("all", "1"), (Host::INTERFACE, "0")] {
+        node.namespace().set(&format!("ipv4/conf/{interface}/promote_secondaries"), value)?;
+    }
+    cluster.start_all()?;
+    let own = node.run("cat", &["/proc/sys/net/ipv4/conf/vsw0/promote_secondaries"])?;
+    ensure!(own == "0\n", "it was set to {own}");
+    Ok(())
+}

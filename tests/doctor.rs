@@ -146,7 +146,9 @@ fn settings_that_are_in_the_way_are_named() -> Result<()> {
     cluster.nodes[0].namespace().set("ipv4/conf/vsw0/promote_secondaries", "0")?;
     let read_only = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
     examine(&cluster.nodes[0], &file, "")?.expect_none("settings_read_only")?;
-    examine(&cluster.nodes[0], &file, read_only)?.expect("settings_read_only", "promote_secondaries")
+    examine(&cluster.nodes[0], &file, read_only)?.expect("settings_read_only", "promote_secondaries")?;
+    cluster.nodes[0].namespace().set("ipv4/conf/all/promote_secondaries", "1")?;
+    examine(&cluster.nodes[0], &file, read_only)?.expect_none("settings_read_only")
 }
 
 /// Every file below `/etc` that matters is written anew, in a mount namespace.

@@ -80,7 +80,7 @@ kinds! {
     ConfigurationWritable, "configuration_writable", Warning, "who can change the file decides which programs the agent runs, and which addresses it takes";
     PasswordReadable, "password_readable", Warning, "the file holds the password of version 2, and everybody on this host can read it";
 
-    InterfaceMissing, "interface_missing", Error, "the agent does not start without its interfaces; one that goes later puts its virtual routers into Fault";
+    InterfaceMissing, "interface_missing", Error, "its virtual routers are in Fault until it is there; those of other interfaces are served";
     InterfaceDown, "interface_down", Error, "its virtual routers are in Fault while it is down or has no carrier";
     InterfaceEnslaved, "interface_enslaved", Error, "what comes to a port belongs to the interface above it: the host is not reached at addresses of the port";
     NodeAddressMissing, "node_address_missing", Error, "adverts come from this address; without it the virtual router waits in Initialize, and peers know this node by no other";

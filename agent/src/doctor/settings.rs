@@ -27,9 +27,7 @@ pub(super) fn look(report: &mut Report, host: &Host, agent: &Agent, config: &Con
     for (name, routers) in by_interface(config) {
         let Some(link) = host.link(name) else { continue };
         let mut area = report.area(format!("settings of {name}"));
-        let of = |setting: Setting| {
-            Setting::read(setting, name).unwrap_or_default().max(setting.read("all").unwrap_or_default())
-        };
+        let of = |setting: Setting| setting.effective(name).unwrap_or_default();
         if of(Setting::RP_FILTER) == 1 {
             let remedy = format!("sysctl -w net/ipv4/conf/{name}/rp_filter=2");
             area.find(Kind::RpFilterStrict, format!("rp_filter of `{name}` is 1"), remedy);
@@ -65,7 +63,7 @@ fn look_below_virtual_mac(area: &mut Area<'_>, name: &str, router: &str, [ignore
 }
 
 fn look_whether_writable(area: &mut Area<'_>, name: &str, has_virtual_mac: bool) {
-    let is_set = |setting: Setting, least| Setting::read(setting, name).is_ok_and(|value| value >= least);
+    let is_set = |setting: Setting, least| setting.effective(name).is_ok_and(|value| value >= least);
     let is_fit = is_set(Setting::PROMOTE_SECONDARIES, 1)
         && (!has_virtual_mac || is_set(Setting::ARP_IGNORE, 1) && is_set(Setting::ARP_ANNOUNCE, 2));
     let settings = Path::new("/proc/sys/net/ipv4/conf").join(name);
@@ -86,8 +84,7 @@ fn look_for_flux(area: &mut Area<'_>, host: &Host, link: &Link, router: &Virtual
         let is_other = other.ifindex != link.ifindex
             && other.controller != Some(link.ifindex)
             && !other.flags.contains(LinkFlags::Loopback);
-        let setting = Setting::ARP_IGNORE;
-        let ignore = setting.read(&other.name).unwrap_or_default().max(setting.read("all").unwrap_or_default());
+        let ignore = Setting::ARP_IGNORE.effective(&other.name).unwrap_or_default();
         is_other && other.has_carrier() && ignore == 0
     };
     for other in host.links.iter().filter(answers) {

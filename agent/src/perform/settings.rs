@@ -98,10 +98,10 @@ impl Settings {
     fn look(&self, interface: &str, occasion: Occasion) -> anyhow::Result<()> {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, setting, least, value) in IMPOSED.into_iter().filter(|&(of, ..)| of == occasion) {
-            let present = setting.read(interface)?;
-            if present >= least {
+            if setting.effective(interface)? >= least {
                 continue;
             }
+            let present = setting.read(interface)?;
             before.entry(interface.to_owned()).or_default().entry(setting.name().to_owned()).or_insert(present);
             // First kept, then changed: a run that is killed in between has only kept too much.
             keep(&self.file, &before)?;

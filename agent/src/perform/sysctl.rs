@@ -43,6 +43,12 @@ impl Setting {
         text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{text:?} is no number")))
     }
 
+    /// What holds on `interface`: of its own value and that for all the greater one, which the kernel goes by in settings of IPv4
+    /// such as of ARP, promote_secondaries and rp_filter.
+    pub fn effective(self, interface: &str) -> io::Result<i32> {
+        Ok(self.read(interface)?.max(self.read("all")?))
+    }
+
     /// Sets it for `interface`.
     pub fn write(self, interface: &str, value: i32) -> io::Result<()> {
         fs::write(self.path(interface), value.to_string()).map_err(|error| self.explain(interface, &error))

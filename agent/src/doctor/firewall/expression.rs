@@ -12,6 +12,9 @@ use vrrp_wire::Family;
 const VRRP: &str = "112";
 const VRRP_NAME: &str = "vrrp";
 
+/// What makes another number of what a packet has, by libnftables-json(5).
+const ARITHMETIC: [&str; 5] = ["&", "|", "^", "<<", ">>"];
+
 /// An advert, as far as rules look at it. `None`: not known.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
@@ -81,6 +84,9 @@ impl Packet {
         if left["ct"]["key"] == "state" {
             // Nobody answers a group, so a connection to it is new for ever.
             return if self.is_multicast && self.is_tracked { words(&["new"]) } else { Fact::Unknown };
+        }
+        if let Some(operand) = ARITHMETIC.iter().find_map(|operator| left[operator].as_array()?.first()) {
+            return if matches!(self.fact(operand), Fact::Absent) { Fact::Absent } else { Fact::Unknown };
         }
         let payload = &left["payload"];
         let (Some(protocol), Some(field)) = (payload["protocol"].as_str(), payload["field"].as_str()) else {

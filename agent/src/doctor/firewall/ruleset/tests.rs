@@ -53,6 +53,10 @@ const ACCEPT_VRRP: &str = r#"input [{"match": {"op": "==", "left": {"payload": {
 const ACCEPT_GOOD: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@good"}}, {"accept": null}]"#;
 const ACCEPT_ESTABLISHED: &str = r#"input [{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}, {"accept": null}]"#;
 const ACCEPT_SSH: &str = r#"input [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, {"accept": null}]"#;
+/// `tcp flags & (fin | syn) == (fin | syn) drop`, as nft 1.0.6 prints it.
+const DROP_FIN_SYN: &str = r#"input [{"match": {"op": "==", "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["fin", "syn"]]}, "right": ["fin", "syn"]}}, {"drop": null}]"#;
+const ACCEPT_MARKED_IN_PART: &str =
+    r#"input [{"match": {"op": "==", "left": {"&": [{"meta": {"key": "mark"}}, 255]}, "right": 7}}, {"accept": null}]"#;
 const ACCEPT_LOOPBACK: &str =
     r#"input [{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}, {"accept": null}]"#;
 const ACCEPT_MARKED: &str =
@@ -74,7 +78,10 @@ fn a_packet_goes_the_way_that_the_rules_send_it() {
         ("drop", &[ACCEPT_LOOPBACK, ACCEPT_ESTABLISHED, ACCEPT_SSH], "drops"),
         ("drop", &[ACCEPT_VRRP], "passes"),
         ("drop", &[ACCEPT_GOOD], "passes"),
+        ("drop", &[DROP_FIN_SYN], "drops"),
+        ("accept", &[DROP_FIN_SYN], "passes"),
         ("drop", &[ACCEPT_MARKED], "unclear"),
+        ("drop", &[ACCEPT_MARKED_IN_PART], "unclear"),
         ("accept", &[ACCEPT_MARKED, DROP_VRRP], "unclear"),
         ("accept", &[LIMITED], "unclear"),
         ("accept", &[ACCEPT_SSH, REJECT_OF_IPTABLES], "unclear"),
