@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use crate::process;
 
 /// The files that may say `unsafe`, each with its reason.
-const UNSAFE: [(&str, &str); 17] = [
+const UNSAFE: [(&str, &str); 18] = [
     ("agent-ebpf/src/packet.rs", "raw packet pointers"),
     ("agent-ebpf/src/maps.rs", "map values in the kernel are raw pointers"),
     ("agent-ebpf/src/maps/ring.rs", "a record is written where it lies in the ring buffer"),
@@ -27,6 +27,7 @@ const UNSAFE: [(&str, &str); 17] = [
     ("agent/src/datapath/nic.rs", "ethtool's ioctl has no safe wrapper"),
     ("agent/src/memory.rs", "malloc_trim has no safe wrapper"),
     ("agent/src/packet.rs", "socket calls that no safe wrapper offers"),
+    ("agent/src/program/privileges.rs", "between fork and exec there are system calls only"),
     ("agent/src/readiness.rs", "AsyncFd must be told that its descriptor stays open"),
     ("agent/src/realtime.rs", "sched_setscheduler has no safe wrapper"),
     ("agent/src/restart.rs", "descriptors that another program has left open come as numbers"),

@@ -2,6 +2,7 @@
 //! the agent's environment. Their output is read, and all but its beginning thrown away.
 
 pub mod permission;
+mod privileges;
 
 use std::{
     io,
@@ -25,7 +26,7 @@ use tokio::{
 };
 
 use self::permission::RunAs;
-use crate::{memory, readiness::readable};
+use crate::readiness::readable;
 
 /// Where programs find others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -104,7 +105,7 @@ impl Running {
         command.args(&program.arguments).args(occasion.arguments).current_dir("/").process_group(0).kill_on_drop(true);
         command.env_clear().env("PATH", PATH).envs(occasion.variables);
         command.stdin(occasion.input).stdout(writer.try_clone().map_err(no_pipe)?).stderr(writer);
-        memory::spare_less(&mut command, program.run_as()?);
+        privileges::confine(&mut command, program.run_as()?);
         let child =
             command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.path.display()))?;
         // The write ends must be closed here, or the output never ends.
