@@ -20,6 +20,7 @@ use anyhow::Context;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::sched_yield,
 };
 use tracing::{info, warn};
 use vrrp::{
@@ -212,6 +213,10 @@ impl Reactor {
                 let new = router.carry_out(rest, &mut self.desk, now);
                 changes.extend(new.into_iter().map(|transition| (at, transition)));
             }
+        }
+        if !changes.is_empty() {
+            // Those that were just woken may wait for this CPU, and clients for them.
+            let _ = sched_yield();
         }
         for (at, transition) in changes {
             if let Some(router) = self.routers.get(at) {
