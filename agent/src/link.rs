@@ -1,6 +1,7 @@
 //! Watches interfaces, their addresses, routes and rules through rtnetlink, and tells the election thread and those who hold
 //! something what changed.
 
+mod dump;
 mod removals;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, future::ready};
+use futures_util::{FutureExt, Stream, StreamExt};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
@@ -29,6 +30,7 @@ use tokio::{sync::watch, time::sleep};
 use tracing::{debug, warn};
 use vrrp::MacAddr;
 
+use self::dump::dump;
 pub use self::removals::{Removal, Removals};
 use crate::{
     mailbox::{Mail, Mailbox},
@@ -143,8 +145,8 @@ impl LinkState {
 pub async fn read(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<LinkState>> {
     let mut states: BTreeMap<&str, _> =
         watched.interfaces.iter().map(|name| (name.as_str(), LinkState::absent(name))).collect();
-    let mut links = handle.link().get().execute();
-    while let Some(link) = links.try_next().await.context("failed to read the interfaces")? {
+    let is_watched = |link: &&LinkMessage| link_name(link).is_some_and(|name| watched.interfaces.contains(name));
+    for link in links(handle, |link| Some(link).filter(is_watched).cloned()).await? {
         if let Some(state) = link_name(&link).and_then(|name| states.get_mut(name)) {
             state.ifindex = link.header.index;
             state.up = link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
@@ -152,11 +154,12 @@ pub async fn read(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<Link
             state.mtu = link_mtu(&link).unwrap_or(0);
         }
     }
-    let mut addresses = handle.address().get().execute();
-    while let Some(message) = addresses.try_next().await.context("failed to read the addresses")? {
-        let state = states.values_mut().find(|state| state.ifindex == message.header.index);
-        let address = usable_address(&message).filter(|address| !watched.virtual_addresses.contains(address));
-        if let (Some(state), Some(address)) = (state, address) {
+    let placed = |message: &AddressMessage| {
+        let address = usable_address(message).filter(|address| !watched.virtual_addresses.contains(address))?;
+        Some((message.header.index, address))
+    };
+    for (ifindex, address) in addresses(handle, placed).await? {
+        if let Some(state) = states.values_mut().find(|state| state.ifindex == ifindex) {
             state.addresses.push(address);
         }
     }
@@ -165,17 +168,28 @@ pub async fn read(handle: &Handle, watched: &Watched) -> anyhow::Result<Vec<Link
 
 /// Addresses of this host, on whatever interface, and the names of its interfaces.
 pub async fn survey(handle: &Handle) -> anyhow::Result<(Vec<IpAddr>, Vec<String>)> {
-    let names = handle.link().get().execute().try_filter_map(|link| ready(Ok(link_name(&link).map(str::to_owned))));
-    let names = names.try_collect().await.context("failed to read the interfaces")?;
-    let addresses = handle.address().get().execute().try_filter_map(|message| ready(Ok(usable_address(&message))));
-    Ok((addresses.try_collect().await.context("failed to read the addresses")?, names))
+    let names = links(handle, |link| link_name(link).map(str::to_owned)).await?;
+    Ok((addresses(handle, usable_address).await?, names))
 }
 
 /// The interfaces of this host: their indices by name.
 pub async fn indices(handle: &Handle) -> anyhow::Result<BTreeMap<String, u32>> {
-    let index = |link: LinkMessage| Some((link_name(&link)?.to_owned(), link.header.index));
-    let indices = handle.link().get().execute().try_filter_map(|link| ready(Ok(index(link))));
-    indices.try_collect().await.context("failed to read the interfaces")
+    let index = |link: &LinkMessage| Some((link_name(link)?.to_owned(), link.header.index));
+    Ok(links(handle, index).await?.into_iter().collect())
+}
+
+/// What `pick` makes of all interfaces.
+async fn links<T>(handle: &Handle, pick: impl Fn(&LinkMessage) -> Option<T>) -> anyhow::Result<Vec<T>> {
+    let pick = |message| if let RouteNetlinkMessage::NewLink(link) = message { pick(&link) } else { None };
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    dump(handle, &request, pick).await.context("failed to read the interfaces")
+}
+
+/// What `pick` makes of all addresses.
+async fn addresses<T>(handle: &Handle, pick: impl Fn(&AddressMessage) -> Option<T>) -> anyhow::Result<Vec<T>> {
+    let pick = |message| if let RouteNetlinkMessage::NewAddress(message) = message { pick(&message) } else { None };
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    dump(handle, &request, pick).await.context("failed to read the addresses")
 }
 
 /// Tells `mailbox` of every change since `states`, and `disturbances` whenever what is held may have been removed, for ever.

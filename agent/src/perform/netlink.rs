@@ -22,9 +22,9 @@ const ANSWERS_MAX: usize = 2 * 1024 * 1024;
 /// Where the flags stand in a message: after its length and type.
 const FLAGS_AT: usize = 6;
 /// The kernel's mark on the answers to a question that was changed while it was answered.
-const NLM_F_DUMP_INTR: u16 = 0x10;
+pub const NLM_F_DUMP_INTR: u16 = 0x10;
 /// How often such a question is put again.
-const QUESTIONS_MAX: usize = 5;
+pub const QUESTIONS_MAX: usize = 5;
 
 /// One change of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
