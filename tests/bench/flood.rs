@@ -18,7 +18,7 @@ use crate::{
     probe::Part,
     progress::Workload,
     stage::{PATIENCE, Stage},
-    subject::{Subject, Task},
+    subject::{Subject, Task, Variant},
     turns::{Figure, Output, Scene},
 };
 
@@ -54,7 +54,7 @@ impl Options {
     }
 
     pub(crate) fn workload(&self, count: u32) -> Workload {
-        let of = |attack| SUBJECTS.iter().filter(|&&(subject, _, signed)| suits(attack, subject, signed)).count();
+        let of = |attack| SUBJECTS.iter().filter(|&&(subject, _, variant)| suits(attack, subject, variant)).count();
         let trials = u32::try_from(self.scenes().map(|(attack, _)| of(attack)).sum::<usize>()).unwrap_or(u32::MAX);
         Workload::of(trials * count, TRIAL)
     }
@@ -97,7 +97,7 @@ impl Attack {
         matches!(self, Self::Control | Self::WrongChecksum | Self::LowPriority)
     }
 
-    /// Whether it is worth trying on somebody who signs.
+    /// Whether it is worth trying on somebody who signs too.
     const fn is_for_signed(self) -> bool {
         matches!(self, Self::Peer | Self::Goodbye)
     }
@@ -129,18 +129,23 @@ impl Attack {
     }
 }
 
-/// Whom, how it is called, and whether it signs.
-const SUBJECTS: [(Subject, &str, bool); 4] = [
-    (Subject::Vipd, "vipd", false),
-    (Subject::Vipd, "vipd, signed", true),
-    (Subject::Keepalived, "keepalived", false),
-    (Subject::Frr, "FRR", false),
+/// Whom, how it is called, and how it differs from its defaults.
+const SUBJECTS: [(Subject, &str, Variant); 5] = [
+    (Subject::Vipd, "vipd", Variant::Plain),
+    (Subject::Vipd, "vipd, signed", Variant::Signed),
+    (Subject::Vipd, "vipd, tcx", Variant::Tcx),
+    (Subject::Keepalived, "keepalived", Variant::Plain),
+    (Subject::Frr, "FRR", Variant::Plain),
 ];
 
-fn suits(attack: Attack, subject: Subject, is_signed: bool) -> bool {
-    // FRR's Backups answer while the bridge floods, so that gaps say nothing of it.
-    (!is_signed || attack.is_for_signed())
-        && (subject != Subject::Frr || attack.is_flood() && attack != Attack::Control)
+fn suits(attack: Attack, subject: Subject, variant: Variant) -> bool {
+    match (subject, variant) {
+        // Its Backups answer while the bridge floods, so that gaps say nothing of it.
+        (Subject::Frr, _) => attack.is_flood() && attack != Attack::Control,
+        (_, Variant::Plain) => true,
+        (_, Variant::Signed) => attack.is_for_signed(),
+        (_, Variant::Tcx) => attack.is_flood(),
+    }
 }
 
 /// Adds what it measures to `output`.
@@ -148,15 +153,15 @@ pub(crate) fn run(options: &Options, count: u32, output: &mut Output) -> Result<
     let lab = Lab::new()?;
     lab.secret("key", "what all nodes know, and nobody else\n")?;
     let mut stages = Vec::new();
-    for (subject, name, is_signed) in SUBJECTS {
-        let task = Task { families: vec![Family::Ipv4], is_signed, ..Task::pair(INTERVAL, false) };
+    for (subject, name, variant) in SUBJECTS {
+        let task = Task { families: vec![Family::Ipv4], variant, ..Task::pair(INTERVAL, false) };
         stages.push((name, Stage::set(&lab, subject, task, 1).with_context(|| name)?));
     }
     for (attack, cores) in options.scenes() {
         let scenario = if cores == 1 { attack.to_string() } else { format!("{attack}, {cores} cores") };
         let scene = Scene { scenario, interval_ms: 100, transport: "multicast", count, span: TRIAL };
         let suits = |name: &str| {
-            SUBJECTS.iter().any(|&(subject, known, is_signed)| known == name && suits(attack, subject, is_signed))
+            SUBJECTS.iter().any(|&(subject, known, variant)| known == name && suits(attack, subject, variant))
         };
         output.take_turns(&scene, &mut stages, suits, |stage, _| attempt(stage, attack, cores))?;
     }

@@ -88,12 +88,14 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// `None` where there are no figures. Of an even number the median is the greater one of the two in the middle.
+    /// `None` where there are no figures.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
-        Some(Self { count: sorted.len(), min, median: sorted[sorted.len() / 2], max })
+        let count = sorted.len();
+        let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
+        Some(Self { count, min, median, max })
     }
 }
 
@@ -163,8 +165,10 @@ mod tests {
 
     #[test]
     fn figures_are_told_by_their_median_and_their_ends() {
-        let expected = Spread { count: 4, min: 1.0, median: 3.0, max: 9.0 };
-        assert_eq!(Spread::of(&[3.0, 9.0, 1.0, 2.0]), Some(expected));
+        let even = Spread { count: 4, min: 1.0, median: 2.5, max: 9.0 };
+        assert_eq!(Spread::of(&[3.0, 9.0, 1.0, 2.0]), Some(even));
+        let odd = Spread { count: 3, min: 1.0, median: 3.0, max: 9.0 };
+        assert_eq!(Spread::of(&[3.0, 9.0, 1.0]), Some(odd));
         assert_eq!(Spread::of(&[]), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     moment::{milliseconds, now},
     progress::Workload,
     stage::Stage,
-    subject::{Subject, Task},
+    subject::{Subject, Task, Variant},
     turns::{Figure, Output, Scene},
 };
 
@@ -77,7 +77,7 @@ impl Options {
         let task = |size: &Size, routers, addresses| Task {
             interval: Duration::from_millis(size.interval_ms),
             is_unicast: false,
-            is_signed: false,
+            variant: Variant::Plain,
             families: vec![Family::Ipv4],
             routers,
             addresses,

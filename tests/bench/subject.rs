@@ -30,13 +30,32 @@ impl Subject {
     }
 }
 
+/// How vipd differs from its defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    Plain,
+    /// Signs, by the key in `/run/lab/key`.
+    Signed,
+    /// Its guard is attached by tcx where it would be XDP.
+    Tcx,
+}
+
+impl Variant {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Signed => "signed",
+            Self::Tcx => "tcx",
+        }
+    }
+}
+
 /// What both nodes are to serve. The first is preferred.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) interval: Duration,
     pub(crate) is_unicast: bool,
-    /// Of vipd, by the key in `/run/lab/key`.
-    pub(crate) is_signed: bool,
+    pub(crate) variant: Variant,
     pub(crate) families: Vec<Family>,
     /// Virtual routers of each family.
     pub(crate) routers: u8,
@@ -53,7 +72,7 @@ impl Task {
         Self {
             interval,
             is_unicast,
-            is_signed: false,
+            variant: Variant::Plain,
             families: vec![Family::Ipv4, Family::Ipv6],
             routers: 1,
             addresses: 1,
@@ -87,9 +106,13 @@ impl Task {
         if self.is_unicast {
             writeln!(text, "transport = \"unicast\"")?;
         }
-        if self.is_signed {
-            writeln!(text, "[auth]\nmode = \"enforce\"\nactive_key = 1\nclock_grace = \"0s\"")?;
-            writeln!(text, "keys = [{{ id = 1, file = \"/run/lab/key\" }}]")?;
+        match self.variant {
+            Variant::Plain => {}
+            Variant::Signed => {
+                writeln!(text, "[auth]\nmode = \"enforce\"\nactive_key = 1\nclock_grace = \"0s\"")?;
+                writeln!(text, "keys = [{{ id = 1, file = \"/run/lab/key\" }}]")?;
+            }
+            Variant::Tcx => writeln!(text, "[guard]\nattach = \"tcx\"")?,
         }
         for node in 1..=2 {
             writeln!(text, "[[node]]\nname = \"n{node}\"\naddress = \"10.77.0.{node}\"\naddress6 = \"fd77::{node}\"")?;
@@ -179,7 +202,7 @@ impl Daemon {
         match subject {
             Subject::Vipd => {
                 // Both may run in one lab.
-                let instance = format!("{}-{}", host.name(), if task.is_signed { "signed" } else { "plain" });
+                let instance = format!("{}-{}", host.name(), task.variant.name());
                 Ok(Self::Vipd(host.agent_again(&instance, &task.vipd()?, &[])?))
             }
             Subject::Keepalived => start_keepalived(host, &task.keepalived(node)?).map(Self::Keepalived),
