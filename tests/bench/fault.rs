@@ -18,7 +18,7 @@ pub(crate) enum Fault {
     Idle,
     /// Its port goes down.
     LinkDown,
-    /// Its port goes down, and the daemon with it.
+    /// Its port goes down, and all that belongs to the daemon with it.
     PowerLoss,
     /// SIGTERM.
     CleanStop,
@@ -126,7 +126,7 @@ impl Fault {
             Self::LinkDown => stage.lan.cut("n1"),
             Self::PowerLoss => {
                 stage.lan.cut("n1")?;
-                stage.take(0)?.kill()
+                stage.take(0)?.lose_power()
             }
             Self::CleanStop => stage.take(0)?.stop(),
             Self::Start => stage.start(0),

@@ -228,6 +228,15 @@ impl Daemon {
         }
     }
 
+    /// Kills everything of it at once.
+    pub(crate) fn lose_power(self) -> Result<()> {
+        match self {
+            Self::Vipd(mut agent) => agent.process.lose_power(),
+            Self::Keepalived(mut process) => process.lose_power(),
+            Self::Frr(mut frr) => frr.process.lose_power(),
+        }
+    }
+
     fn process(&self) -> &Process {
         match self {
             Self::Vipd(agent) => &agent.process,

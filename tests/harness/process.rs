@@ -121,6 +121,15 @@ impl Process {
         self.finish().map(drop)
     }
 
+    /// Kills it, and those that it has started and that have left its group: what a host loses with its power.
+    pub fn lose_power(&mut self) -> Result<()> {
+        for child in children(self.pid()) {
+            // One that has ended by itself is gone as well.
+            let _ = kill(Pid::from_raw(child.pid), Signal::SIGKILL);
+        }
+        self.kill()
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
