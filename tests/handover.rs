@@ -98,6 +98,21 @@ fn a_node_that_could_not_keep_it_is_no_choice() -> Result<()> {
     cluster.settle_on(0, 1)
 }
 
+/// At the shortest interval the third of three nodes is not there before the second misses adverts: 20 ms after the last.
+#[test]
+fn a_node_that_would_come_too_late_is_no_choice() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig { interval: "10ms", cluster: "preempt = false", ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(&lab, 3, &config)?;
+    cluster.start(0)?;
+    cluster.settle_on(0, 0)?;
+    let wrong = cluster.agent(0)?.run(&["transfer", ROUTER, "--to", "n3"]);
+    let expected =
+        "n3 would take over 26.09375ms after the goodbye, and 20ms after it others may miss this node's adverts";
+    ensure!(format!("{wrong:?}").contains(expected), "{wrong:?}");
+    Ok(())
+}
+
 /// Nobody is there to take over: the addresses come back by themselves, and the command says so.
 #[test]
 fn a_handover_that_nobody_takes_is_returned() -> Result<()> {

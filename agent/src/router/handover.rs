@@ -5,12 +5,15 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use tokio::sync::oneshot;
 use vrrp::{
-    Instant, MacAddr, Priority,
+    Centiseconds, Instant, MacAddr, Parameters, Priority,
     election::{Audience, Event, Expects, State, StateName},
 };
 
-use super::VirtualRouter;
-use crate::{config::PeerSource, desk::Desk};
+use super::{VirtualRouter, better_than};
+use crate::{
+    config::{Peer, PeerSource},
+    desk::Desk,
+};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,11 +115,31 @@ impl VirtualRouter {
                 better.node, better.priority, peer.priority
             ));
         }
+        let (waits, patience) = (self.waits_for_its_turn(peer), self.election.handover_patience(Audience::One));
+        if waits >= patience {
+            return Err(format!(
+                "{node} would take over {waits:?} after the goodbye, and {patience:?} after it others may miss this node's adverts: \
+                 `vipd transfer` without --to lets the best node serve; a longer advertisement_interval leaves more time"
+            ));
+        }
         let (mac, addresses) = match peer.source {
             PeerSource::Address(address) => (peer.mac, vec![address]),
             PeerSource::Mac(mac) => (Some(mac), Vec::new()),
         };
         Ok(Some(Candidate { node: node.to_owned(), ifindex: self.ifindex, mac, addresses }))
+    }
+
+    /// How long `peer` lets better ones be first, once it has heard the goodbye of this router.
+    fn waits_for_its_turn(&self, peer: &Peer) -> Duration {
+        let others = self.config.peers.iter().filter(|other| other.node != peer.node).map(|other| other.priority);
+        let better = better_than(peer.priority, others.chain([self.config.priority]));
+        let theirs = Parameters {
+            priority: peer.priority,
+            stagger: self.config.stagger * better,
+            ..*self.election.parameters()
+        };
+        // The shortest interval is said before the goodbye.
+        theirs.turn_time(Centiseconds::MIN.duration())
     }
 
     /// Lets another router serve, if this one does: `to`, who alone is told that this one leaves, or the best one. `None` where

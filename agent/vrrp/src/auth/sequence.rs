@@ -119,8 +119,8 @@ impl Clock {
 
 /// The time between two moments at which a sender keeps its sequence, as a difference of sequences.
 const SECOND: u64 = 1 << 32;
-/// More adverts than anybody sends in that time.
-const COUNTED_IN_A_SECOND: u64 = 1 << 20;
+/// More adverts than anybody sends in that time, on top of what another one signs in the sender's name meanwhile: [`Signer::after`].
+const COUNTED_IN_A_SECOND: u64 = 2 * COUNTED_IN_A_TURN;
 /// More adverts than anybody sends between two notes of the last sequence: a quarter of a millisecond, as a difference.
 const COUNTED_IN_A_TURN: u64 = 1 << 20;
 
@@ -164,6 +164,11 @@ impl Signer {
     #[must_use]
     pub const fn after(noted: Sequence) -> Self {
         Self { last: Some(Sequence(noted.0.wrapping_add(COUNTED_IN_A_TURN))), before_jump: None }
+    }
+
+    /// Takes in that another sender may have signed [`after`](Self::after) the last sequence of this one.
+    pub fn go_on_after_another(&mut self) {
+        self.last = self.last.map(|last| Sequence(last.0.wrapping_add(COUNTED_IN_A_SECOND)));
     }
 
     /// Takes in that another sender has signed with `used` in this one's name.

@@ -16,23 +16,29 @@ impl Election {
         }
         self.stands_aside = true;
         let interval = self.parameters.advertisement_interval.duration();
-        let patience = match self.parameters.version {
-            // Skew_Time is a part of one second, whatever the interval.
-            Version::V2 => Duration::from_secs(1) + HANDOVER_PATIENCE,
-            Version::V3 => HANDOVER_PATIENCE,
-        };
-        let patience = match audience {
-            Audience::All => patience,
-            // The last advert was at most one interval ago, and the others wait for no less than all of their intervals from it.
-            Audience::One => patience.min(self.longest_silence().saturating_sub(interval)),
-        };
         let waiting = Backup {
-            active_down_at: now + patience,
+            active_down_at: now + self.handover_patience(audience),
             expects: Expects::Successor,
             gives_way: Some(Parting::Goodbye),
             ..self.heard(interval, now)
         };
         self.leave(State::Backup(waiting), Reason::HandedOver, now)
+    }
+
+    /// How long it waits for another router to take over, once it has handed over to `audience`.
+    #[must_use]
+    pub fn handover_patience(&self, audience: Audience) -> Duration {
+        let patience = match self.parameters.version {
+            // Skew_Time is a part of one second, whatever the interval.
+            Version::V2 => Duration::from_secs(1) + HANDOVER_PATIENCE,
+            Version::V3 => HANDOVER_PATIENCE,
+        };
+        let interval = self.parameters.advertisement_interval.duration();
+        match audience {
+            Audience::All => patience,
+            // The last advert was at most one interval ago, and the others wait for no less than all of their intervals from it.
+            Audience::One => patience.min(self.longest_silence().saturating_sub(interval)),
+        }
     }
 
     /// Ends a term as Active without a word: it is over already.
@@ -107,8 +113,9 @@ impl Election {
                 let was = old.active_down_interval(backup.active_adver_interval);
                 let is = parameters.active_down_interval(active_adver_interval);
                 let active_down_at = (backup.active_down_at + is) - was;
-                self.state =
-                    State::Backup(Backup { active_down_at, active_adver_interval, preempts_at: None, ..backup });
+                // A priority that changes again and again must not put preemption off for ever.
+                let preempts_at = backup.preempts_at.filter(|_| parameters.preempt_after == old.preempt_after);
+                self.state = State::Backup(Backup { active_down_at, active_adver_interval, preempts_at, ..backup });
                 Vec::new()
             }
             State::Active(active) if parameters.priority < old.priority && parameters.version == Version::V3 => {

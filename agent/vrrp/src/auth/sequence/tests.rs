@@ -133,10 +133,24 @@ fn a_run_begins_above_all_that_the_one_before_may_have_signed() {
         ("a second ago", Sequence::new(NOW_BITS - SECOND), NOW_BITS + 1),
         ("now", Sequence::new(NOW_BITS), NOW_BITS + SECOND + 1),
         ("half a second ahead", Sequence::new(NOW_BITS + SECOND / 2), NOW_BITS + SECOND * 3 / 2 + 1),
-        ("a second ahead", Sequence::new(NOW_BITS + SECOND), NOW_BITS + SECOND + 0x10_0001),
+        ("a second ahead", Sequence::new(NOW_BITS + SECOND), NOW_BITS + SECOND + 0x20_0001),
     ];
     for (case, kept, expected) in cases {
         assert_eq!(Signer::resume(kept, NOW).next(&at(NOW)), issued(expected), "{case}");
+    }
+}
+
+/// The supervisor signs while one program gives way to the next, also after a clock that was put back.
+#[test]
+fn what_was_signed_in_its_name_meanwhile_is_not_signed_again() {
+    let kept = Sequence::new(NOW_BITS + 2 * SECOND);
+    let mut deputy = Signer::after(kept);
+    let meanwhile: Vec<_> = (0..1_000).map(|_| deputy.next(&at(NOW)).sequence).collect();
+    let next_program = Signer::resume(kept, NOW).next(&at(NOW)).sequence;
+    let mut same = after(kept);
+    same.go_on_after_another();
+    for next in [next_program, same.next(&at(NOW)).sequence] {
+        assert!(meanwhile.iter().all(|&used| used.is_after(kept) && next.is_after(used)), "{next}");
     }
 }
 

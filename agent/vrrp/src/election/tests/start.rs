@@ -99,6 +99,30 @@ fn the_delay_of_preemption_counts_from_the_first_advert_of_lower_priority() {
     assert_eq!(effects(&election.handle(Event::Timer, us(3_609_375)))[0], Action::Advertise(priority(100)));
 }
 
+/// Weights of checks change the priority every other second; another delay counts from the next advert.
+#[test]
+fn another_priority_does_not_begin_the_delay_of_preemption_anew() {
+    let delayed = |seconds| Parameters { preempt_after: Some(Duration::from_secs(seconds)), ..parameters(100) };
+    let discarded_at = |change: Parameters| {
+        let mut election = started(delayed(10));
+        (1..40).find(|&second| {
+            let now = us(second * 1_000_000);
+            let other =
+                Parameters { priority: Priority::new(if second % 4 < 2 { 90 } else { 100 }).unwrap(), ..change };
+            if second >= 3 && second % 2 == 1 {
+                election.handle(Event::Parameters(other), now);
+            }
+            let before = election.deadline();
+            election.handle(advert("10.77.0.1", 50, now), now);
+            election.deadline() == before
+        })
+    };
+    // Heard first at 1 s.
+    assert_eq!(discarded_at(delayed(10)), Some(11));
+    // Changed at 3 s.
+    assert_eq!(discarded_at(delayed(5)), Some(8));
+}
+
 /// When a host begins to listen for many virtual routers at the same time, each waits a little longer than the one before;
 /// what it hears afterwards counts as ever.
 /// Rows: +C2
