@@ -1,5 +1,7 @@
 //! How the guard gets onto an interface, stays there when the agent is killed, and leaves nothing behind.
 
+#[path = "attach/pinned.rs"]
+mod pinned;
 #[path = "attach/place.rs"]
 mod place;
 
@@ -21,7 +23,10 @@ use vipd::datapath::{
 };
 use vrrp_wire::Family;
 
-use self::place::{link, map_id, occupants};
+use self::{
+    pinned::{link, map_id},
+    place::occupants,
+};
 
 /// What is pinned of a guard on the way in and on the way out, and how it shows.
 const WAYS: [(&str, &str, &str); 4] = [
@@ -392,68 +397,6 @@ fn what_is_no_longer_configured_is_forgotten() -> Result<()> {
     ensure!(fs::read_to_string(file)?.contains("vrid = 51"));
     restart(&cluster, &mut agent)?;
     ensure!(configured("51")? && !configured("52")?, "{}", lab.bpftool(&["map", "dump", "pinned", &routers])?);
-    Ok(())
-}
-
-/// A cluster of one node whose agent has only just started: a new program is watched for three seconds.
-fn just_started(lab: &Lab) -> Result<Cluster> {
-    let mut cluster = Cluster::new(lab, 1, &ClusterConfig::default())?;
-    cluster.start(0)?;
-    cluster.agent(0)?.wait_for("it to run", |_| true)?;
-    Ok(cluster)
-}
-
-/// A program that does not see what the interface hears is taken off, and the next way is taken.
-#[test]
-fn a_blind_program_gives_way() -> Result<()> {
-    let lab = lab!();
-    let cluster = just_started(&lab)?;
-    let agent = cluster.agent(0)?;
-    // As if it saw nothing: what it counts is not there.
-    let counters = format!("{}/counters", agent.pin_dir());
-    let index = cluster.nodes[0].ifindex()?.to_ne_bytes();
-    let unconfigured = [&index[..], &[0, 0, 4, 0]].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
-    let key: Vec<&str> = unconfigured.iter().map(String::as_str).collect();
-    lab.bpftool(&[&["map", "delete", "pinned", &counters, "key"], &key[..]].concat())?;
-    let [vip, _] = Cluster::addresses(0);
-    let other = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), 99, 100, &[vip]).frame();
-    inject(&cluster.attacker, &other, 10)?;
-    let status = agent.wait_for("the next way", |status| mode(status).0 == "tcx")?;
-    let (_, reason) = mode(&status);
-    ensure!(reason.starts_with("native: taken off until the next start: of "), "{status:?}");
-    ensure!(reason.contains(" adverts that the interface heard the program has seen "), "{status:?}");
-    let found = occupants(&cluster.nodes[0])?;
-    ensure!(!found.contains("prog/xdp") && found.contains("tcx/ingress vipd_ingress"), "{found}");
-    forge(&cluster, "dropped")
-}
-
-#[test]
-fn a_program_that_costs_the_carrier_gives_way() -> Result<()> {
-    let lab = lab!();
-    let cluster = just_started(&lab)?;
-    cluster.lan.cut("n1")?;
-    let status = cluster.agent(0)?.wait_for("the next way", |status| mode(status).0 == "tcx")?;
-    ensure!(mode(&status).1.contains("the carrier was lost"), "{status:?}");
-    Ok(())
-}
-
-/// A peer that was heard when the agent was killed, and is not heard any more after the start.
-#[test]
-fn a_program_that_costs_the_adverts_gives_way() -> Result<()> {
-    let lab = lab!();
-    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig { interval: "3s", ..ClusterConfig::default() })?;
-    cluster.start(1)?;
-    cluster.settle_on(0, 1)?;
-    cluster.config = cluster.config.replace("[cluster]", "[cluster]\npreempt = false");
-    cluster.start(0)?;
-    let heard = |status: &Status| status.counter("web-a", Family::Ipv4, "admitted") > 0;
-    cluster.agent(0)?.wait_for("an advert of n2", heard)?;
-    let mut agent = cluster.take(0)?;
-    agent.process.kill()?;
-    cluster.lan.silence("n2")?;
-    agent.start_again()?;
-    let status = agent.wait_for("the next way", |status| mode(status).0 == "tcx")?;
-    ensure!(mode(&status).1.contains("adverts were heard before, and none for 9s since"), "{status:?}");
     Ok(())
 }
 

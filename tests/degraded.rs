@@ -1,11 +1,22 @@
 //! What works when something is missing, and what is said about it.
 
-use std::{fmt::Write, os::unix::process::CommandExt, process::Output};
+use std::{
+    fmt::Write,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            net::{SocketAddr, UnixListener},
+            process::CommandExt,
+        },
+    },
+    process::Output,
+};
 
 use anyhow::{Context, Result, ensure};
 use harness::{
     Capture, Cluster, ClusterConfig, GENEROUS, Host, Process, Status, decode, frame::Advert, inject, lab, vipd,
 };
+use nix::unistd::{Uid, setfsuid};
 use vrrp_wire::Family;
 
 /// Runs `vipd` on a node and returns what it said and how it ended.
@@ -52,6 +63,25 @@ fn generic_xdp_works_when_asked_for() -> Result<()> {
     let lab = lab!();
     let config = ClusterConfig { guard: "attach = \"generic\"", ..ClusterConfig::default() };
     elects(&mut Cluster::new(&lab, 2, &config)?, "generic")
+}
+
+/// Anybody on a host may take the name that an agent claims an interface by: no reason not to start, nor not to be missed.
+#[test]
+fn a_claim_of_another_user_is_none() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    let node = cluster.nodes[0].clone();
+    let _squatter = node.namespace().enter(|| -> Result<UnixListener> {
+        setfsuid(Uid::from_raw(65_534));
+        Ok(UnixListener::bind_addr(&SocketAddr::from_abstract_name("vipd/interface/vsw0")?)?)
+    })??;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let file = cluster.agent(0)?.file()?;
+    let instance = format!("{}-other", cluster.agent(0)?.instance());
+    let output = run(&node, &["run", "--config", file, "--node", "n1", "--instance", &instance])?;
+    ensure!(stderr(&output).contains("another agent serves `vsw0`"), "{}", stderr(&output));
+    Ok(())
 }
 
 /// Two agents, of two names, on one interface would take each other's addresses for leftovers.
@@ -138,6 +168,15 @@ fn dropped_adverts_are_logged_when_asked_for() -> Result<()> {
         }
         let lines = agent.process.transcript().matches(line).count();
         ensure!(lines <= if wanted { 100 } else { 0 }, "{lines} lines");
+        if !wanted {
+            continue;
+        }
+        // The next program goes on with what was verified beforehand.
+        agent.run(&["restart"])?;
+        harness::until("drops to be logged after `vipd restart`", GENEROUS, || {
+            inject(&cluster.attacker, &forged, 10)?;
+            Ok((agent.process.transcript().matches(line).count() > lines).then_some(()))
+        })?;
     }
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! Another configuration while the agent runs: what does not change is not touched, and what is wrong changes nothing.
 
+mod keys;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Host, Status, lab};
+use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Host, Status, frame::Advert, inject, lab};
 use vrrp_wire::Family;
+
+use self::keys::{ENFORCE, write_keys};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
@@ -84,10 +88,12 @@ fn virtual_routers_come_and_go() -> Result<()> {
     }
     ensure!(cluster.transitions()? == before, "what stayed was touched");
     for node in [0, 1] {
-        let maps =
-            lab.bpftool(&["-j", "map", "dump", "pinned", &format!("{}/routers", cluster.agent(node)?.pin_dir())])?;
-        let routers: serde_json::Value = serde_json::from_str(&maps)?;
-        ensure!(routers.as_array().map(Vec::len) == Some(2), "the guard still knows what is gone: {routers}");
+        let path = format!("{}/routers", cluster.agent(node)?.pin_dir());
+        harness::until("the guard to forget what is gone", GENEROUS, || {
+            let routers: serde_json::Value =
+                serde_json::from_str(&lab.bpftool(&["-j", "map", "dump", "pinned", &path])?)?;
+            Ok((routers.as_array().map(Vec::len) == Some(2)).then_some(()))
+        })?;
     }
     cluster.settle_on(0, 0)
 }
@@ -216,6 +222,73 @@ fn a_reload_that_fails_in_part_is_told_and_made_up_for() -> Result<()> {
     let said = reload(agent, &new)?;
     ensure!(said.contains("+ web-a/IPv6: new"), "{said}");
     agent.wait_for_state("web-a", Family::Ipv4, "Active").map(drop)
+}
+
+/// An interface whose only virtual router could not be made is tried again too.
+#[test]
+fn an_interface_that_nobody_could_be_on_is_made_up_for() -> Result<()> {
+    let lab = lab!();
+    let config = ClusterConfig::default().text(1)?;
+    let mut cluster = Cluster::with_config(&lab, 1, config.clone())?;
+    cluster.start(0)?;
+    let (node, agent) = (&cluster.nodes[0], cluster.agent(0)?);
+    agent.wait_for_state("web-a", Family::Ipv6, "Active")?;
+    node.run("ip", &["link", "add", "vsw1", "mtu", "1200", "type", "veth", "peer", "name", "vsw1-peer"])?;
+    for name in ["vsw1", "vsw1-peer"] {
+        node.run("ip", &["link", "set", name, "up"])?;
+    }
+    let entry = "[[virtual_router]]\nname = \"web-c\"\nvrid = 53\ninterface = \"vsw1\"\naddresses = [\"fd78::1/64\"]\nnodes = [\"n1\"]\n";
+    let new = config + entry;
+    let said = format!("{:?}", reload(agent, &new));
+    ensure!(said.contains("all else in the file holds from now on"), "{said}");
+    node.run("ip", &["link", "set", "vsw1", "mtu", "1500"])?;
+    let said = reload(agent, &new)?;
+    ensure!(said.contains("+ web-c/IPv6: new"), "{said}");
+    agent.wait_for_state("web-c", Family::Ipv6, "Active").map(drop)
+}
+
+/// The kernel verifies the program for a way that no interface was guarded in before, which takes longer than peers wait for an advert.
+#[test]
+fn a_guard_on_a_new_interface_costs_nobody_his_role() -> Result<()> {
+    let lab = lab!();
+    write_keys(&lab)?;
+    for auth in ["", ENFORCE] {
+        let config = ClusterConfig { auth, interval: "50ms", ..ClusterConfig::default() }.text(2)?;
+        let mut cluster = Cluster::with_config(&lab, 2, config.clone())?;
+        cluster.start_all()?;
+        cluster.settle_on(0, 0)?;
+        let transitions =
+            |node| Ok::<_, anyhow::Error>(cluster.agent(node)?.status()?.tally("web-a", Family::Ipv4, "transitions"));
+        let before = (transitions(0)?, transitions(1)?);
+        let (node, agent) = (&cluster.nodes[0], cluster.agent(0)?);
+        // A bridge has no native XDP.
+        node.run("ip", &["link", "add", "vsw1", "up", "type", "bridge"])?;
+        let entry = "[[virtual_router]]\nname = \"web-c\"\nvrid = 53\ninterface = \"vsw1\"\naddresses = [\"fd78::1/64\"]\nnodes = [\"n1\"]\n";
+        reload(agent, &(config + entry))?;
+        let status = agent.wait_for("the guard to be there", |status| status.0["interfaces"][1]["attach"] == "tcx")?;
+        ensure!(status.state("web-a", Family::Ipv4) == Some("Active"), "{status:?}");
+        cluster.settle_on(0, 0)?;
+        ensure!((transitions(0)?, transitions(1)?) == before, "somebody else was Active meanwhile");
+    }
+    Ok(())
+}
+
+/// Over IPv6 any link-local sender is believed where nothing tells nodes from strangers; no longer once something does.
+#[test]
+fn who_was_believed_is_a_stranger_once_all_are_listed() -> Result<()> {
+    let lab = lab!();
+    let open = ClusterConfig { pinned: false, ..ClusterConfig::default() }.text(2)?;
+    let mut cluster = Cluster::with_config(&lab, 2, open)?;
+    cluster.start(0)?;
+    let agent = cluster.agent(0)?;
+    agent.wait_for_state("web-a", Family::Ipv6, "Active")?;
+    let addresses = [harness::ip("fe80::200:5eff:fe00:233"), Cluster::addresses(0)[1]];
+    let stranger = Advert::new(cluster.attacker.mac(), harness::ip("fe80::66"), 51, 10, &addresses).frame();
+    inject(&cluster.attacker, &stranger, 10)?;
+    agent.wait_for("it to be believed", |status| status.counter("web-a", Family::Ipv6, "admitted") == 10)?;
+    reload(agent, &ClusterConfig::default().text(2)?)?;
+    inject(&cluster.attacker, &stranger, 10)?;
+    agent.wait_for("it to be refused", |status| status.counter("web-a", Family::Ipv6, "unknown_source") == 10).map(drop)
 }
 
 /// A host without `--node` is a node of the file by its addresses: by those that it has when the file is read again.

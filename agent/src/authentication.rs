@@ -113,6 +113,11 @@ impl Authentication {
         self.signer.last()
     }
 
+    /// Takes in that the supervisor has advertised in this node's name since the last sequence that it was told.
+    pub fn go_on_after_another(&mut self) {
+        self.signer.go_on_after_another();
+    }
+
     /// Takes in that the supervisor has signed with `sequence` in this node's name.
     pub fn heed(&mut self, sequence: Sequence) {
         self.signer.heed(sequence);

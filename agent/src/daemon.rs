@@ -2,6 +2,7 @@
 
 mod estate;
 mod inheritance;
+mod leftovers;
 pub(crate) mod outward;
 pub(crate) mod scope;
 pub(crate) mod start;
@@ -236,7 +237,7 @@ pub async fn detach(instance: &Instance) -> anyhow::Result<bool> {
     let settings = Settings::new(instance.settings());
     let (connection, handle, _) = rtnetlink::new_connection().context("failed to open a netlink socket")?;
     tokio::spawn(connection);
-    let claimed = claims::claimed().context("failed to read `/proc/net/unix`")?;
+    let claimed = claims::claimed().context("failed to list claims")?;
     let (_, present) = link::survey(&handle).await?;
     for name in settings.interfaces().into_iter().filter(|name| present.contains(name) && !claimed.contains(name)) {
         let watched = Watched { interfaces: [name].into(), ..Watched::default() };

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    mem,
     os::{fd::OwnedFd, unix::net::UnixListener},
     sync,
 };
@@ -17,7 +18,8 @@ use tracing::{info, warn};
 
 use crate::{
     check::Checks,
-    config::{Config, Difference},
+    claims,
+    config::{self, Config, Difference},
     daemon::{Origin, outward, scope, start},
     hetzner::Routing,
     instance::Instance,
@@ -190,18 +192,25 @@ impl Operator {
         let (new, reload, lines) = plan?;
         let (done, outcome) = oneshot::channel();
         self.mailbox.send(Mail::Reload { reload: Box::new(reload), done }).await;
-        self.config = new;
+        let old = mem::replace(&mut self.config, new);
         self.notifications.adopt(self.config.notify.clone()).await;
-        let Reloaded { missing, outcome } = outcome.await.context("the election thread has ended")?;
+        let Reloaded { missing, unfinished, outcome } = outcome.await.context("the election thread has ended")?;
         self.checks.run(&self.config.checks).await;
         self.routing.run(&self.config.hetzner).await;
         self.metrics.run(&self.config.metrics).await;
         self.watched.send_replace(scope::watched(&self.config));
-        self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         for line in &lines {
             info!("reload: {line}");
         }
         self.config.virtual_routers.retain(|router| !missing.contains(&router.identity()));
+        for router in old.virtual_routers.into_iter().filter(|router| unfinished.contains(&router.identity())) {
+            let is_same = |known: &&mut config::VirtualRouter| known.identity() == router.identity();
+            if let Some(known) = self.config.virtual_routers.iter_mut().find(is_same) {
+                *known = router;
+            }
+        }
+        // Without them an interface may have none, and is heard by nobody: the next reload claims it anew.
+        self.claims.retain(|name, _| self.config.virtual_routers.iter().any(|router| router.interface == *name));
         let outcome = outcome.context("all else in the file holds from now on");
         outcome.inspect_err(|error| warn!("reload: {error:#}"))?;
         self.loaded.send_replace(outward::loaded(&self.config));
@@ -287,7 +296,7 @@ impl Operator {
             }
         }
         let links: Vec<_> = links.into_iter().filter(|link| !self.claims.contains_key(&link.interface)).collect();
-        let claims = links.iter().map(start::claim).collect::<anyhow::Result<Vec<_>>>()?;
+        let claims = links.iter().map(|link| claims::claim(&link.interface)).collect::<anyhow::Result<Vec<_>>>()?;
         for link in links.iter().filter(|link| link.ifindex != 0) {
             let configured = scope::virtual_addresses(new, &link.interface);
             sweep::interface(&self.handle, link.ifindex, &configured, &Held::default()).await?;
@@ -305,7 +314,7 @@ impl Operator {
             removed: difference.removed,
             changed: difference.changed,
             added: difference.added,
-            order: new.virtual_routers.iter().map(crate::config::VirtualRouter::identity).collect(),
+            order: new.virtual_routers.iter().map(config::VirtualRouter::identity).collect(),
             about: start::about(new, &self.instance),
         })
     }

@@ -1,7 +1,7 @@
 //! The election thread: waits for adverts, mail and deadlines, and serves them in that order.
 //!
-//! Nothing here blocks except the one wait, and the kernel while a guard is put on an interface that was made anew, or is
-//! exchanged soon after the start. Adverts come before deadlines, so that a thread that was held up learns
+//! Nothing here blocks except the one wait, and the kernel while a guard is put on an interface that is new, or is exchanged:
+//! the supervisor advertises meanwhile. Adverts come before deadlines, so that a thread that was held up learns
 //! what it missed before it takes over from anybody.
 
 mod groups;
@@ -44,7 +44,7 @@ use crate::{
     perform::{crew::Crew, sockets::Sockets},
     realtime::Lateness,
     restart::{Memory, leave_open},
-    router::VirtualRouter,
+    router::{VirtualRouter, departing::Departing},
     supervisor::{supervised::Supervised, will::Will},
     watchman::Watchman,
 };
@@ -93,6 +93,8 @@ pub struct Reactor {
     pub desk: Desk,
     /// The virtual routers, in the order of the configuration.
     pub routers: Vec<VirtualRouter>,
+    /// Those that have left, and whose addresses may not be off yet.
+    pub departing: Vec<Departing>,
     /// Which of them move together.
     pub groups: Vec<Group>,
     /// The interfaces that they are on.
@@ -177,8 +179,9 @@ impl Reactor {
             }
             self.confirm_silence(late, now);
             if clock::now().since(now) >= hung_after {
-                // This turn was held up in its middle.
+                // This turn was held up in its middle: what came meanwhile comes before deadlines too.
                 self.heed_supervisor(now);
+                self.receive(RECORDS_AFTER_STALL);
                 self.settle_groups(now);
             }
             self.expire(now);
@@ -242,11 +245,16 @@ impl Reactor {
         if let Err(error) = self.desk.datapath.set_heartbeat(heartbeat) {
             self.watchman.once(&format!("the guard is not told that the agent lives: {error:#}"));
         }
+        self.tell_supervisor(now);
+        now
+    }
+
+    /// Tells the supervisor that this thread lives.
+    fn tell_supervisor(&mut self, now: Instant) {
         let sequence = self.desk.authentication.as_ref().and_then(Authentication::last_sent);
         if let Err(error) = self.supervised.beat(now, sequence) {
             self.watchman.once(&format!("the supervisor is not told that the agent lives: {error}"));
         }
-        now
     }
 
     /// Takes in what the supervisor has done while this thread seemed to hang.
@@ -272,6 +280,7 @@ impl Reactor {
     fn look_around(&mut self, now: Instant) {
         self.routers.iter_mut().for_each(|router| router.heed_standing(&mut self.desk, now));
         self.settle_again(now);
+        self.see_off();
         if let Some(present) = self.watchman.clock_gate(&self.desk, now) {
             for router in &mut self.routers {
                 router.set_cause(Cause::Clock, present, &mut self.desk, now);

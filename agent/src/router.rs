@@ -4,6 +4,7 @@
 mod accept;
 mod act;
 mod bequest;
+pub mod departing;
 mod explain;
 mod guard;
 pub mod handover;

@@ -3,14 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, TryLockError},
-    io,
     os::{
         fd::{AsFd as _, OwnedFd},
-        linux::net::SocketAddrExt as _,
-        unix::{
-            fs::DirBuilderExt as _,
-            net::{SocketAddr, UnixListener},
-        },
+        unix::{fs::DirBuilderExt as _, net::UnixListener},
     },
     sync::Arc,
     time::Duration,
@@ -26,9 +21,9 @@ use tracing::{info, warn};
 use vrrp::{Family, auth::Sequence};
 
 use super::{
-    Agent, Origin, RELEASE_PATIENCE,
+    Agent, Origin, RELEASE_PATIENCE, leftovers,
     outward::Outward,
-    scope::{check_mtu, refused, rules, virtual_addresses, watched},
+    scope::{check_mtu, refused, watched},
 };
 use crate::{
     authentication::Authentication,
@@ -57,16 +52,12 @@ use crate::{
         settings::Settings,
         sockets::Sockets,
         survey::Surveyor,
-        sweep::{self, Held},
         sysctl::Setting,
     },
     reactor::{Interface, Reactor},
     realtime::Lateness,
     restart::{self, Memory, Successor, adopt},
-    router::{
-        VirtualRouter,
-        memory::{Interlude, RouterMemory},
-    },
+    router::{VirtualRouter, memory::Interlude},
     sequence_file,
     supervisor::{
         keeper::{Custody, Keeper},
@@ -101,15 +92,7 @@ impl Base {
         for (_, &descriptor) in memory.descriptors.claims.iter().filter(|(name, _)| !claims.contains_key(*name)) {
             drop(adopt(descriptor)?);
         }
-        // An earlier run may have been killed while it was Active: first of all this host stops answering for it.
-        for link in links.iter().filter(|link| link.ifindex != 0) {
-            let (configured, held) =
-                (virtual_addresses(config, &link.interface), held(config, memory, &link.interface));
-            sweep::interface(&handle, link.ifindex, &configured, &held).await?;
-        }
-        if !memory.is_resumed() {
-            sweep::rules(watched(config).interfaces, rules(config)).await?;
-        }
+        leftovers::sweep(config, memory, &links, &handle).await?;
         Ok(Self { lock, vitals, signals, handle, links, claims })
     }
 }
@@ -146,18 +129,18 @@ pub(super) async fn prepare(
     desk.datapath.drop_leftovers()?;
     let (listener, control) = listener(instance, memory)?;
     let (supervised, custody) = supervision(&config, instance, memory, vitals, &mailbox)?;
-    let (about, watchman) = (about(&config, instance), watchman(&config, memory));
     let reactor = Reactor {
         desk,
         routers,
+        departing: Vec::new(),
         groups: Vec::new(),
         interfaces,
         sockets,
         crew,
         inbox,
         alarm: Alarm::new().context("failed to make the election thread's timer")?,
-        about,
-        watchman,
+        about: about(&config, instance),
+        watchman: watchman(&config, memory),
         places: HashMap::new(),
         lateness: Lateness::new(memory.lateness.clone())?,
         supervised,
@@ -385,35 +368,11 @@ fn attach(links: &[LinkState], desk: &mut Desk) -> anyhow::Result<Vec<Interface>
     links.iter().map(attach).collect()
 }
 
-/// Claims the interface for this agent, for as long as the listener lives: two agents would take each other's addresses
-/// for leftovers. The name is one of the network namespace, and the kernel forgets it when the process ends.
-pub(crate) fn claim(link: &LinkState) -> anyhow::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(format!("{}{}", claims::PREFIX, link.interface))?;
-    UnixListener::bind_addr(&name).map_err(|error| {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            return anyhow!("another agent serves `{}`; one interface has one agent", link.interface);
-        }
-        anyhow!("failed to claim `{}`: {error}", link.interface)
-    })
-}
-
-/// [`claim`]s the interface, unless the program before has.
+/// [Claims](claims::claim) the interface, unless the program before has.
 fn resume_claim(link: &LinkState, memory: &Memory) -> anyhow::Result<UnixListener> {
     match memory.descriptors.claims.get(&link.interface) {
         Some(&descriptor) => Ok(adopt(descriptor)?.into()),
-        None => claim(link),
-    }
-}
-
-/// What the program before has put on an interface, and this one leaves there.
-fn held(config: &Config, memory: &Memory, interface: &str) -> Held {
-    let is_active = |router: &&config::VirtualRouter| {
-        memory.router(&router.identity()).is_some_and(RouterMemory::is_active) && router.interface == interface
-    };
-    let routers: Vec<_> = config.virtual_routers.iter().filter(is_active).collect();
-    Held {
-        items: routers.iter().flat_map(|router| router.holdings().items()).collect(),
-        virtual_macs: routers.iter().filter_map(|router| router.virtual_mac()).collect(),
+        None => claims::claim(&link.interface),
     }
 }
 

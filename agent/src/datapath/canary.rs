@@ -1,5 +1,5 @@
-//! Watches the first seconds of a program on an interface: whether the interface still works, and the program sees what
-//! the interface hears. Only decides; it is told what happens, and does nothing itself.
+//! Watches a program on an interface for some seconds, at its beginning or where it seems to see nothing: whether the interface
+//! still works, and the program sees what the interface hears. Only decides; it is told what happens, and does nothing itself.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ const WATCH_AT_LEAST: Duration = Duration::from_secs(3);
 const INTERVALS: u32 = 3;
 /// How long the carrier may be away: hardware that was reset negotiates the link anew, which takes seconds.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a program that seems to see nothing is watched at most: three of the longest intervals that there are.
+const SUSPICION_MAX: Duration = Duration::from_secs(123);
 /// Adverts that a packet socket must have heard before it counts that the program has not.
 const HEARD_AT_LEAST: u64 = 3;
 
@@ -23,6 +25,8 @@ pub(super) struct Canary {
     expected: Option<Duration>,
     had_carrier: bool,
     lost_carrier_at: Option<Instant>,
+    /// Whether the program was attached just now: then it may be to blame for a carrier, or neighbours, that went away.
+    is_new: bool,
     /// What had been heard when it was last asked. The program has counted it by now.
     heard_before: u64,
 }
@@ -53,7 +57,19 @@ impl Canary {
     /// Begins to watch a program that was attached at `now`, to an interface that had carrier before or had not.
     #[must_use]
     pub(super) fn new(now: Instant, had_carrier: bool, expected: Option<Duration>) -> Self {
-        Self { since: now, expected, had_carrier, lost_carrier_at: None, heard_before: 0 }
+        Self { since: now, expected, had_carrier, lost_carrier_at: None, is_new: true, heard_before: 0 }
+    }
+
+    /// Begins to watch a program that has worked, and that seems not to have seen an advert.
+    #[must_use]
+    pub(super) fn again(now: Instant) -> Self {
+        Self { is_new: false, ..Self::new(now, false, None) }
+    }
+
+    /// Whether the program was attached just before.
+    #[must_use]
+    pub(super) const fn is_of_new_program(&self) -> bool {
+        self.is_new
     }
 
     /// Begins to count anew: something was configured in another way, and what was counted for it is forgotten.
@@ -63,17 +79,25 @@ impl Canary {
 
     /// Decides by what is known now.
     pub(super) fn poll(&mut self, now: Instant, seen: &Observation) -> Decision {
-        if let Some(fault) =
-            self.carrier(now, seen).or_else(|| self.blindness(seen)).or_else(|| self.silence(now, seen))
-        {
+        let fault = if self.is_new { self.carrier(now, seen).or_else(|| self.silence(now, seen)) } else { None };
+        if let Some(fault) = fault.or_else(|| self.blindness(seen)) {
             return Decision::Withdraw(fault);
         }
         self.heard_before = seen.heard;
-        let is_over = self.lost_carrier_at.is_none() && now.since(self.since) >= self.span();
-        if is_over { Decision::Keep } else { Decision::Watch }
+        if self.is_over(now, seen) { Decision::Keep } else { Decision::Watch }
     }
 
-    /// How long it watches.
+    fn is_over(&self, now: Instant, seen: &Observation) -> bool {
+        let watched_for = now.since(self.since);
+        if !self.is_new {
+            return seen.counted > 0 || watched_for >= SUSPICION_MAX;
+        }
+        // Who advertises slowly is not heard three times in the span.
+        let is_doubtful = seen.heard > 0 && seen.counted == 0;
+        self.lost_carrier_at.is_none() && watched_for >= self.span() && !is_doubtful
+    }
+
+    /// How long it watches a new program.
     fn span(&self) -> Duration {
         WATCH_AT_LEAST.max(self.expected.unwrap_or_default() * INTERVALS)
     }
@@ -172,10 +196,31 @@ mod tests {
     #[test]
     fn a_blind_program_goes() {
         let deaf = |heard| Observation { heard, ..QUIET };
-        // Two may still be on their way.
-        assert_eq!(outcome(watch(None), &[(500, deaf(2)), (1_000, deaf(2)), (3_000, deaf(2))]), Decision::Keep);
         let decision = outcome(watch(None), &[(500, deaf(2)), (1_000, deaf(3)), (1_500, deaf(4))]);
         assert_eq!(withdrawn(&decision), "of 3 adverts that the interface heard the program has seen 0");
+    }
+
+    /// However slow its peers are.
+    #[test]
+    fn a_program_that_has_seen_nothing_is_watched_on() {
+        let seen = |heard, counted| Observation { heard, counted, ..QUIET };
+        let history = [(1_400, seen(1, 0)), (2_800, seen(2, 0)), (3_000, seen(2, 0)), (4_200, seen(3, 0))];
+        let decision = outcome(watch(None), &[&history[..], &[(4_450, seen(3, 0))]].concat());
+        assert_eq!(withdrawn(&decision), "of 3 adverts that the interface heard the program has seen 0");
+        assert_eq!(outcome(watch(None), &[&history[..3], &[(4_200, seen(3, 1))]].concat()), Decision::Keep);
+    }
+
+    /// Of a program that has worked before nothing counts but what it sees.
+    #[test]
+    fn a_program_that_is_suspected_is_watched_again() {
+        let seen = |heard, counted| Observation { heard, counted, ..QUIET };
+        let blind = [(500, seen(2, 0)), (1_000, seen(3, 0)), (1_250, seen(3, 0))];
+        let decision = outcome(Canary::again(at(0)), &blind);
+        assert_eq!(withdrawn(&decision), "of 3 adverts that the interface heard the program has seen 0");
+        assert_eq!(outcome(Canary::again(at(0)), &[(500, seen(2, 0)), (1_000, seen(2, 1))]), Decision::Keep);
+        let down = Observation { has_carrier: false, ..QUIET };
+        let history = [(10, QUIET), (20, down), (122_999, down), (123_000, down)];
+        assert_eq!(outcome(Canary::again(at(0)), &history), Decision::Keep);
     }
 
     /// What was only just heard may not have been counted yet.

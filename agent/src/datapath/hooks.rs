@@ -23,12 +23,15 @@ use vrrp_wire::abi::program;
 
 use super::{
     attach::{Hook, Seat},
-    netlink::{self, Side},
+    netlink::{self, Side, filters},
     nic::{Nic, name_of},
     object::Object,
     pins::Pins,
     preflight::Occupant,
 };
+
+/// The priority of a filter that comes before all others, as far as it is free.
+const FIRST_PRIORITY: u16 = 1;
 
 /// The programs of the object, and where they are attached.
 pub struct Programs {
@@ -72,6 +75,11 @@ impl Programs {
         if let Some(pins) = &self.pins {
             self.object.use_rehearsed(pins);
         }
+    }
+
+    /// The number of a program that was rehearsed, if there is one.
+    pub(super) fn rehearsed_id(&self) -> Option<u32> {
+        self.object.rehearsed_id()
     }
 
     /// The loaded object.
@@ -255,8 +263,16 @@ impl Programs {
             warn!(interface = nic.name, %error, "`vipd detach` will not know of the filters there");
         }
         let classifier = self.object.classifier(name)?;
-        let options = TcAttachOptions::Netlink(NlOptions::default());
-        let attached = classifier.attach_with_options(&nic.name, attach_type(seat.side), options);
+        let mut attach = |priority| {
+            let options = TcAttachOptions::Netlink(NlOptions { priority, ..NlOptions::default() });
+            classifier.attach_with_options(&nic.name, attach_type(seat.side), options)
+        };
+        // A filter that ends the chain in front of ours would hide frames from it. A priority is for filters of one kind; 0 leaves
+        // the choice to the kernel, which puts ours behind those that have a small one.
+        let mut attached = attach(FIRST_PRIORITY);
+        for priority in [FIRST_PRIORITY + 1, 0] {
+            attached = attached.or_else(|_| attach(priority));
+        }
         let filter =
             attached.map_err(|error| attach_error(error, seat.hook, nic)).and_then(|id| Ok(classifier.take_link(id)?));
         if filter.is_err() && made_qdisc {
@@ -311,7 +327,7 @@ fn release(seat: Seat, hold: Hold, pins: Option<&Pins>) {
             if made_qdisc {
                 remove_empty_qdisc(seat.ifindex);
             }
-            let is_free = |side| !filters(seat.ifindex, side).iter().any(|it| is_ours(it));
+            let is_free = |side| filters(seat.ifindex, side).is_ok_and(|found| !found.iter().any(|it| is_ours(it)));
             if let Some(pins) = pins.filter(|_| Side::BOTH.into_iter().all(is_free)) {
                 debug!(interface = name, "no filter of ours is left");
                 pins.forget_filters(seat.ifindex);
@@ -340,15 +356,12 @@ fn remove_ours(name: &str, side: Side) {
 }
 
 fn remove_empty_qdisc(ifindex: u32) {
-    if Side::BOTH.into_iter().all(|side| filters(ifindex, side).is_empty())
+    // The filters of others would go with it.
+    if Side::BOTH.into_iter().all(|side| filters(ifindex, side).is_ok_and(|found| found.is_empty()))
         && let Err(error) = netlink::remove_clsact(ifindex)
     {
         debug!(ifindex, %error, "failed to remove the queueing discipline `clsact`");
     }
-}
-
-fn filters(ifindex: u32, side: Side) -> Vec<String> {
-    netlink::filters(ifindex, side).unwrap_or_default()
 }
 
 /// What others have in traffic control of `nic`, by name, as far as the kernel lets us know.
@@ -356,7 +369,7 @@ fn filters(ifindex: u32, side: Side) -> Vec<String> {
 pub(super) fn neighbours(nic: &Nic) -> Vec<String> {
     let mut names = Vec::new();
     for side in Side::BOTH {
-        names.extend(filters(nic.ifindex, side));
+        names.extend(filters(nic.ifindex, side).unwrap_or_default());
         if let Ok((_, programs)) = SchedClassifier::query_tcx(&nic.name, attach_type(side)) {
             names.extend(programs.iter().filter_map(|program| program.name_as_str().map(str::to_owned)));
         }

@@ -17,6 +17,7 @@ pub mod prospect;
 mod rules;
 pub mod socket;
 pub mod tables;
+mod witness;
 
 use std::{
     collections::BTreeMap,
@@ -204,25 +205,24 @@ impl Datapath {
         }
     }
 
-    /// Looks after programs that were attached lately: one that does harm is taken off, and the next best way taken.
-    /// Returns the interfaces where that happened; the scope of their keys may be another one then.
-    pub fn look(&mut self, now: Instant) -> Vec<(String, Attachment)> {
-        let mut changed = Vec::new();
-        for at in 0..self.ports.len() {
-            let (Some(port), Some(guard)) = (self.ports.get_mut(at), &self.guard) else { break };
-            if port.look(guard, &self.tables, now).is_none() {
-                continue;
-            }
-            let mut port = self.ports.remove(at);
-            self.take_off(port.scope.ifindex);
-            if let Err(error) = port.climb(self.guard.as_mut()) {
-                warn!(interface = port.name, "adverts are not heard any more: {error:#}");
-            }
-            report(&port.name, &port.attachment());
-            changed.push((port.name.clone(), port.attachment()));
-            self.ports.insert(at, port);
-        }
-        changed
+    /// Looks after the programs; names the interfaces whose program does harm or sees nothing, and has to go.
+    pub fn look(&mut self, now: Instant) -> Vec<String> {
+        let Some(guard) = &self.guard else { return Vec::new() };
+        let (tables, ports) = (&self.tables, self.ports.iter_mut());
+        ports.filter_map(|port| port.look(guard, tables, now).then(|| port.name.clone())).collect()
+    }
+
+    /// Takes the program off an interface, and the next best way; says how it is judged then: the scope of its keys may be another
+    /// one. An interface that cannot be heard any more is forgotten.
+    pub fn fall_back(&mut self, name: &str) -> anyhow::Result<Attachment> {
+        let at = self.ports.iter().position(|port| port.name == name).context("it is not heard")?;
+        let mut port = self.ports.remove(at);
+        self.take_off(port.scope.ifindex);
+        port.climb(self.guard.as_mut())?;
+        let attachment = port.attachment();
+        report(name, &attachment);
+        self.ports.insert(at, port);
+        Ok(attachment)
     }
 
     /// When [`Datapath::look`] has something to do.
@@ -274,8 +274,8 @@ impl Datapath {
             }
             turn.next_source();
         }
-        while let Some(port) = self.ports.get(turn.source - 1) {
-            if let Some(socket) = &port.socket {
+        while let Some(port) = self.ports.get_mut(turn.source - 1) {
+            if let Some(socket) = &mut port.socket {
                 match socket.next_advert(&mut self.tables, &mut turn.left) {
                     Ok(Some(record)) => return Some(record),
                     Ok(None) => {}
@@ -355,7 +355,7 @@ fn load(config: &config::Guard, pin_dir: &Path, is_resumed: bool) -> anyhow::Res
     let mut guard = if is_resumed { Guard::resume(pin_dir)? } else { Guard::load(pin_dir)? };
     guard.set_settings(settings(config.mode, config.log_drops)).context("failed to write the settings map")?;
     if config.log_drops
-        && let Err(error) = drop_log::follow(guard.programs().ebpf_mut())
+        && let Err(error) = drop_log::follow(guard.programs())
     {
         warn!("what the guard drops is not logged: {error:#}");
     }

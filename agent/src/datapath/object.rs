@@ -57,6 +57,13 @@ impl Object {
         pins.forget_rehearsed();
     }
 
+    /// The number of a program that was rehearsed, if there is one.
+    pub(super) fn rehearsed_id(&self) -> Option<u32> {
+        let xdp = self.rehearsed.xdp.iter().map(Xdp::info);
+        let mut found = xdp.chain(self.rehearsed.classifiers.values().map(SchedClassifier::info));
+        found.find_map(|info| Some(info.ok()?.id()))
+    }
+
     /// Loads the program `name`; an error says why the kernel refuses it.
     pub(super) fn load(&mut self, name: &str) -> anyhow::Result<()> {
         if name == program::XDP {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use vrrp::{Family, Instant};
 use vrrp_wire::{
     Centiseconds, Vrid,
@@ -24,12 +24,13 @@ use super::{
     preflight,
     socket::SocketSource,
     tables::UserTables,
+    witness::Witness,
 };
 use crate::clock;
 
-/// Frames that the watch reads at a time.
+/// Frames that a close watch reads at a time.
 const FRAMES_PER_LOOK: usize = 128;
-/// How often the watch looks.
+/// How often a watch looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// One interface.
@@ -48,15 +49,31 @@ pub(super) struct Port {
     watch: Option<Watch>,
 }
 
-/// Sees whether a new program sees what the interface hears.
+/// Sees whether the program sees what the interface hears.
 #[derive(Debug)]
-struct Watch {
+enum Watch {
+    /// For some seconds, by a packet socket, to which every frame costs something.
+    Close(Close),
+    /// Ever after, by what reaches the host.
+    Distant(Distant),
+}
+
+#[derive(Debug)]
+struct Close {
     canary: Canary,
     shadow: SocketSource,
     heard: u64,
     /// What the counters of the interface were when it was last looked.
     totals: HashMap<RouterKey, u64>,
     counted: u64,
+    look_at: Instant,
+}
+
+#[derive(Debug)]
+struct Distant {
+    witness: Witness,
+    /// What the counters of a virtual router were when an advert for it was last heard.
+    known: HashMap<RouterKey, u64>,
     look_at: Instant,
 }
 
@@ -128,60 +145,123 @@ impl Port {
         if let Err(error) = close_way_out(rung, guard) {
             self.reasons.push(format!("no fence on the way out: {error:#}"));
         }
-        match SocketSource::open(self.ifindex) {
-            Ok(shadow) => {
-                // Loading and attaching takes its time.
-                let now = clock::now();
-                let canary = Canary::new(now, rung.nic.has_carrier, expected(rung.scope, guard, now));
-                let totals = totals(rung.scope, guard);
-                self.watch = Some(Watch { canary, shadow, heard: 0, totals, counted: 0, look_at: now + LOOK_EVERY });
-            }
-            Err(error) => warn!(interface = self.name, %error, "whether the program works is not watched"),
+        let now = clock::now();
+        let canary = Canary::new(now, rung.nic.has_carrier, expected(rung.scope, guard, now));
+        self.watch = self.watch_closely(canary, guard, now);
+        if self.watch.is_none() {
+            warn!(interface = self.name, "whether the program works is not watched");
         }
     }
 
-    /// Looks after a new program; the reason why it has to go, if it has.
-    pub(super) fn look(&mut self, guard: &Guard, tables: &UserTables, now: Instant) -> Option<String> {
-        let watch = self.watch.as_mut().filter(|watch| now >= watch.look_at)?;
-        watch.look_at = now + LOOK_EVERY;
+    /// Begins to watch the program by a packet socket.
+    fn watch_closely(&self, canary: Canary, guard: &Guard, now: Instant) -> Option<Watch> {
+        let shadow = SocketSource::open(self.ifindex);
+        let shadow = shadow.inspect_err(|error| {
+            debug!(interface = self.name, %error, "whether the program sees what the interface hears is not watched");
+        });
         let totals = totals(self.scope, guard);
+        Some(Watch::Close(Close {
+            canary,
+            shadow: shadow.ok()?,
+            heard: 0,
+            totals,
+            counted: 0,
+            look_at: now + LOOK_EVERY,
+        }))
+    }
+
+    /// Begins to watch a program that works.
+    fn watch_from_afar(&self, guard: &Guard, now: Instant) -> Option<Watch> {
+        let witness = Witness::open(&self.name);
+        let witness = witness.inspect_err(|error| {
+            warn!(interface = self.name, %error, "whether the program goes on working is not watched");
+        });
+        let known = totals(self.scope, guard);
+        Some(Watch::Distant(Distant { witness: witness.ok()?, known, look_at: now + LOOK_EVERY }))
+    }
+
+    /// Looks after the program; says whether it has to go.
+    pub(super) fn look(&mut self, guard: &Guard, tables: &UserTables, now: Instant) -> bool {
+        match &mut self.watch {
+            Some(Watch::Close(close)) if now >= close.look_at => {
+                match close.look(self.scope, self.has_carrier, guard, tables, now) {
+                    Decision::Watch => {}
+                    Decision::Keep => {
+                        if close.canary.is_of_new_program() {
+                            info!(interface = self.name, mode = %self.mode, "the program works");
+                        }
+                        self.watch = self.watch_from_afar(guard, now);
+                    }
+                    Decision::Withdraw(reason) => {
+                        warn!(interface = self.name, mode = %self.mode, reason, "the program is taken off again");
+                        self.reasons.push(format!("{}: taken off until the next start: {reason}", self.mode));
+                        return true;
+                    }
+                }
+            }
+            Some(Watch::Distant(distant)) if now >= distant.look_at => {
+                if distant.misses_something(self.scope, guard, tables, now)
+                    && let Some(close) = self.watch_closely(Canary::again(now), guard, now)
+                {
+                    self.watch = Some(close);
+                }
+            }
+            Some(Watch::Close(_) | Watch::Distant(_)) | None => {}
+        }
+        false
+    }
+
+    /// Takes in that counters of the interface are about to go, and may be made anew.
+    pub(super) fn count_anew(&mut self, now: Instant) {
+        match &mut self.watch {
+            Some(Watch::Close(close)) => {
+                (close.heard, close.counted) = (0, 0);
+                close.canary.begin_anew(now);
+            }
+            Some(Watch::Distant(distant)) => distant.known.clear(),
+            None => {}
+        }
+    }
+
+    /// When [`Port::look`] has something to do. A program that works is looked at in any other turn.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        match &self.watch {
+            Some(Watch::Close(close)) => Some(close.look_at),
+            Some(Watch::Distant(_)) | None => None,
+        }
+    }
+}
+
+impl Close {
+    fn look(&mut self, scope: Scope, has_carrier: bool, guard: &Guard, tables: &UserTables, now: Instant) -> Decision {
+        self.look_at = now + LOOK_EVERY;
+        let totals = totals(scope, guard);
         // On the parent of a VLAN the program counts what is for others of the VLAN with what is for other VLANs.
-        let (scope, totals_now) = (self.scope, &totals);
         let is_counted = |facts: &Facts| {
             scope.vlan == 0
-                || Vrid::new(facts.vrid).is_some_and(|vrid| totals_now.contains_key(&scope.key(facts.family, vrid)))
+                || Vrid::new(facts.vrid).is_some_and(|vrid| totals.contains_key(&scope.key(facts.family, vrid)))
         };
         // A socket whose interface goes down says so once, and the carrier says it too.
-        watch.heard += watch.shadow.count(tables, FRAMES_PER_LOOK, is_counted).unwrap_or(0);
-        let known = |key| watch.totals.get(key).copied().unwrap_or(0);
-        watch.counted += totals.iter().map(|(key, total)| total.saturating_sub(known(key))).sum::<u64>();
-        watch.totals = totals;
-        let seen = Observation { has_carrier: self.has_carrier, heard: watch.heard, counted: watch.counted };
-        match watch.canary.poll(now, &seen) {
-            Decision::Watch => None,
-            Decision::Keep => {
-                self.watch = None;
-                None
-            }
-            Decision::Withdraw(reason) => {
-                warn!(interface = self.name, mode = %self.mode, reason, "the program is taken off again");
-                self.reasons.push(format!("{}: taken off until the next start: {reason}", self.mode));
-                Some(reason)
-            }
-        }
+        self.heard += self.shadow.count(tables, FRAMES_PER_LOOK, is_counted).unwrap_or(0);
+        let known = |key| self.totals.get(key).copied().unwrap_or(0);
+        self.counted += totals.iter().map(|(key, total)| total.saturating_sub(known(key))).sum::<u64>();
+        self.totals = totals;
+        self.canary.poll(now, &Observation { has_carrier, heard: self.heard, counted: self.counted })
     }
+}
 
-    /// Takes in that counters of the interface are about to go.
-    pub(super) fn count_anew(&mut self, now: Instant) {
-        if let Some(watch) = &mut self.watch {
-            (watch.heard, watch.counted) = (0, 0);
-            watch.canary.begin_anew(now);
+impl Distant {
+    /// Whether an advert has reached the host that the program has not counted. That may be because of how it was sent, so it proves
+    /// nothing.
+    fn misses_something(&mut self, scope: Scope, guard: &Guard, tables: &UserTables, now: Instant) -> bool {
+        self.look_at = now + LOOK_EVERY;
+        let mut misses = false;
+        // First what was heard: the program has counted that by now.
+        for key in self.witness.heard(scope, tables) {
+            let count = total(&guard.counters(&key));
+            misses |= self.known.insert(key, count).is_some_and(|before| before == count);
         }
-    }
-
-    /// When [`Port::look`] has something to do.
-    pub(super) fn look_at(&self) -> Option<Instant> {
-        self.watch.as_ref().map(|watch| watch.look_at)
+        misses
     }
 }
 
@@ -226,9 +306,12 @@ fn expected(scope: Scope, guard: &Guard, now: Instant) -> Option<Duration> {
 
 /// Frames that the program has counted on the interface, under each key.
 fn totals(scope: Scope, guard: &Guard) -> HashMap<RouterKey, u64> {
-    let total = |counters: &Counters| Verdict::ALL.iter().map(|&verdict| counters.of(verdict)).sum();
     // On the parent of a VLAN: frames of others do not show that those of this one are seen with their tags.
     let is_counted = |key: &RouterKey| key.ifindex == scope.ifindex && (scope.vlan == 0 || key.vlan == scope.vlan);
     let counters = guard.all_counters().into_iter().filter(|(key, _)| is_counted(key));
     counters.map(|(key, counters)| (key, total(&counters))).collect()
+}
+
+fn total(counters: &Counters) -> u64 {
+    Verdict::ALL.iter().map(|&verdict| counters.of(verdict)).sum()
 }

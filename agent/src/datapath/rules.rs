@@ -166,10 +166,10 @@ impl Datapath {
         if self.is_guarded(ifindex) { "kernel" } else { "socket" }
     }
 
-    /// The fence of a virtual router; `None` where there is no guard.
+    /// The fence of a virtual router; `None` where no guard is on its interface.
     #[must_use]
     pub fn fence(&self, key: &RouterKey) -> Option<Fence> {
-        self.guard.as_ref()?.fence(key)
+        self.guard.as_ref().filter(|_| self.is_guarded(key.ifindex))?.fence(key)
     }
 
     /// Counts what comes to the virtual addresses of a virtual router, until `until` at most: a daemon that is gone by then watches

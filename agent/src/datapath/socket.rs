@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::libc;
+use vrrp::Instant;
 use vrrp_wire::{
     abi::{AdvertRecord, MESSAGE_MAX, Verdict},
     judge::{Finding, examine},
@@ -29,24 +30,33 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 pub struct SocketSource {
     socket: PacketSocket,
     ifindex: u32,
+    /// When nothing was waiting: what comes later has not arrived before.
+    emptied_at: Instant,
 }
 
 impl SocketSource {
     /// Listens on the interface `ifindex`; needs `CAP_NET_RAW`.
     pub fn open(ifindex: u32) -> io::Result<Self> {
-        Ok(Self { socket: PacketSocket::receiver(ifindex, &vrrp_filter(), RECEIVE_BUFFER)?, ifindex })
+        let emptied_at = clock::now();
+        Ok(Self { socket: PacketSocket::receiver(ifindex, &vrrp_filter(), RECEIVE_BUFFER)?, ifindex, emptied_at })
     }
 
     /// The next advert among the next `left` frames, from which those that were read are taken; counts and stamps each
     /// frame in `tables`.
     ///
     /// Bad frames count too, so that a flood of them cannot hold the elections up.
-    pub fn next_advert(&self, tables: &mut UserTables, left: &mut usize) -> io::Result<Option<AdvertRecord>> {
+    pub fn next_advert(&mut self, tables: &mut UserTables, left: &mut usize) -> io::Result<Option<AdvertRecord>> {
         let mut buffer = [0; FRAME_MAX];
         let wall_offset_ns = clock::wall_offset_ns();
         while *left > 0 {
             *left -= 1;
-            let Some((frame, at)) = self.socket.receive(&mut buffer)? else { return Ok(None) };
+            let asked_at = clock::now();
+            let Some((frame, at)) = self.socket.receive(&mut buffer)? else {
+                self.emptied_at = asked_at;
+                return Ok(None);
+            };
+            // A wall clock that is set while a frame waits does not make it older than that.
+            let at = at.max(self.emptied_at);
             // An agent that was held up judges by the time when the advert came.
             tables.set_wall_clock(from_nanoseconds(at.as_nanos() + wall_offset_ns));
             let Some(mut finding) = examine(frame, self.ifindex, tables) else { continue };

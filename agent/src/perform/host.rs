@@ -52,6 +52,7 @@ impl Performer {
         let (first, mut orders) = (room.len(), room);
         orders.extend(items.iter().map(|item| item.put(ground)));
         // Whatever becomes of it, it may be there from now on.
+        done.ground = Some(ground);
         let new: Vec<_> = items.iter().filter(|item| !done.held.contains(item)).copied().collect();
         done.held.extend(new);
         let (refused, groups) = self.carry_out(ground, orders).await.map_err(|error| format!("{error:#}"))?;
@@ -116,6 +117,14 @@ impl Performer {
         }
     }
 
+    /// The interface that what is held was put on, else that where it would be, if there is one.
+    async fn ground_of(&self, done: &Done) -> anyhow::Result<Option<Ground>> {
+        match done.ground {
+            Some(ground) => Ok(Some(ground)),
+            None => self.ground().await,
+        }
+    }
+
     /// The interface that the addresses are on, if there is one.
     pub(super) async fn ground(&self) -> anyhow::Result<Option<Ground>> {
         let below = self.place.borrow().ifindex;
@@ -144,18 +153,19 @@ impl Performer {
             items.retain(|item| !is_gone || matches!(item, Item::Rule(_)));
         }
         is_gone &= self.remove(&items, done).await;
-        is_gone &= self.remove_likes(items).await;
+        is_gone &= self.remove_likes(items, done).await;
         if is_gone {
             done.held.clear();
+            done.ground = None;
         }
         is_gone
     }
 
     /// Takes off what is left of the addresses among `items`: somebody else may have put them there with another prefix length,
     /// by which the kernel tells them apart. Says whether they are gone.
-    async fn remove_likes(&self, items: Vec<Item>) -> bool {
+    async fn remove_likes(&self, items: Vec<Item>, done: &Done) -> bool {
         let outcome = async {
-            let Some(ground) = self.ground().await? else { return Ok(Vec::new()) };
+            let Some(ground) = self.ground_of(done).await? else { return Ok(Vec::new()) };
             let own: Vec<_> = items.iter().filter_map(Item::address).collect();
             let left = self.surveyor.addresses(ground.ifindex, items).await?;
             // One of vipd's with the right length is that of another virtual router, which has it from now on.
@@ -181,7 +191,7 @@ impl Performer {
 
     /// Removes `items`; says whether they are gone.
     pub(super) async fn remove(&self, items: &[Item], done: &mut Done) -> bool {
-        let ground = match self.ground().await {
+        let ground = match self.ground_of(done).await {
             Ok(ground) => ground.unwrap_or(Ground { ifindex: self.place.borrow().ifindex, is_own: true }),
             Err(error) => {
                 error!("{error:#}");

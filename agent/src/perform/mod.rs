@@ -153,6 +153,8 @@ struct Done {
     wish: Option<Wish>,
     /// What is on the host, or may be.
     held: Vec<Item>,
+    /// Where that was put: the place may be another by now. `None` where nothing is held.
+    ground: Option<Ground>,
     /// When the last of it was added.
     held_since: Instant,
     /// What is said of the addresses.
@@ -161,6 +163,8 @@ struct Done {
     is_to_ask: bool,
     /// When to look whether everything is still there.
     look_at: Option<Instant>,
+    /// When to try again to take off what could not be taken off.
+    release_at: Option<Instant>,
     /// Where questions for the addresses are heard.
     groups: Groups,
 }
@@ -170,10 +174,12 @@ impl Done {
         Self {
             wish: Some(Wish::Release),
             held: Vec::new(),
+            ground: None,
             held_since: Instant::now(),
             announcements: Announcements::default(),
             is_to_ask: false,
             look_at: None,
+            release_at: None,
             groups: Groups::default(),
         }
     }
@@ -201,7 +207,6 @@ impl Performer {
         self.note_interface();
         loop {
             let announce_at = done.announcements.next().map(|(at, _)| at);
-            let release_again = done.wish.is_none() && *wishes.borrow() == Wish::Release;
             tokio::select! {
                 biased;
                 changed = wishes.changed() => match changed {
@@ -212,7 +217,7 @@ impl Performer {
                 Ok(()) = self.disturbances.changed() => {
                     done.look_at = done.look_at.or_else(|| Some(Instant::now() + LOOK_AFTER));
                 }
-                () = sleep(RELEASE_AGAIN), if release_again => self.fulfil(&mut wishes, &mut done).await,
+                () = until(done.release_at), if done.release_at.is_some() => self.fulfil(&mut wishes, &mut done).await,
                 () = until(done.look_at), if done.look_at.is_some() => self.look(&wishes, &mut done).await,
                 () = until(announce_at), if announce_at.is_some() => self.go_on_announcing(&mut done).await,
             }
@@ -222,9 +227,14 @@ impl Performer {
     /// Makes the latest wish true.
     async fn fulfil(&mut self, wishes: &mut watch::Receiver<Wish>, done: &mut Done) {
         let wish = *wishes.borrow_and_update();
+        done.release_at = None;
         let Wish::Hold { term, .. } = wish else {
             done.end(None);
-            done.wish = self.release(done).await.then_some(wish);
+            if self.release(done).await {
+                done.wish = Some(wish);
+            } else {
+                done.release_at = Some(Instant::now() + RELEASE_AGAIN);
+            }
             pass(Moment::Removed);
             return;
         };

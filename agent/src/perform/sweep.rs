@@ -74,9 +74,18 @@ fn on_interface(ifindex: u32, configured: &BTreeSet<IpAddr>, held: &HashSet<Subj
 /// in this network namespace, a rule with vipd's mark may be its, and only those of `configured` are removed. One that
 /// is removed by mistake, in the moment in which two agents start, is put back by who misses it.
 pub async fn rules(ours: BTreeSet<String>, configured: Vec<Rule>) -> anyhow::Result<()> {
+    let is_alone = claims::claimed().context("failed to list claims")?.is_subset(&ours);
+    rules_that(move |rule| is_alone || rule.is_some_and(|rule| configured.contains(&rule))).await
+}
+
+/// Removes those of `rules` that were left.
+pub async fn these_rules(rules: Vec<Rule>) -> anyhow::Result<()> {
+    rules_that(move |rule| rule.is_some_and(|rule| rules.contains(&rule))).await
+}
+
+/// Removes the rules with vipd's mark that `is_left` tells; those that vipd does not make are none.
+async fn rules_that(is_left: impl Fn(Option<Rule>) -> bool + Send + 'static) -> anyhow::Result<()> {
     blocking(move || {
-        let is_alone = claims::claimed().context("failed to read `/proc/net/unix`")?.is_subset(&ours);
-        let is_left = |rule: Option<Rule>| is_alone || rule.is_some_and(|rule| configured.contains(&rule));
         let marked = rule::list().context("failed to read the rules")?.into_iter().filter(rule::is_marked);
         let left = marked.filter(|message| is_left(Rule::of(message)));
         let named = left.map(|message| {

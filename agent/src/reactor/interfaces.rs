@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use tracing::{info, warn};
-use vrrp::Instant;
+use vrrp::{Instant, election::Cause};
 
 use super::{Interface, Reactor, places};
-use crate::{link::LinkState, router::VirtualRouter};
+use crate::{
+    clock,
+    datapath::{Attachment, Datapath},
+    link::LinkState,
+    router::VirtualRouter,
+};
 
 /// Between two attempts to be on an interface: each keeps the elections on others waiting for a moment.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -57,10 +62,12 @@ impl Reactor {
     /// Puts the guard on the interface that has the name now, if it is not there yet, and the virtual routers.
     fn settle(&mut self, at: usize, now: Instant) {
         let Some(interface) = self.interfaces.get_mut(at) else { return };
-        let (name, ifindex) = (interface.link.interface.clone(), interface.link.ifindex);
+        let (name, old, ifindex) = (interface.link.interface.clone(), interface.ifindex, interface.link.ifindex);
         interface.again_at = None;
-        if interface.ifindex != ifindex {
-            match self.desk.datapath.attach(&name, ifindex) {
+        if old != ifindex {
+            let attached = self.under_cover(|datapath| datapath.attach(&name, ifindex));
+            let Some(interface) = self.interfaces.get_mut(at) else { return };
+            match attached {
                 Ok(attachment) => {
                     (interface.ifindex, interface.attachment) = (ifindex, attachment);
                     info!(interface = name, index = ifindex, "the interface is there");
@@ -73,6 +80,20 @@ impl Reactor {
             }
         }
         self.settle_routers(at, now);
+    }
+
+    /// Changes what is attached. The kernel may verify a program for that, for half a second: the supervisor advertises meanwhile.
+    fn under_cover<T>(&mut self, change: impl FnOnce(&mut Datapath) -> T) -> T {
+        self.tell_supervisor(clock::now());
+        if let Err(error) = self.supervised.cover() {
+            self.watchman.once(&format!("the supervisor does not advertise while this thread is held up: {error:#}"));
+        }
+        let outcome = change(&mut self.desk.datapath);
+        if let Some(authentication) = &mut self.desk.authentication {
+            authentication.go_on_after_another();
+        }
+        self.tell_supervisor(clock::now());
+        outcome
     }
 
     /// Moves the virtual routers of an interface to where it is judged now. Those that cannot be moved are in Fault until they can.
@@ -98,15 +119,39 @@ impl Reactor {
 
     /// Takes in where the guard was taken off again and put elsewhere.
     pub(super) fn look_after_guard(&mut self, now: Instant) {
-        for (name, attachment) in self.desk.datapath.look(now) {
+        for name in self.desk.datapath.look(now) {
             let Some(at) = self.interfaces.iter().position(|known| known.link.interface == name) else { continue };
-            let Some(interface) = self.interfaces.get_mut(at) else { continue };
-            let has_moved = interface.attachment.scope != attachment.scope;
-            interface.attachment = attachment;
-            if has_moved {
-                self.settle_routers(at, now);
+            match self.under_cover(|datapath| datapath.fall_back(&name)) {
+                Ok(attachment) => self.judge_elsewhere(at, attachment, now),
+                Err(error) => self.give_up(at, &error, now),
             }
+            self.bequeath();
         }
+    }
+
+    fn judge_elsewhere(&mut self, at: usize, attachment: Attachment, now: Instant) {
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
+        let has_moved = interface.attachment.scope != attachment.scope;
+        interface.attachment = attachment;
+        if has_moved {
+            self.settle_routers(at, now);
+        }
+    }
+
+    /// Nobody is heard on an interface any more. Who would take over there, or go on, might serve beside another one.
+    fn give_up(&mut self, at: usize, error: &anyhow::Error, now: Instant) {
+        let Some(interface) = self.interfaces.get_mut(at) else { return };
+        let name = &interface.link.interface;
+        warn!(interface = name, "{error:#}; nobody is heard there, and this is tried again in {AGAIN_AFTER:?}");
+        let concerned = |router: &&mut VirtualRouter| router.interface() == name;
+        for router in self.routers.iter_mut().filter(concerned) {
+            router.set_cause(Cause::Link, true, &mut self.desk, now);
+        }
+        // The goodbye goes by the sockets of the interface.
+        self.desk.outbox.flush();
+        self.routers.iter_mut().filter(concerned).for_each(VirtualRouter::leave);
+        self.sockets.forget(interface.ifindex);
+        (interface.ifindex, interface.again_at) = (0, Some(now + AGAIN_AFTER));
     }
 
     pub(super) fn heed_link(&mut self, at: usize, now: Instant) {

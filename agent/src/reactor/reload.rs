@@ -1,6 +1,6 @@
 //! Another configuration, taken over while elections go on: what does not change is not touched.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, mem, time::Duration};
 
 use anyhow::anyhow;
 use tracing::info;
@@ -40,6 +40,8 @@ pub struct Reload {
 pub struct Reloaded {
     /// Virtual routers that could not be made.
     pub missing: Vec<WireIdentity>,
+    /// Virtual routers of which not everything could be changed.
+    pub unfinished: Vec<WireIdentity>,
     /// The first thing that went wrong; the rest has been done all the same.
     pub outcome: anyhow::Result<()>,
 }
@@ -56,8 +58,12 @@ impl Reactor {
         for identity in &reload.removed {
             self.remove(identity, now);
         }
+        let mut unfinished = Vec::new();
         for config in reload.changed {
-            outcome = outcome.and(self.change(config, now));
+            let identity = config.identity();
+            let changed = self.change(config, now);
+            unfinished.extend(changed.is_err().then_some(identity));
+            outcome = outcome.and(changed);
         }
         for link in reload.links {
             self.hear(link, now);
@@ -74,7 +80,7 @@ impl Reactor {
         self.bequeath();
         let is_there = |identity: &WireIdentity| self.routers.iter().any(|router| router.identity() == *identity);
         let missing = reload.order.into_iter().filter(|identity| !is_there(identity)).collect();
-        Reloaded { missing, outcome }
+        Reloaded { missing, unfinished, outcome }
     }
 
     fn change(&mut self, config: config::VirtualRouter, now: Instant) -> anyhow::Result<()> {
@@ -87,19 +93,33 @@ impl Reactor {
         router.reconfigure(config, interface, &mut self.desk, now)
     }
 
-    /// Lets a virtual router leave; the task that looks after its addresses ends when they are off.
+    /// Lets a virtual router leave. The guard goes on knowing it until its addresses are off: this host must not answer for them.
     fn remove(&mut self, identity: &WireIdentity, now: Instant) {
         let Some(at) = self.routers.iter().position(|router| router.identity() == *identity) else { return };
         let mut router = self.routers.remove(at);
         router.stop(Condition::Deleted, &mut self.desk, now);
         self.desk.outbox.flush();
-        router.leave_guard(&mut self.desk);
+        self.departing.push(router.depart());
     }
 
-    /// Begins to hear an interface.
+    /// Has the guard forget the virtual routers that have left, and whose addresses are off.
+    pub(super) fn see_off(&mut self) {
+        let gone: Vec<_> = self.departing.extract_if(.., |router| router.is_gone()).collect();
+        if gone.is_empty() {
+            return;
+        }
+        for router in &gone {
+            router.leave_guard(&mut self.desk);
+        }
+        self.forget_idle_interfaces();
+    }
+
+    /// Begins to hear an interface, unless somebody who leaves has kept it heard.
     fn hear(&mut self, link: LinkState, now: Instant) {
-        self.interfaces.push(Interface::absent(&link.interface));
-        self.interfaces.sort_by(|one, other| one.link.interface.cmp(&other.link.interface));
+        if !self.interfaces.iter().any(|known| known.link.interface == link.interface) {
+            self.interfaces.push(Interface::absent(&link.interface));
+            self.interfaces.sort_by(|one, other| one.link.interface.cmp(&other.link.interface));
+        }
         self.link_changed(link, now);
     }
 
@@ -109,6 +129,11 @@ impl Reactor {
         let name = config.interface.clone();
         let interface = self.interfaces.iter().find(|known| known.link.interface == name);
         let interface = interface.ok_or_else(|| anyhow!("interface `{name}` is not heard"))?;
+        // What was said of one that leaves would be taken back later from the one that has its place now.
+        let key = interface.attachment.scope.key(config.family, config.vrid);
+        for router in self.departing.extract_if(.., |router| router.key == key) {
+            router.leave_guard(&mut self.desk);
+        }
         let mut router =
             VirtualRouter::build(config, interface, &mut self.sockets, &mut self.crew, &mut self.desk, None)?;
         router.link(&interface.link, &mut self.desk, now);
@@ -124,9 +149,11 @@ impl Reactor {
 
     /// Takes the guard and the sockets off interfaces that no virtual router is on any more.
     fn forget_idle_interfaces(&mut self) {
-        let (used, idle): (Vec<_>, Vec<_>) = std::mem::take(&mut self.interfaces)
+        let names = self.routers.iter().map(VirtualRouter::interface);
+        let names: BTreeSet<_> = names.chain(self.departing.iter().map(|router| router.interface.as_str())).collect();
+        let (used, idle): (Vec<_>, Vec<_>) = mem::take(&mut self.interfaces)
             .into_iter()
-            .partition(|known| self.routers.iter().any(|router| router.interface() == known.link.interface));
+            .partition(|known| names.contains(known.link.interface.as_str()));
         self.interfaces = used;
         for interface in idle {
             info!(interface = interface.link.interface, "no virtual router is on the interface any more");

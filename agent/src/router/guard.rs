@@ -68,12 +68,13 @@ impl VirtualRouter {
         VipKey { ifindex, vlan, family, address: address_bytes(address), ..VipKey::default() }
     }
 
-    /// Writes the nodes of the configuration into the datapath's allow-list: before [`VirtualRouter::configure`], from which
-    /// on adverts are judged, or those that come in between would be a stranger's.
+    /// Writes the nodes of the configuration, and who is believed beside them, into the datapath's allow-list: before
+    /// [`VirtualRouter::configure`], from which on adverts are judged, or those that come in between would be a stranger's.
     pub fn introduce_peers(&self, datapath: &mut Datapath) -> anyhow::Result<()> {
         if self.ifindex == 0 {
             return Ok(());
         }
+        self.learned.keys().try_for_each(|&key| datapath.set_peer(key, None))?;
         self.config.peers.iter().try_for_each(|peer| datapath.set_peer(self.peer_key(peer), peer.mac))
     }
 

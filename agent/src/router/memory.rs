@@ -1,16 +1,17 @@
 //! What a virtual router remembers from one program of the process to the next.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use vrrp::{
     Family, Instant, Parameters,
     election::{Active, Backup, Election, Event, Expects, Role, State},
 };
+use vrrp_wire::abi::{PeerKey, address_bytes, address_from_bytes};
 
 use super::VirtualRouter;
 use crate::{
-    config::WireIdentity,
+    config::{LinkLocalSenders, WireIdentity},
     observe::{History, Tally},
     supervisor::will::Bequest,
 };
@@ -31,6 +32,9 @@ pub struct RouterMemory {
     tally: Tally,
     #[serde(default)]
     history: History,
+    /// Senders that are believed though the configuration does not list them, and when each was last.
+    #[serde(default)]
+    learned: Vec<(IpAddr, u64)>,
 }
 
 /// What was between two programs, for a virtual router.
@@ -90,6 +94,7 @@ impl RouterMemory {
             ),
             tally: Tally::default(),
             history: History::default(),
+            learned: Vec::new(),
         }
     }
 
@@ -182,6 +187,11 @@ impl VirtualRouter {
             reason: self.reason(),
             tally: self.tally,
             history: self.history.clone(),
+            learned: self
+                .learned
+                .iter()
+                .map(|(key, &at)| (address_from_bytes(key.source, self.config.family), at))
+                .collect(),
         })
     }
 
@@ -191,6 +201,10 @@ impl VirtualRouter {
         self.election = memory.election(self.parameters(), interlude);
         (self.tally, self.history) = (memory.tally, memory.history.clone());
         self.resumed = Some((Instant::from_nanos(memory.since_ns), memory.reason.clone()));
+        if self.config.link_local_senders == LinkLocalSenders::Unlisted {
+            let key = |source| PeerKey { router: self.key, source: address_bytes(source) };
+            self.learned = memory.learned.iter().map(|&(source, at)| (key(source), at)).collect();
+        }
         if memory.is_active() {
             self.hold_addresses();
         }
@@ -232,6 +246,7 @@ mod tests {
                 reason: None,
                 tally: Tally::default(),
                 history: History::default(),
+                learned: Vec::new(),
             };
             assert_eq!(serde_json::to_string(&memory.role).unwrap(), role);
             let election = memory.election(parameters, Interlude::default());

@@ -141,7 +141,7 @@ impl VirtualRouter {
         }
     }
 
-    fn forget(&mut self, sender: PeerKey, desk: &mut Desk) {
+    pub(super) fn forget(&mut self, sender: PeerKey, desk: &mut Desk) {
         self.learned.remove(&sender);
         self.heard.remove(&sender);
         self.refusals.forget(sender);

@@ -6,7 +6,11 @@ use ipnet::IpNet;
 use vrrp::Instant;
 
 use super::{VirtualRouter, find_own_address};
-use crate::{config, desk::Desk, reactor::Interface};
+use crate::{
+    config::{self, LinkLocalSenders},
+    desk::Desk,
+    reactor::Interface,
+};
 
 impl VirtualRouter {
     /// Goes on as `config` says, which has the same [identity](config::WireIdentity), version and owner. Goes on after an
@@ -22,6 +26,11 @@ impl VirtualRouter {
         let old = mem::replace(&mut self.config, config);
         self.own_address = find_own_address(&self.config, &interface.link);
         let mut outcome = self.introduce_peers(&mut desk.datapath).and_then(|()| self.configure(desk));
+        if self.config.link_local_senders == LinkLocalSenders::Listed {
+            for key in self.learned.keys().copied().collect::<Vec<_>>() {
+                self.forget(key, desk);
+            }
+        }
         for key in peers {
             if !self.config.peers.iter().any(|peer| self.peer_key(peer) == key) {
                 outcome = outcome.and(desk.datapath.remove_peer(&key));

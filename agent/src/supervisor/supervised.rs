@@ -93,12 +93,19 @@ impl Supervised {
         self.supervisor = Some(supervisor);
     }
 
+    /// Has the supervisor send the adverts until the next sign of life.
+    pub fn cover(&self) -> anyhow::Result<()> {
+        let Some(supervisor) = &self.supervisor else { return Ok(()) };
+        supervisor.line.notify(&Notice::Cover)?;
+        Ok(())
+    }
+
     /// Has the supervisor send the adverts until the next sign of life, and leaves the line to it open for the next program;
     /// `None` where there is no supervisor.
     pub fn give_way(&self) -> anyhow::Result<Option<(i32, RawFd)>> {
         let Some(supervisor) = &self.supervisor else { return Ok(None) };
         let descriptor = leave_open(supervisor.line.as_fd())?;
-        supervisor.line.notify(&Notice::Cover)?;
+        self.cover()?;
         Ok(Some((supervisor.pid.as_raw(), descriptor)))
     }
 
