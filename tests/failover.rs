@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Probe, Status,
+    Capture, Captured, Cluster, ClusterConfig, GENEROUS, Host, Probe, Process, Status,
     decode::{self, Announcement, Form},
     frame::Advert,
-    inject, ip, lab, until,
+    inject, ip, lab, until, vipd,
 };
 use vrrp_wire::Family;
 
@@ -415,5 +415,35 @@ fn a_virtual_router_changes_its_version_without_an_outage() -> Result<()> {
     let outage = probe.outage_since(start);
     // Active_Down_Interval is 3.2 s or 3.4 s.
     ensure!(outage < Duration::from_secs(1), "an outage of {outage:?}");
+    Ok(())
+}
+
+/// Just before a takeover its way is gone once, and nobody sees that.
+#[test]
+fn a_takeover_is_rehearsed_unseen() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 2, &ClusterConfig::default())?;
+    cluster.start(0)?;
+    cluster.settle_on(0, 0)?;
+    let (node, instance) = (&cluster.nodes[1], format!("{}-next", cluster.agent(0)?.instance()));
+    let mut command = node.namespace().command(vipd()?);
+    command.args(["run", "--config", cluster.agent(0)?.file()?, "--node", "n2", "--instance", &instance]);
+    let next = Process::spawn(&instance, {
+        command.env("VIPD_LOG", "vipd=debug");
+        command
+    })?;
+    next.wait_for_output("state of the group changed group=\"web-a\" from=Initialize to=Backup", GENEROUS)?;
+    let capture = Capture::start(cluster.client.namespace(), Host::INTERFACE)?;
+    cluster.lan.cut("n1")?;
+    next.wait_for_output("state of the group changed group=\"web-a\" from=Backup to=Active", GENEROUS)?;
+    let announced = |frame: &Captured| decode::announcement(&frame.bytes).is_some_and(|told| told.mac == node.mac());
+    capture.wait_for("n2 to announce the addresses", GENEROUS, announced)?;
+    let said = next.transcript();
+    let place = |text: &str| said.find(text).with_context(|| format!("it has not said `{text}`: {said}"));
+    ensure!(place("ready for a takeover")? < place("from=Backup to=Active")?, "{said}");
+    let frames = capture.frames();
+    let advert = |frame: &Captured| decode::advertisement(&frame.bytes).is_some_and(|it| it.source_mac == node.mac());
+    let (advert, announcement) = (frames.iter().position(advert), frames.iter().position(announced));
+    ensure!(advert.is_some() && advert < announcement, "announced before the first advert");
     Ok(())
 }

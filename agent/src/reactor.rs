@@ -7,6 +7,7 @@
 mod groups;
 mod handover;
 mod interfaces;
+pub mod readiness;
 pub mod reload;
 mod status;
 
@@ -30,7 +31,10 @@ use vrrp::{
 };
 use vrrp_wire::abi::{AdvertRecord, Heartbeat, RING_LEN, RouterKey, SHORT_MAX};
 
-use self::groups::{Group, joins};
+use self::{
+    groups::{Group, joins},
+    readiness::Readiness,
+};
 use crate::{
     authentication::Authentication,
     check::board::News,
@@ -113,6 +117,8 @@ pub struct Reactor {
     pub watchman: Watchman,
     /// Where each virtual router is among all.
     pub places: HashMap<RouterKey, usize>,
+    /// Whether a takeover would be quick.
+    pub readiness: Readiness,
     /// How late it has sent.
     pub lateness: Lateness,
     /// What it has to do with the supervisor.
@@ -187,6 +193,7 @@ impl Reactor {
             self.expire(now);
             self.settle_groups(now);
             self.send();
+            self.get_ready(now);
             if now >= look_at {
                 self.look_around(now);
                 self.settle_groups(now);
@@ -297,6 +304,7 @@ impl Reactor {
             .iter()
             .filter_map(VirtualRouter::deadline)
             .chain(self.desk.datapath.deadline())
+            .chain(self.ready_at())
             .fold(latest, Instant::min);
         self.alarm.set(deadline)?;
         let mut fds: Vec<_> = [self.inbox.as_fd(), self.alarm.as_fd()]

@@ -89,6 +89,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     let (_disturb, disturbances) = watch::channel(Removals::default());
     let (orders, followed) = watch::channel(holdings(&["10.77.0.101/24", "10.77.0.102/24"], "10.77.0.50")?);
     let (wish, wishes) = watch::channel(Wish::Release);
+    let (rehearse, rehearsals) = watch::channel(());
     let standing = Standing::new(Arc::new(Vitals::create(Path::new("/run/vitals"), 1)?), 0);
     standing.set_active(true)?;
     let (order_queue, tasks) = OrderQueue::begin()?;
@@ -98,6 +99,7 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
         virtual_mac: None,
         interface: Host::INTERFACE.to_owned(),
         settings: Arc::new(Settings::new("/run/settings.toml".into())),
+        rehearsals,
         place,
         disturbances,
         handle,
@@ -115,6 +117,8 @@ async fn change(node: &Host, monitor: &Process) -> Result<()> {
     ensure!(report(&mut inbox).await? == Ok(()));
     wait_for(|| Ok(monitor.transcript().contains("from 10.77.0.102 lookup 100")), tick).await?;
     let before = monitor.transcript().len();
+    // Of what is held, a rehearsal touches nothing.
+    rehearse.send_replace(());
     orders.send_replace(holdings(&["10.77.0.102/24", "10.77.0.103/24"], "10.77.0.50")?);
     wait_for(|| Ok(monitor.transcript()[before..].contains("inet 10.77.0.101/24")), tick).await?;
     let said = monitor.transcript()[before..].to_owned();

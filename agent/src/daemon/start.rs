@@ -54,7 +54,7 @@ use crate::{
         survey::Surveyor,
         sysctl::Setting,
     },
-    reactor::{Interface, Reactor},
+    reactor::{Interface, Reactor, readiness::Readiness},
     realtime::Lateness,
     restart::{self, Memory, Successor, adopt},
     router::{VirtualRouter, memory::Interlude},
@@ -126,7 +126,6 @@ pub(super) async fn prepare(
     let (mut crew, disturb, hands) = crew(&handle, &mailbox, &settings, &vitals, memory)?;
     let mut sockets = sockets(memory, &links)?;
     let routers = build_routers(&config, memory, &interfaces, &mut sockets, &mut crew, &mut desk)?;
-    desk.datapath.drop_leftovers()?;
     let (listener, control) = listener(instance, memory)?;
     let (supervised, custody) = supervision(&config, instance, memory, vitals, &mailbox)?;
     let reactor = Reactor {
@@ -142,6 +141,7 @@ pub(super) async fn prepare(
         about: about(&config, instance),
         watchman: watchman(&config, memory),
         places: HashMap::new(),
+        readiness: Readiness::default(),
         lateness: Lateness::new(memory.lateness.clone())?,
         supervised,
     };
@@ -376,7 +376,7 @@ fn resume_claim(link: &LinkState, memory: &Memory) -> anyhow::Result<UnixListene
     }
 }
 
-/// Makes the virtual routers, and for each a task that keeps its addresses.
+/// Makes the virtual routers, and for each a task that keeps its addresses. The guard forgets all others.
 fn build_routers(
     config: &Config,
     memory: &Memory,
@@ -405,9 +405,10 @@ fn build_routers(
         }
         VirtualRouter::build(entry, interface, sockets, crew, desk, known)
     };
-    let routers = config.virtual_routers.iter().map(build).collect();
+    let routers = config.virtual_routers.iter().map(build).collect::<anyhow::Result<_>>()?;
+    desk.datapath.drop_leftovers()?;
     tell_of_router_flag(config);
-    routers
+    Ok(routers)
 }
 
 /// Says where the kernel's answers to Neighbor Solicitations lack the Router flag that RFC 9568 §6.4.3 wants: where it does

@@ -173,6 +173,11 @@ impl Announcements {
     }
 }
 
+/// What would be sent to announce `addresses` at `place`. Nobody's pace is heeded.
+pub(super) fn rehearsal(place: &Place, addresses: &[IpNet]) -> Option<Batch> {
+    Some(Batch { announcer: Arc::clone(place.announcer.as_ref()?), frames: frames(place, addresses) })
+}
+
 /// Every frame of an announcement: each address is told once before any is told again.
 fn frames(place: &Place, addresses: &[IpNet]) -> Vec<Vec<u8>> {
     let mut frames = first_frames(place, addresses);

@@ -61,6 +61,8 @@ pub struct Reins {
     pub id: u32,
     /// What is wanted of the addresses.
     pub wishes: watch::Sender<Wish>,
+    /// Asks for a rehearsal of a takeover.
+    pub rehearsals: watch::Sender<()>,
     /// Where they go.
     pub places: watch::Sender<Place>,
     /// What is held.
@@ -76,6 +78,7 @@ impl Crew {
         self.count = self.count.max(id) + 1;
         let standing = Standing::new(Arc::clone(&self.vitals), id);
         let (wishes, followed) = watch::channel(Wish::default());
+        let (rehearsals, rehearsed) = watch::channel(());
         let (places, place) = watch::channel(place);
         let (holdings, held) = watch::channel(config.holdings());
         let performer = Performer {
@@ -84,6 +87,7 @@ impl Crew {
             virtual_mac: config.virtual_mac(),
             interface: config.interface.clone(),
             settings: Arc::clone(&self.settings),
+            rehearsals: rehearsed,
             place,
             disturbances: self.disturbances.clone(),
             handle: self.netlink.clone(),
@@ -96,7 +100,7 @@ impl Crew {
         };
         // Nobody waits any more only when the agent is ending.
         let _ = self.hired.send(self.runtime.spawn(performer.run(followed)));
-        Reins { id, wishes, places, holdings, standing }
+        Reins { id, wishes, rehearsals, places, holdings, standing }
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use super::{
     Done, Performer, Wish, address,
+    announce::{self, Batch},
     groups::Groups,
     holdings::{Ground, Item},
     netlink::{Order, Refused},
@@ -16,7 +17,26 @@ use super::{
 };
 use crate::killpoint::{Moment, pass};
 
+/// Addresses that a rehearsal has of many.
+const REHEARSED: usize = 2;
+/// The greatest index that the kernel could give an interface.
+const NO_INTERFACE: u32 = i32::MAX.cast_unsigned();
+
 impl Performer {
+    /// Goes the way of a takeover where it changes nothing: addresses are put on an interface that does not exist, and announced
+    /// by a node that is not Active.
+    pub(super) async fn rehearse(&self) {
+        let addresses: Vec<_> = self.announced().into_iter().take(REHEARSED).collect();
+        let nowhere = Ground { ifindex: NO_INTERFACE, is_own: false };
+        let orders = addresses.iter().map(|&address| Item::Address(address).put(nowhere)).collect();
+        // Each is refused.
+        let _ = self.orders.carry_out(orders, None).await;
+        let batch = announce::rehearsal(&self.place.borrow(), &addresses);
+        if let Some(Batch { announcer, frames }) = batch.filter(|_| !self.standing.is_active()) {
+            let _ = self.dispatch.send(announcer, frames, self.standing.clone()).await;
+        }
+    }
+
     /// Adds `items`, after the orders that `room` gives for the interface where they go; says whether they are there. Where they
     /// are not, nothing is left, and the election has been told; or it no longer wants anything.
     pub(super) async fn put(

@@ -126,6 +126,8 @@ pub struct Performer {
     pub interface: String,
     /// What that interface must do meanwhile.
     pub settings: Arc<Settings>,
+    /// Changes when a takeover may come at once.
+    pub rehearsals: watch::Receiver<()>,
     /// Where the addresses go.
     pub place: watch::Receiver<Place>,
     /// Changes when something that is held may have been removed.
@@ -214,6 +216,7 @@ impl Performer {
                     Err(_) => return self.release_for_good(&mut done).await,
                 },
                 Ok(()) = self.holdings.changed() => self.adopt(&wishes, &mut done).await,
+                Ok(()) = self.rehearsals.changed() => self.rehearse().await,
                 Ok(()) = self.disturbances.changed() => {
                     done.look_at = done.look_at.or_else(|| Some(Instant::now() + LOOK_AFTER));
                 }

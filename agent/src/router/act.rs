@@ -72,6 +72,13 @@ impl VirtualRouter {
         None
     }
 
+    /// Goes the way of a takeover once, and does nothing of it.
+    pub fn get_ready(&mut self, desk: &mut Desk) {
+        drop(self.letters(Some(self.config.priority), self.config.advertisement_interval, desk));
+        self.tell_guard(desk);
+        self.reins.rehearsals.send_replace(());
+    }
+
     pub(super) fn hold_addresses(&mut self) {
         self.terms += 1;
         self.reins.wishes.send_replace(Wish::Hold { term: self.terms, announcement: 0 });

@@ -22,7 +22,15 @@ use crate::{
 
 impl VirtualRouter {
     pub(super) fn advertise(&mut self, priority: Option<Priority>, interval: Centiseconds, desk: &mut Desk) {
-        let Some(source) = self.own_address else { return };
+        for letter in self.letters(priority, interval, desk) {
+            self.tally.priority_zero_sent += u64::from(priority.is_none());
+            desk.outbox.post(letter);
+        }
+    }
+
+    /// An advert, for each destination.
+    pub(super) fn letters(&self, priority: Option<Priority>, interval: Centiseconds, desk: &mut Desk) -> Vec<Letter> {
+        let Some(source) = self.own_address else { return Vec::new() };
         let message = Message {
             vrid: self.config.vrid,
             priority,
@@ -30,14 +38,11 @@ impl VirtualRouter {
             addresses: self.config.addresses.iter().map(ipnet::IpNet::addr).collect(),
         };
         let signature = desk.authentication.as_mut().and_then(Authentication::sign_next);
-        for destination in self.destinations() {
-            let Some(endpoints) = endpoints(source, destination) else { continue };
-            let bytes = self.dialect().encode(&message, &endpoints, signature);
-            if let Some(letter) = self.letter(endpoints, bytes) {
-                self.tally.priority_zero_sent += u64::from(priority.is_none());
-                desk.outbox.post(letter);
-            }
-        }
+        let letter = |destination| {
+            let endpoints = endpoints(source, destination)?;
+            self.letter(endpoints, self.dialect().encode(&message, &endpoints, signature))
+        };
+        self.destinations().into_iter().filter_map(letter).collect()
     }
 
     /// Multicast adverts come from the Virtual Router MAC Address where the virtual router has one, RFC 9568 §7.2; `None`
