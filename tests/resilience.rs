@@ -10,13 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use harness::{
     Capture, Cluster, ClusterConfig, GENEROUS, Host, Injector, Process, Status, decode,
     frame::{Advert, Checksum},
     ip, lab, until, vipd,
 };
 use nix::sys::signal::Signal;
+use rtnetlink::{packet_core::NLM_F_CREATE, packet_route::RouteNetlinkMessage};
+use vipd::perform::{
+    address,
+    holdings::Ground,
+    netlink::{Order, carry_out},
+};
 use vrrp_wire::{Family, MacAddr};
 
 /// An IPv4 advert of `priority` that comes from a node's own address and MAC address.
@@ -295,6 +301,31 @@ fn an_interface_that_was_moved_away_is_served_again() -> Result<()> {
     })?;
     let of_the_other = |status: &Status| status.tally("web-a", Family::Ipv4, "transitions");
     ensure!(of_the_other(&agent.status()?) == of_the_other(&settled), "the other interface noticed");
+    Ok(())
+}
+
+/// Somebody changes addresses of the interface all the time, with the sequence numbers that the agent's questions have:
+/// what the kernel tells everybody of it is no answer to them, and the interface is neither gone nor without an address.
+#[test]
+fn what_the_kernel_tells_everybody_is_no_answer() -> Result<()> {
+    let lab = lab!();
+    let mut cluster = Cluster::new(&lab, 1, &ClusterConfig::default())?;
+    cluster.start_all()?;
+    cluster.settle_on(0, 0)?;
+    let (agent, node) = (cluster.agent(0)?, &cluster.nodes[0]);
+    let settled = agent.status()?.transitions();
+    let ground = Ground { ifindex: node.ifindex()?, is_own: false };
+    let remove = address::take_off(ground, "10.77.9.9/32".parse()?);
+    let RouteNetlinkMessage::DelAddress(message) = remove.message.clone() else { bail!("{remove:?}") };
+    let add = Order { message: RouteNetlinkMessage::NewAddress(message), flags: NLM_F_CREATE };
+    let changes: Vec<_> = (0..100).flat_map(|_| [&add, &remove]).collect();
+    let refused = node.namespace().enter(|| (0..200).map(|_| carry_out(&changes)).collect::<Result<Vec<_>, _>>())??;
+    ensure!(refused.iter().all(Vec::is_empty), "{:?}", refused.concat().first());
+    // When it says that its cable is pulled, it has heard of all the rest.
+    cluster.lan.cut("n1")?;
+    let after = agent.wait_for("n1 to be in Fault", |status| status.all_in(&["Fault"]))?.transitions();
+    let once = settled.context("no transitions")? + 2;
+    ensure!(after == Some(once), "{after:?} state changes instead of {once}");
     Ok(())
 }
 

@@ -115,7 +115,9 @@ impl Agent {
         let service =
             Service { overview: self.overview, orders, drained: instance.drained(), streams: streams.clone() };
         tokio::spawn(control::serve(self.listener, service));
-        let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb, resyncs));
+        let handle = operator.handle.clone();
+        let watch = link::watch(handle, self.watched, self.links, mailbox.clone(), self.disturb, resyncs);
+        let link_watch = tokio::spawn(watch);
         operator.routing.run(&operator.config.hetzner).await;
         operator.metrics.run(&operator.config.metrics).await;
         service::ready();

@@ -194,7 +194,11 @@ async fn addresses<T>(handle: &Handle, pick: impl Fn(&AddressMessage) -> Option<
 
 /// Tells `mailbox` of every change since `states`, and `disturbances` whenever what is held may have been removed, for ever.
 /// What is `watched` may change meanwhile. Losses of news are counted.
+///
+/// Questions go by `handle`, whose connection hears no news: news has the number of the order that made it, and where that
+/// is the number of a question, it would pass for the whole answer.
 pub async fn watch(
+    handle: Handle,
     mut watched: watch::Receiver<Watched>,
     mut states: Vec<LinkState>,
     mailbox: Mailbox,
@@ -203,10 +207,10 @@ pub async fn watch(
 ) -> anyhow::Result<()> {
     loop {
         let current = watched.borrow().clone();
-        let (mut connection, handle, messages) =
+        let (mut connection, _, messages) =
             new_multicast_connection(&current.groups()).context("failed to subscribe to changes of interfaces")?;
         make_room(connection.socket_mut().socket_mut(), NEWS_MAX).context("failed to make room for notifications")?;
-        let subscription = Subscription { of: current, handle, messages, resyncs: resyncs.clone() };
+        let subscription = Subscription { of: current, handle: handle.clone(), messages, resyncs: resyncs.clone() };
         let connection = tokio::spawn(connection);
         subscription.follow(&mut watched, &mut states, &mailbox, &disturbances).await?;
         connection.abort();

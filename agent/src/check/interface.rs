@@ -4,7 +4,7 @@ use std::fmt;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
 use rtnetlink::{
-    Handle, MulticastGroup, new_multicast_connection,
+    Handle, MulticastGroup, new_connection, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
         RouteNetlinkMessage,
@@ -20,11 +20,11 @@ pub(super) struct Watcher {
     line: Option<Line>,
 }
 
-/// A connection to the kernel, which ends with this.
+/// Connections to the kernel, which end with this: one to ask by and one for news, which could pass for an answer.
 struct Line {
     handle: Handle,
     news: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
-    _driver: JoinSet<()>,
+    _drivers: JoinSet<()>,
 }
 
 impl fmt::Debug for Line {
@@ -74,10 +74,12 @@ impl Watcher {
 }
 
 fn open() -> std::io::Result<Line> {
-    let (connection, handle, news) = new_multicast_connection(&[MulticastGroup::Link])?;
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    Ok(Line { handle, news: news.map(|(message, _)| message).boxed(), _driver: driver })
+    let (asking, handle, _) = new_connection()?;
+    let (hearing, _, news) = new_multicast_connection(&[MulticastGroup::Link])?;
+    let mut drivers = JoinSet::new();
+    drivers.spawn(asking);
+    drivers.spawn(hearing);
+    Ok(Line { handle, news: news.map(|(message, _)| message).boxed(), _drivers: drivers })
 }
 
 /// Whether `message` is about the interface, or says that others were lost.
