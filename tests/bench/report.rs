@@ -178,6 +178,27 @@ fn compare(own: Option<&Row>, peer: Option<&Row>) -> (String, &'static str) {
 mod tests {
     use super::*;
 
+    /// The page of the release and its drawings are what the figures that stand in the repository say, and nothing else.
+    #[test]
+    fn the_page_of_the_release_is_what_its_figures_say() -> Result<()> {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let docs = tests.join("../docs");
+        let folder = tempfile::tempdir()?;
+        run(&Options { figures: tests.join("bench/release"), output: folder.path().to_owned() })?;
+        let expect_same = |file: &str| -> Result<()> {
+            let [there, here] = [docs.join(file), folder.path().join(file)].map(fs::read_to_string);
+            assert_eq!(there?, here?, "`cargo xtask bench report` writes another docs/{file}");
+            Ok(())
+        };
+        expect_same("benchmarks.md")?;
+        let drawings: Vec<_> = fs::read_dir(folder.path().join("images"))?.collect::<Result<_, _>>()?;
+        assert!(!drawings.is_empty());
+        for drawing in drawings {
+            expect_same(&format!("images/{}", drawing.file_name().display()))?;
+        }
+        Ok(())
+    }
+
     #[test]
     fn a_run_is_told_apart_by_its_conditions() {
         let row = |interval_ms, transport: &str| Row {
