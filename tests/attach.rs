@@ -12,9 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{
-    Agent, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Status, frame::Advert, inject, ip, lab, until,
-};
+use harness::{Agent, Cluster, ClusterConfig, GENEROUS, Host, Injector, Lab, Status, frame::Advert, ip, lab, until};
 use vipd::datapath::{
     attach::Hook,
     guard::Guard,
@@ -40,21 +38,6 @@ fn cluster(lab: &Lab, nodes: usize, guard: &str) -> Result<Cluster> {
     let mut cluster = Cluster::new(lab, nodes, &ClusterConfig { guard, ..ClusterConfig::default() })?;
     cluster.start_all()?;
     Ok(cluster)
-}
-
-fn mode(status: &Status) -> (&str, &str) {
-    let interface = &status.0["interfaces"][0];
-    (interface["attach"].as_str().unwrap_or_default(), interface["attach_reason"].as_str().unwrap_or_default())
-}
-
-/// Sends forged adverts until ten have been counted as dropped, or as what would have been.
-fn forge(cluster: &Cluster, counter: &str) -> Result<()> {
-    let [vip, _] = Cluster::addresses(0);
-    let forged = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), Cluster::VRIDS[0], 255, &[vip]).frame();
-    let before = cluster.agent(0)?.status()?.counter("web-a", Family::Ipv4, counter);
-    inject(&cluster.attacker, &forged, 10)?;
-    let are_counted = |status: &Status| status.counter("web-a", Family::Ipv4, counter) == before + 10;
-    cluster.agent(0)?.wait_for("ten forged adverts to be counted", are_counted).map(drop)
 }
 
 /// Waits for a state in which the agent has started again.
@@ -86,8 +69,8 @@ fn each_way_works_when_asked_for_and_a_clean_end_leaves_nothing() -> Result<()> 
     for (way, pin, shown) in WAYS {
         let mut cluster = cluster(&lab, 1, &format!("attach = \"{way}\""))?;
         let status = cluster.agent(0)?.status()?;
-        ensure!(mode(&status) == (way, ""), "{status:?}");
-        forge(&cluster, "dropped")?;
+        ensure!(status.attachment() == (way, ""), "{status:?}");
+        cluster.forge("dropped")?;
         let pins = cluster.agent(0)?.pin_dir();
         let pin = Path::new(&pins).join(pin.replace("{}", &cluster.nodes[0].ifindex()?.to_string()));
         ensure!(pin.exists(), "no {}", pin.display());
@@ -107,8 +90,8 @@ fn each_way_works_when_asked_for_and_a_clean_end_leaves_nothing() -> Result<()> 
 fn off_is_a_packet_socket_and_nothing_else() -> Result<()> {
     let lab = lab!();
     let cluster = cluster(&lab, 1, "attach = \"off\"")?;
-    ensure!(mode(&cluster.agent(0)?.status()?) == ("socket", ""));
-    forge(&cluster, "would_drop")?;
+    ensure!(cluster.agent(0)?.status()?.attachment() == ("socket", ""));
+    cluster.forge("would_drop")?;
     let found = occupants(&cluster.nodes[0])?;
     ensure!(found.is_empty(), "{found}");
     ensure!(!Path::new(&cluster.agent(0)?.pin_dir()).exists(), "pinned without a guard");
@@ -136,7 +119,7 @@ fn another_xdp_program_is_named_and_stays() -> Result<()> {
         cluster.settle_on(0, 0)?;
         let status = cluster.agent(1)?.status()?;
         let expected = format!("native: another XDP program is attached there: `vipd_guard` (id {id})");
-        ensure!(mode(&status) == ("tcx", &expected), "{status:?}");
+        ensure!(status.attachment() == ("tcx", &expected), "{status:?}");
         cluster.lan.cut("n1")?;
         cluster.settle_on(0, 1)?;
         cluster.take(1)?.process.terminate(GENEROUS)?;
@@ -158,8 +141,8 @@ fn a_way_that_was_asked_for_is_not_replaced_by_another() -> Result<()> {
         foreign(&cluster.nodes[0], |guard, nic| guard.programs().attach(nic, Side::Ingress, Hook::Generic).map(drop))?;
     cluster.start_all()?;
     let status = cluster.agent(0)?.status()?;
-    ensure!(mode(&status).0 == "socket", "{status:?}");
-    ensure!(mode(&status).1.starts_with("native: another XDP program"), "{status:?}");
+    ensure!(status.attachment().0 == "socket", "{status:?}");
+    ensure!(status.attachment().1.starts_with("native: another XDP program"), "{status:?}");
     Ok(())
 }
 
@@ -178,9 +161,9 @@ fn where_the_driver_has_no_xdp_the_guard_is_in_traffic_control() -> Result<()> {
     node.run("ip", &["link", "set", name, "up"])?;
     cluster.start(0)?;
     let status = cluster.agent(0)?.wait_for_state("web-a", Family::Ipv4, "Active")?;
-    ensure!(mode(&status).0 == "tcx", "{status:?}");
-    ensure!(mode(&status).1.starts_with("native: the driver has no native XDP"), "{status:?}");
-    forge(&cluster, "dropped")
+    ensure!(status.attachment().0 == "tcx", "{status:?}");
+    ensure!(status.attachment().1.starts_with("native: the driver has no native XDP"), "{status:?}");
+    cluster.forge("dropped")
 }
 
 /// Links and maps survive SIGKILL; the next start goes on with them, and the program is replaced without a gap.
@@ -189,7 +172,7 @@ fn a_killed_agents_guard_is_taken_over() -> Result<()> {
     let lab = lab!();
     for (way, pin, shown) in WAYS.into_iter().filter(|(way, ..)| *way != "clsact") {
         let mut cluster = cluster(&lab, 2, &format!("attach = \"{way}\""))?;
-        forge(&cluster, "dropped")?;
+        cluster.forge("dropped")?;
         let mut agent = cluster.take(0)?;
         let pins = agent.pin_dir();
         let index = cluster.nodes[0].ifindex()?.to_string();
@@ -204,7 +187,7 @@ fn a_killed_agents_guard_is_taken_over() -> Result<()> {
         }
         ensure!(occupants(&cluster.nodes[0])?.contains(shown), "{way}: gone with the agent");
         let status = restart(&cluster, &mut agent)?;
-        ensure!(mode(&status) == (way, ""), "{status:?}");
+        ensure!(status.attachment() == (way, ""), "{status:?}");
         ensure!(status.counter("web-a", Family::Ipv4, "dropped") == 10, "{way}: {status:?}");
         ensure!(map_id(&lab, &format!("{pins}/counters"))? == counters, "{way}: other maps");
         for (path, before) in paths.iter().zip(&before) {
@@ -212,7 +195,7 @@ fn a_killed_agents_guard_is_taken_over() -> Result<()> {
             ensure!(after.id == before.id && after.program != before.program, "{path}: {before:?}, then {after:?}");
         }
         cluster.agents[0] = Some(agent);
-        forge(&cluster, "dropped")?;
+        cluster.forge("dropped")?;
         cluster.take(0)?.process.terminate(GENEROUS)?;
         ensure!(occupants(&cluster.nodes[0])?.is_empty(), "{way}: {}", occupants(&cluster.nodes[0])?);
     }
@@ -247,8 +230,8 @@ fn filters_of_others_stay() -> Result<()> {
     node.run("tc", &[&add[..], &["match", "ip", "dst", "192.0.2.1/32", "flowid", "1:1"]].concat())?;
     let before = occupants(&node)?;
     cluster.start_all()?;
-    ensure!(mode(&cluster.agent(0)?.status()?) == ("clsact", ""));
-    forge(&cluster, "dropped")?;
+    ensure!(cluster.agent(0)?.status()?.attachment() == ("clsact", ""));
+    cluster.forge("dropped")?;
     let mut agent = cluster.take(0)?;
     agent.process.kill()?;
     ensure!(occupants(&node)? != before, "the filter is gone with the agent");
@@ -289,7 +272,7 @@ fn maps_that_do_not_fit_are_made_anew() -> Result<()> {
     let path = format!("{pins}/link_{}_ingress_native", cluster.nodes[0].ifindex()?);
     let map = |name: &str| format!("{pins}/{name}");
     for (spoilt, complaint) in [("settings", "layout 4294967295"), ("peers", "map `peers` has another shape")] {
-        forge(&cluster, "dropped")?;
+        cluster.forge("dropped")?;
         let (link_before, counters_before) = (link(&lab, &path)?, map_id(&lab, &map("counters"))?);
         let mut agent = cluster.take(0)?;
         agent.process.kill()?;
@@ -304,13 +287,13 @@ fn maps_that_do_not_fit_are_made_anew() -> Result<()> {
         }
         let status = restart(&cluster, &mut agent)?;
         agent.process.wait_for_output(complaint, GENEROUS)?;
-        ensure!(mode(&status) == ("native", ""), "{status:?}");
+        ensure!(status.attachment() == ("native", ""), "{status:?}");
         ensure!(status.counter("web-a", Family::Ipv4, "dropped") == 0, "{status:?}");
         ensure!(map_id(&lab, &map("counters"))? != counters_before, "the same maps");
         ensure!(link(&lab, &path)?.id == link_before.id, "the link was made anew");
         cluster.agents[0] = Some(agent);
     }
-    forge(&cluster, "dropped")
+    cluster.forge("dropped")
 }
 
 /// A link whose interface is gone is no obstacle.
@@ -326,7 +309,7 @@ fn a_link_of_a_deleted_interface_is_forgotten() -> Result<()> {
     node.make_interface_anew(1500, &["10.77.0.1/24"])?;
     agent.start_again()?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
-    ensure!(mode(&status) == ("native", ""), "{status:?}");
+    ensure!(status.attachment() == ("native", ""), "{status:?}");
     let after = node.ifindex()?;
     ensure!(before != after, "the same interface");
     let (stale, names) = (format!("link_{before}_"), pinned(&pins)?);
@@ -345,7 +328,7 @@ fn an_interface_that_is_made_anew_is_guarded_again() -> Result<()> {
     node.make_interface_anew(1500, &["10.77.0.1/24"])?;
     agent.process.wait_for_output("the interface is there", GENEROUS)?;
     let status = agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
-    ensure!(mode(&status) == ("native", ""), "{status:?}");
+    ensure!(status.attachment() == ("native", ""), "{status:?}");
     let [vip, _] = Cluster::addresses(0);
     let forged = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), Cluster::VRIDS[0], 255, &[vip]).frame();
     let sender = Injector::on(node.namespace(), "far")?;
@@ -376,8 +359,8 @@ fn a_renamed_interface_is_left_alone_until_it_is_named_back() -> Result<()> {
     })?;
     rename("other", Host::INTERFACE)?;
     agent.wait_for_state("web-a", Family::Ipv4, "Active")?;
-    ensure!(mode(&agent.status()?) == ("native", ""));
-    forge(&cluster, "dropped")
+    ensure!(agent.status()?.attachment() == ("native", ""));
+    cluster.forge("dropped")
 }
 
 /// What was configured before and is no more is gone from the maps of a killed agent once the next has started.

@@ -9,11 +9,6 @@ use vrrp_wire::Family;
 
 use self::place::occupants;
 
-fn mode(status: &Status) -> (&str, &str) {
-    let interface = &status.0["interfaces"][0];
-    (interface["attach"].as_str().unwrap_or_default(), interface["attach_reason"].as_str().unwrap_or_default())
-}
-
 /// A cluster of one node whose agent has only just started: a new program is watched for three seconds.
 fn just_started(lab: &Lab) -> Result<Cluster> {
     let mut cluster = Cluster::new(lab, 1, &ClusterConfig::default())?;
@@ -27,8 +22,8 @@ fn a_program_that_costs_the_carrier_gives_way() -> Result<()> {
     let lab = lab!();
     let cluster = just_started(&lab)?;
     cluster.lan.cut("n1")?;
-    let status = cluster.agent(0)?.wait_for("the next way", |status| mode(status).0 == "tcx")?;
-    ensure!(mode(&status).1.contains("the carrier was lost"), "{status:?}");
+    let status = cluster.agent(0)?.wait_for("the next way", |status| status.attachment().0 == "tcx")?;
+    ensure!(status.attachment().1.contains("the carrier was lost"), "{status:?}");
     Ok(())
 }
 
@@ -47,8 +42,8 @@ fn a_program_that_costs_the_adverts_gives_way() -> Result<()> {
     agent.process.kill()?;
     cluster.lan.silence("n2")?;
     agent.start_again()?;
-    let status = agent.wait_for("the next way", |status| mode(status).0 == "tcx")?;
-    ensure!(mode(&status).1.contains("adverts were heard before, and none for 9s since"), "{status:?}");
+    let status = agent.wait_for("the next way", |status| status.attachment().0 == "tcx")?;
+    ensure!(status.attachment().1.contains("adverts were heard before, and none for 9s since"), "{status:?}");
     Ok(())
 }
 
@@ -63,16 +58,19 @@ fn a_program_that_is_taken_off_is_missed() -> Result<()> {
     let link = |way| Ok::<_, anyhow::Error>(format!("{}/link_{}_ingress_{way}", agent.pin_dir(), node.ifindex()?));
     agent.process.wait_for_output("the program works", GENEROUS)?;
     for (way, next) in [("native", "tcx"), ("tcx", "clsact")] {
-        ensure!(mode(&agent.status()?).0 == way, "{:?}", agent.status()?);
+        ensure!(agent.status()?.attachment().0 == way, "{:?}", agent.status()?);
         lab.bpftool(&["link", "detach", "pinned", &link(way)?])?;
-        let status = agent.wait_for("the next way", |status| mode(status).0 == next)?;
+        let status = agent.wait_for("the next way", |status| status.attachment().0 == next)?;
         let reason = format!("{way}: taken off until the next start: of ");
-        ensure!(mode(&status).1.contains(&reason), "{status:?}");
-        ensure!(mode(&status).1.contains(" adverts that the interface heard the program has seen "), "{status:?}");
+        ensure!(status.attachment().1.contains(&reason), "{status:?}");
+        ensure!(
+            status.attachment().1.contains(" adverts that the interface heard the program has seen "),
+            "{status:?}"
+        );
         cluster.settle_on(0, 0)?;
     }
     node.run("tc", &["qdisc", "del", "dev", Host::INTERFACE, "clsact"])?;
-    agent.wait_for("the packet socket", |status| mode(status).0 == "socket")?;
+    agent.wait_for("the packet socket", |status| status.attachment().0 == "socket")?;
     cluster.settle_on(0, 0)
 }
 
@@ -102,7 +100,7 @@ fn adverts_that_no_program_can_find_leave_it_where_it_is() -> Result<()> {
         agent.wait_for("the stranger's advert to be dropped", is_dropped)?;
     }
     let status = agent.status()?;
-    ensure!(mode(&status) == ("native", ""), "{status:?}");
+    ensure!(status.attachment() == ("native", ""), "{status:?}");
     ensure!(status.counter("web-a", Family::Ipv4, "admitted") == 0, "{status:?}");
     Ok(())
 }
@@ -119,11 +117,7 @@ fn a_filter_that_lets_everything_pass_hides_nothing() -> Result<()> {
     node.run("tc", &[&add[..], &["u32", "match", "u32", "0", "0", "flowid", "1:1"]].concat())?;
     let before = occupants(&node)?;
     cluster.start_all()?;
-    let [vip, _] = Cluster::addresses(0);
-    let forged = Advert::new(cluster.attacker.mac(), ip("10.77.0.66"), Cluster::VRIDS[0], 255, &[vip]).frame();
-    inject(&cluster.attacker, &forged, 10)?;
-    let is_dropped = |status: &Status| status.counter("web-a", Family::Ipv4, "dropped") == 10;
-    cluster.agent(0)?.wait_for("forged adverts to be dropped", is_dropped)?;
+    cluster.forge("dropped")?;
     cluster.take(0)?.process.terminate(GENEROUS)?;
     ensure!(occupants(&node)? == before, "{}", occupants(&node)?);
     Ok(())

@@ -4,9 +4,9 @@ use std::{fmt::Write, net::IpAddr};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use vrrp_wire::MacAddr;
+use vrrp_wire::{Family, MacAddr};
 
-use crate::{Agent, GENEROUS, Host, HostOptions, Lab, Lan, Probe, until};
+use crate::{Agent, GENEROUS, Host, HostOptions, Lab, Lan, Probe, Status, frame::Advert, inject, ip, until};
 
 /// The configuration of a [`Cluster`], which all nodes share.
 #[derive(Clone, Copy, Debug)]
@@ -177,6 +177,17 @@ impl Cluster {
         let probes = [Probe::start(&self.client, ipv4)?, Probe::start(&self.client, ipv6)?];
         probes.iter().try_for_each(|probe| probe.wait_answered(GENEROUS))?;
         Ok(probes)
+    }
+
+    /// Sends ten forged adverts, until the first node has counted so many more under `counter`.
+    pub fn forge(&self, counter: &str) -> Result<()> {
+        let [vip, _] = Self::addresses(0);
+        let forged = Advert::new(self.attacker.mac(), ip("10.77.0.66"), Self::VRIDS[0], 255, &[vip]).frame();
+        let count = |status: &Status| status.counter("web-a", Family::Ipv4, counter);
+        let before = count(&self.agent(0)?.status()?);
+        inject(&self.attacker, &forged, 10)?;
+        let are_counted = |status: &Status| count(status) == before + 10;
+        self.agent(0)?.wait_for("ten forged adverts to be counted", are_counted).map(drop)
     }
 
     /// Waits until the ring buffer of a node's agent, which is stopped, has overflowed by more than a hundred adverts.

@@ -40,6 +40,13 @@ impl Status {
         self.router(router, family)?["tally"][name].as_u64()
     }
 
+    /// How the first interface is guarded, and why not otherwise.
+    #[must_use]
+    pub fn attachment(&self) -> (&str, &str) {
+        let interface = &self.0["interfaces"][0];
+        (interface["attach"].as_str().unwrap_or_default(), interface["attach_reason"].as_str().unwrap_or_default())
+    }
+
     /// Whether every virtual router is in one of `states`.
     pub fn all_in(&self, states: &[&str]) -> bool {
         let routers = self.0["virtual_routers"].as_array().map_or(&[][..], Vec::as_slice);
