@@ -115,9 +115,7 @@ impl Agent {
         let service =
             Service { overview: self.overview, orders, drained: instance.drained(), streams: streams.clone() };
         tokio::spawn(control::serve(self.listener, service));
-        let handle = operator.handle.clone();
-        let watch = link::watch(handle, self.watched, self.links, mailbox.clone(), self.disturb, resyncs);
-        let link_watch = tokio::spawn(watch);
+        let link_watch = tokio::spawn(link::watch(self.watched, self.links, mailbox.clone(), self.disturb, resyncs));
         operator.routing.run(&operator.config.hetzner).await;
         operator.metrics.run(&operator.config.metrics).await;
         service::ready();

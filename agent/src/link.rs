@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, Stream, StreamExt};
 use rtnetlink::{
-    Handle, MulticastGroup, new_multicast_connection,
+    Handle, MulticastGroup, new_connection, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
         RouteNetlinkMessage,
@@ -195,16 +195,17 @@ async fn addresses<T>(handle: &Handle, pick: impl Fn(&AddressMessage) -> Option<
 /// Tells `mailbox` of every change since `states`, and `disturbances` whenever what is held may have been removed, for ever.
 /// What is `watched` may change meanwhile. Losses of news are counted.
 ///
-/// Questions go by `handle`, whose connection hears no news: news has the number of the order that made it, and where that
-/// is the number of a question, it would pass for the whole answer.
+/// Questions go by a connection of their own. News has the number of the order that made it, and where that is the number of a
+/// question, it would pass for the whole answer; and the kernel refuses a second list while it gives the first.
 pub async fn watch(
-    handle: Handle,
     mut watched: watch::Receiver<Watched>,
     mut states: Vec<LinkState>,
     mailbox: Mailbox,
     disturbances: watch::Sender<Removals>,
     resyncs: Resyncs,
 ) -> anyhow::Result<()> {
+    let (asking, handle, _) = new_connection().context("failed to open a netlink socket")?;
+    tokio::spawn(asking);
     loop {
         let current = watched.borrow().clone();
         let (mut connection, _, messages) =
